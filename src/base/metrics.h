@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Counters and gauges of the whole process, under Prometheus names. One table; any thread adds.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+// id, Prometheus name, type, help
+#define WZ_METRICS_TABLE(X)                                                                        \
+    X(MQTT_CONNECTIONS, "wyze_mqtt_connections", "gauge", "MQTT connections that are open")        \
+    X(MQTT_CONNECTS, "wyze_mqtt_connects_total", "counter", "MQTT CONNECTs accepted")              \
+    X(MQTT_REFUSED, "wyze_mqtt_refused_total", "counter", "connections refused or closed for an error") \
+    X(MQTT_RECEIVED, "wyze_mqtt_messages_received_total", "counter", "PUBLISH packets received")   \
+    X(MQTT_SENT, "wyze_mqtt_messages_sent_total", "counter", "PUBLISH packets sent")               \
+    X(MQTT_DROPPED, "wyze_mqtt_messages_dropped_total", "counter",                                 \
+      "messages not given to a subscriber that is too slow")                                       \
+    X(DEMUX_MAPPED, "wyze_demux_mapped_total", "counter", "messages that got a logical name")      \
+    X(DEMUX_UNMAPPED, "wyze_demux_unmapped_total", "counter", "messages that no rule maps")        \
+    X(DEMUX_COMMANDS, "wyze_demux_commands_total", "counter", "commands sent to devices")          \
+    X(DEMUX_COMMANDS_UNMAPPED, "wyze_demux_commands_unmapped_total", "counter",                    \
+      "commands for which there is no device")                                                     \
+    X(RECORDS_RAW, "wyze_stream_raw_records_total", "counter", "records put on raw-stream")        \
+    X(RECORDS_PROCESSED, "wyze_stream_processed_records_total", "counter",                         \
+      "records put on processed-stream")                                                           \
+    X(STREAM_SYNCS, "wyze_stream_syncs_total", "counter", "times the log was made durable")        \
+    X(STREAM_FAILURES, "wyze_stream_failures_total", "counter", "writes or syncs that failed")     \
+    X(STREAM_CUT_BYTES, "wyze_stream_cut_bytes", "counter", "bytes cut off as torn at a start")    \
+    X(STREAM_DAMAGED, "wyze_stream_damaged_batches_total", "counter", "batches found damaged")     \
+    X(SCRIPT_INPUTS, "wyze_script_inputs_total", "counter", "messages given to scripts")           \
+    X(SCRIPT_OUTPUTS, "wyze_script_outputs_total", "counter", "messages emitted by scripts")       \
+    X(SCRIPT_ERRORS, "wyze_script_errors_total", "counter", "exceptions raised by scripts")        \
+    X(SCRIPT_RESTARTS, "wyze_script_restarts_total", "counter", "workers started again")           \
+    X(HTTP_REQUESTS, "wyze_http_requests_total", "counter", "API requests answered")
+
+enum wz_metric {
+#define WZ_METRICS_ENUM(id, name, type, help) WZ_METRIC_##id,
+    WZ_METRICS_TABLE(WZ_METRICS_ENUM)
+#undef WZ_METRICS_ENUM
+        WZ_METRIC_COUNT,
+};
+
+extern _Atomic int64_t wz_metrics[WZ_METRIC_COUNT];
+
+// Adds COUNT to a metric; negative for a gauge that falls.
+static inline void wz_metric_add(enum wz_metric metric, int64_t count)
+{
+    atomic_fetch_add_explicit(&wz_metrics[metric], count, memory_order_relaxed);
+}
+
+// A metric's present value.
+static inline int64_t wz_metric_get(enum wz_metric metric)
+{
+    return atomic_load_explicit(&wz_metrics[metric], memory_order_relaxed);
+}
+
+// Adds all metrics to RET_BUF in Prometheus' text format.
+void wz_metrics_print(struct wz_buf *ret_buf);

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the tiers meet: the five exchanges, who publishes to them and who consumes from them. All of
+// it belongs to the loop thread; other threads publish through wz_bus_post.
+#pragma once
+
+#include "broker/message.h"
+#include "loop/mailbox.h"
+
+struct wz_bus;
+struct wz_exchange;
+struct wz_binding;
+
+enum wz_bus_exchange {
+    WZ_BUS_DEVICES,   // amq.topic: MQTT clients, and the commands to them
+    WZ_BUS_INGRESS,   // data sources; what is published here enters the system
+    WZ_BUS_RAW,       // live mirror of raw-stream
+    WZ_BUS_EGRESS,    // what is to be sent out: scripts' outputs, applications
+    WZ_BUS_PROCESSED, // live mirror of processed-stream
+    WZ_BUS_COUNT,
+};
+
+// What a publisher waits for: the message is safe once the stream's durable end has passed OFFSET.
+// STREAM is NULL when nothing has to be waited for.
+struct wz_ticket {
+    struct wz_log *stream;
+    int64_t offset;
+};
+
+// Called for each message that matches a binding, on the loop thread. SLOT is the consumer's own
+// word for this topic, NULL at first, kept until the topic leaves the cache. A consumer that takes on
+// a duty for the message sets RET_TICKET. Returns WZ_OK, or WZ_ERR_BUSY when it cannot take the
+// message now: the publisher must then try again later.
+typedef int (*wz_bus_consume_fn)(void *arg, const struct wz_message *msg, void **slot,
+                                 struct wz_ticket *ret_ticket);
+
+// Frees what a consumer has put in its slot; may be NULL if it puts nothing there.
+typedef void (*wz_bus_forget_fn)(void *arg, void *slot);
+
+// The name of an exchange as users and AMQP know it ("amq.topic").
+const char *wz_bus_exchange_name(enum wz_bus_exchange id);
+
+// The exchange NAME, or WZ_BUS_COUNT when there is none.
+enum wz_bus_exchange wz_bus_exchange_find(struct wz_slice name);
+
+// Binds a consumer to the messages of an exchange whose topics match PATTERN: AMQP form ("a.*.#"),
+// on WZ_BUS_DEVICES the MQTT form ("a/+/#"). WZ_ERR_INVALID for a bad pattern. The caller gives
+// RET_BINDING to wz_bus_unbind.
+WZ_MUST int wz_bus_bind(struct wz_bus *bus, enum wz_bus_exchange id, struct wz_slice pattern,
+                        wz_bus_consume_fn consume, wz_bus_forget_fn forget, void *arg,
+                        struct wz_binding **ret_binding);
+
+// Ends a binding; its slots are forgotten. Not from inside its own consumer.
+void wz_bus_unbind(struct wz_bus *bus, struct wz_binding *binding);
+
+// Publishes on the loop thread. RET_TICKET says what an ack has to wait for. WZ_ERR_BUSY when a
+// consumer cannot take it now: nothing was done, try again when wz_bus_on_ready calls.
+// WZ_ERR_INVALID for a topic that the exchange does not allow.
+WZ_MUST int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id,
+                           const struct wz_message *msg, struct wz_ticket *ret_ticket);
+
+// Forgets what all consumers have resolved for their topics: called when the mapping has changed.
+void wz_bus_forget(struct wz_bus *bus);
+
+// A publication from another thread. The sender owns it, and the bytes that its message borrows,
+// until DONE has run on the thread of REPLY_TO.
+struct wz_bus_post {
+    struct wz_mail mail;
+    enum wz_bus_exchange exchange;
+    struct wz_message message;
+    struct wz_mailbox *reply_to;
+    wz_mail_fn done;         // gets &mail
+    int result;              // WZ_OK once the message is as safe as durability says
+    struct wz_ticket ticket; // set with the result
+};
+
+// Publishes from any thread; DONE runs when the message is durable or refused. WZ_ERR_BUSY when too
+// much is under way, WZ_ERR_CLOSED at the end: then DONE does not run.
+WZ_MUST int wz_bus_post(struct wz_bus *bus, struct wz_bus_post *post);
+
+// Called on the loop thread when publishing may work again after WZ_ERR_BUSY.
+typedef void (*wz_bus_ready_fn)(void *arg);
+
+// A wish to be called once when the bus takes messages again; LINK and fields belong to the bus
+// while it waits.
+struct wz_bus_waiter {
+    struct wz_bus_waiter *next;
+    wz_bus_ready_fn ready;
+    void *arg;
+    bool waiting;
+};
+
+// Registers WAITER for one call; fine when it waits already.
+void wz_bus_on_ready(struct wz_bus *bus, struct wz_bus_waiter *waiter);

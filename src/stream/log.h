@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The embedded log: one stream in one folder. The loop thread appends; the writer thread makes what
+// was appended durable; any thread reads. Format and recovery: docs/formats/log.md.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/problem.h"
+#include "wire/batch.h"
+
+struct wz_log;
+struct wz_mailbox;
+
+enum wz_durability {
+    WZ_DURABILITY_FSYNC, // durable = fdatasync covers it
+    WZ_DURABILITY_OS,    // durable = written to the operating system
+};
+
+// What is told to the owner on the loop thread, once for a group: all offsets below
+// DURABLE_END are durable. STATE_ERR is WZ_OK, or why nothing is being made durable at present
+// (WZ_ERR_NOSPACE, WZ_ERR_IO); it is told once when it begins and once when it ends.
+typedef void (*wz_log_durable_fn)(void *arg, int64_t durable_end, int state_err);
+
+// How a log is opened; zero is the default of each.
+struct wz_log_options {
+    enum wz_durability durability;
+    int64_t segment_bytes;        // 0: 256 MiB
+    int64_t reserve_offsets;      // size of a block of reserved offsets; 0: 1 Mi
+    size_t backlog_bytes;         // appended and not yet written at the most; 0: 32 MiB
+    bool read_only;               // no lock, no repair, no append: for looking at a folder
+    struct wz_mailbox *loop_mail; // where the writer's answers go; needed unless read_only
+    wz_log_durable_fn on_durable; // runs on the loop thread
+    void *arg;
+};
+
+// What recovery found at opening.
+struct wz_log_recovery {
+    int64_t cut_bytes;       // torn tail that was cut off
+    int64_t damaged_batches; // batches with a wrong checksum, skipped and kept out of reading
+    int rebuilt_indexes;     // index files that were missing or damaged
+    bool clean;              // the last stop was orderly
+};
+
+// The state of a log as people ask for it.
+struct wz_log_info {
+    int64_t first_offset; // of the first record there is; == next_offset when there is none
+    int64_t next_offset;  // the one that the next record gets
+    int64_t first_ms;     // append times of the first and last record, 0 when empty
+    int64_t last_ms;
+    int64_t size_bytes;
+    int segment_count;
+    int64_t damaged_batches;
+};
+
+// Opens, or makes, the log in the folder DIR and starts its writer thread. RET_PROBLEM may be NULL;
+// it says what is wrong with the folder: WZ_ERR_LOCKED (by whom), or what the disk says. The caller
+// owns RET_LOG and gives it to wz_log_close.
+WZ_MUST int wz_log_open(const char *dir, const struct wz_log_options *options,
+                        struct wz_log **ret_log, struct wz_log_recovery *ret_recovery,
+                        struct wz_problem *ret_problem);
+
+// Writes and syncs what was appended, marks the stop as orderly, stops the thread, frees. Readers
+// must be closed before. Returns the first error that kept something from becoming durable.
+int wz_log_close(struct wz_log *log);
+
+// Appends a record, on the loop thread: no system call, no lock, no allocation but one of a batch
+// now and then. RET_OFFSET is the record's. WZ_ERR_BUSY when the backlog is full (nothing was
+// appended: try again after on_durable), WZ_ERR_TOO_LARGE for a record no batch can hold,
+// WZ_ERR_CLOSED.
+WZ_MUST int wz_log_append(struct wz_log *log, const struct wz_record_parts *parts,
+                          int64_t *ret_offset);
+
+// Hands what was appended to the writer, if the writer is idle or a batch is full; else it goes on
+// collecting. The loop calls it once before it sleeps.
+void wz_log_flush(struct wz_log *log);
+
+// Sets the wall clock's time for the records to come; the loop calls it once when it wakes. The
+// append time never goes back, whatever NOW_MS does.
+void wz_log_set_time(struct wz_log *log, int64_t now_ms);
+
+// All offsets below it are durable. Loop thread.
+int64_t wz_log_durable_end(const struct wz_log *log);
+
+// The offset that the next record gets. Loop thread.
+int64_t wz_log_next_offset(const struct wz_log *log);
+
+// Bytes appended and not yet written. Loop thread.
+size_t wz_log_backlog(const struct wz_log *log);
+
+// Why nothing is being made durable at present, or WZ_OK. Any thread.
+int wz_log_state(const struct wz_log *log);
+
+// Fills RET_INFO. Any thread.
+void wz_log_info(struct wz_log *log, struct wz_log_info *ret_info);
