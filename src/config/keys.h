@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one table of configuration keys: the parser, --help and docs/configuration.md come from it.
+// A flag is the key with '.' and '_' as '-' (--mqtt-max-packet), an environment variable WYZE_ and
+// the key in capitals with '.' as '_' (WYZE_MQTT_MAX_PACKET).
+#pragma once
+
+// id, key, type (config/value.h), default, least, most, words of a choice, help.
+// Sizes are in bytes and durations in milliseconds; a range of 0 to 0 means that there is none.
+#define WZ_CONFIG_TABLE(X)                                                                         \
+    X(CONFIG, "config", PATH, "", 0, 0, NULL,                                                      \
+      "the configuration file; when not given, wyze.yaml in the current folder if it is there")    \
+    X(DATA, "data", PATH, "", 0, 0, NULL,                                                          \
+      "the folder of everything wyze keeps; empty: /var/lib/wyze for root, else "                  \
+      "$XDG_DATA_HOME/wyze or ~/.local/share/wyze")                                                \
+    X(DURABILITY, "durability", CHOICE, "fsync", 0, 0, "fsync|os",                                 \
+      "when a message counts as kept: fsync, after it is on the disk; os, after the operating "    \
+      "system has it")                                                                             \
+    X(HTTP_LISTEN, "http.listen", ADDRESS, "127.0.0.1:5081", 0, 0, NULL,                           \
+      "where the API listens, or off")                                                             \
+    X(LOG_LEVEL, "log.level", CHOICE, "info", 0, 0, "error|warn|info|debug",                       \
+      "the least important lines that the program's own log shows")                                \
+    X(MEMORY_MAX, "memory.max", SIZE, "256MiB", 16 * WZ_MIB, WZ_TIB, NULL,                         \
+      "the memory that all connections' incomplete packets, outgoing bytes and queues may take "   \
+      "together")                                                                                  \
+    X(MQTT_CONNECT_TIMEOUT, "mqtt.connect_timeout", DURATION, "10s", 100, 10 * WZ_MINUTE_MS, NULL, \
+      "how long a new connection may take until its CONNECT is complete")                          \
+    X(MQTT_LISTEN, "mqtt.listen", ADDRESS, "127.0.0.1:1883", 0, 0, NULL,                           \
+      "where the MQTT door listens, or off")                                                       \
+    X(MQTT_MAX_CONNECTIONS, "mqtt.max_connections", COUNT, "20000", 1, 1000000, NULL,              \
+      "MQTT connections open at one time")                                                         \
+    X(MQTT_MAX_INFLIGHT, "mqtt.max_inflight", COUNT, "1000", 1, 65535, NULL,                       \
+      "messages of QoS 1 sent to a session and not yet acknowledged by it")                        \
+    X(MQTT_MAX_PACKET, "mqtt.max_packet", SIZE, "1MiB", 1024, 256 * WZ_MIB, NULL,                  \
+      "the largest MQTT packet that is taken in")                                                  \
+    X(MQTT_MAX_QUEUED, "mqtt.max_queued", COUNT, "100000", 1, 100000000, NULL,                     \
+      "messages that wait for one session")                                                        \
+    X(MQTT_MAX_QUEUED_BYTES, "mqtt.max_queued_bytes", SIZE, "64MiB", 64 * WZ_KIB, WZ_TIB, NULL,    \
+      "bytes of the messages that wait for one session")                                           \
+    X(MQTT_MAX_SUBSCRIPTIONS, "mqtt.max_subscriptions", COUNT, "10000", 1, 10000000, NULL,         \
+      "subscriptions of one session")                                                              \
+    X(SCRIPTS_MAX_MESSAGE_TIME, "scripts.max_message_time", DURATION, "30s", 10, WZ_DAY_MS, NULL,  \
+      "how long a script may take for one message before its worker is ended")                     \
+    X(SCRIPTS_WINDOW, "scripts.window", SIZE, "1MiB", 4 * WZ_KIB, 256 * WZ_MIB, NULL,              \
+      "bytes of messages that are under way to one worker")                                        \
+    X(STREAMS_SEGMENT_BYTES, "streams.segment_bytes", SIZE, "256MiB", WZ_MIB, WZ_GIB, NULL,        \
+      "the length at which a stream begins its next file")
+
+#define WZ_KIB INT64_C(1024)
+#define WZ_MIB (1024 * WZ_KIB)
+#define WZ_GIB (1024 * WZ_MIB)
+#define WZ_TIB (1024 * WZ_GIB)
+#define WZ_MINUTE_MS INT64_C(60000)
+#define WZ_DAY_MS (24 * 60 * WZ_MINUTE_MS)
+
+enum wz_config_key {
+#define WZ_CONFIG_ENUM(id, key, type, preset, least, most, words, help) WZ_CONFIG_##id,
+    WZ_CONFIG_TABLE(WZ_CONFIG_ENUM)
+#undef WZ_CONFIG_ENUM
+        WZ_CONFIG_KEY_COUNT,
+};
