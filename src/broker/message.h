@@ -4,11 +4,11 @@
 
 #include "base/slice.h"
 
-// A message on its way. It is a view: all slices are borrowed from the publisher for the time of the
-// call; who keeps a message keeps a copy of his own (see broker/parcel.h).
+// A message on its way. It is a view: all slices are borrowed from the publisher for the time of
+// the call; who keeps a message keeps a copy of his own (see broker/parcel.h).
 struct wz_message {
-    struct wz_slice topic;  // routing key: levels joined by '/' on amq.topic, words by '.' elsewhere
-    struct wz_slice body;   // untouched bytes; on raw and processed the stamped JSON object
+    struct wz_slice topic; // routing key: levels joined by '/' on amq.topic, words by '.' elsewhere
+    struct wz_slice body;  // untouched bytes; on raw and processed the stamped JSON object
     struct wz_slice client; // who published it: MQTT client id, or empty
     struct wz_slice from;   // on raw and processed: the physical topic or the exchange it came from
     struct wz_slice script; // a script's output: its name, and the _id of the record behind it

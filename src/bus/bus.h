@@ -4,6 +4,7 @@
 #pragma once
 
 #include "broker/message.h"
+#include "broker/ticket.h"
 #include "loop/mailbox.h"
 
 struct wz_bus;
@@ -17,13 +18,6 @@ enum wz_bus_exchange {
     WZ_BUS_EGRESS,    // what is to be sent out: scripts' outputs, applications
     WZ_BUS_PROCESSED, // live mirror of processed-stream
     WZ_BUS_COUNT,
-};
-
-// What a publisher waits for: the message is safe once the stream's durable end has passed OFFSET.
-// STREAM is NULL when nothing has to be waited for.
-struct wz_ticket {
-    struct wz_log *stream;
-    int64_t offset;
 };
 
 // Called for each message that matches a binding, on the loop thread. SLOT is the consumer's own

@@ -17,15 +17,9 @@ void wz_mailbox_release(struct wz_mailbox *mb)
     (void)pthread_mutex_destroy(&mb->lock);
 }
 
-static void lock(struct wz_mailbox *mb)
-{
-    WZ_ASSERT(pthread_mutex_lock(&mb->lock) == 0);
-}
+static void lock(struct wz_mailbox *mb) { WZ_ASSERT(pthread_mutex_lock(&mb->lock) == 0); }
 
-static void unlock(struct wz_mailbox *mb)
-{
-    WZ_ASSERT(pthread_mutex_unlock(&mb->lock) == 0);
-}
+static void unlock(struct wz_mailbox *mb) { WZ_ASSERT(pthread_mutex_unlock(&mb->lock) == 0); }
 
 // Adds under the lock; gives up the lock and wakes the receiver if it may be asleep.
 static void add_and_unlock(struct wz_mailbox *mb, struct wz_mail *mail)

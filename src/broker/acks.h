@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Acks that a publisher is owed, in the order of its messages (MQTT 3.1.1, 4.6): each leaves when
+// its message, and so every message before it, is durable.
+#pragma once
+
+#include "broker/ticket.h"
+
+// An ack that is owed.
+struct wz_ack {
+    struct wz_ticket ticket;
+    uint16_t packet_id;
+    uint8_t type; // enum wz_mqtt_type: PUBACK or PUBREC
+};
+
+// The acks that one connection is owed. All zero is none.
+struct wz_acks {
+    struct wz_ack *ring;
+    uint32_t size; // a power of two, or 0
+    uint32_t head;
+    uint32_t count;
+};
+
+// The most acks one connection can be owed: every packet identifier once.
+#define WZ_ACKS_MAX 65535
+
+// Drops them and frees.
+void wz_acks_release(struct wz_acks *acks);
+
+// Adds one behind the others. WZ_ERR_LIMIT when WZ_ACKS_MAX are owed.
+WZ_MUST int wz_acks_push(struct wz_acks *acks, const struct wz_ack *ack);
+
+// Takes the first one if it may leave now; false when there is none or it has to wait.
+bool wz_acks_take(struct wz_acks *acks, struct wz_ack *ret_ack);

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns bindings and the topic cache. An entry of the cache names the receivers of one topic; it is
+// resolved anew when the bindings have changed since, at its next use.
+#include "broker/exchange.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/rand.h"
+
+// One receiver of a topic.
+struct target {
+    struct wz_receiver *receiver;
+    void *slot;
+    uint8_t qos;
+};
+
+// A topic and its receivers, the one that is asked first in front.
+struct entry {
+    uint64_t hash;
+    uint64_t version; // the bindings it was resolved for
+    struct target *targets;
+    uint32_t target_count;
+    uint32_t topic_len;
+    char topic[];
+};
+
+struct wz_exchange {
+    const struct wz_topic_form *form;
+    struct wz_trie *trie;
+    struct entry **table; // open addressing, a power of two, at most half full
+    size_t table_size;
+    size_t entry_count;
+    size_t entry_bytes;
+    uint64_t version;
+    uint64_t seed;
+    bool publishing;
+};
+
+#define TABLE_FIRST 64
+
+struct wz_exchange *wz_exchange_new(const struct wz_topic_form *form)
+{
+    struct wz_exchange *exchange = wz_zalloc(1, sizeof(*exchange));
+
+    exchange->form = form;
+    exchange->trie = wz_trie_new(form);
+    exchange->table_size = TABLE_FIRST;
+    exchange->table = wz_zalloc(TABLE_FIRST, sizeof(struct entry *));
+    exchange->version = 1;
+    exchange->seed = wz_rand_u64();
+    return exchange;
+}
+
+void wz_exchange_free(struct wz_exchange *exchange)
+{
+    if (exchange == NULL)
+        return;
+    wz_exchange_forget(exchange);
+    WZ_ASSERT(wz_trie_count(exchange->trie) == 0);
+    wz_trie_free(exchange->trie);
+    wz_free(exchange->table);
+    wz_free(exchange);
+}
+
+static void targets_free(struct target *targets, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct wz_receiver *receiver = targets[i].receiver;
+
+        if (targets[i].slot != NULL && receiver->forget != NULL)
+            receiver->forget(receiver->arg, targets[i].slot);
+    }
+    wz_free(targets);
+}
+
+void wz_exchange_forget(struct wz_exchange *exchange)
+{
+    WZ_ASSERT(!exchange->publishing);
+    for (size_t i = 0; i < exchange->table_size; i++) {
+        struct entry *entry = exchange->table[i];
+
+        if (entry == NULL)
+            continue;
+        targets_free(entry->targets, entry->target_count);
+        wz_free(entry);
+    }
+    wz_free(exchange->table);
+    exchange->table_size = TABLE_FIRST;
+    exchange->table = wz_zalloc(TABLE_FIRST, sizeof(struct entry *));
+    exchange->entry_count = 0;
+    exchange->entry_bytes = 0;
+}
+
+// The place of TOPIC in the table: its entry, or the empty place where it belongs.
+static struct entry **place_of(const struct wz_exchange *exchange, struct wz_slice topic,
+                               uint64_t hash)
+{
+    size_t mask = exchange->table_size - 1;
+
+    for (size_t i = hash & mask;; i = (i + 1) & mask) {
+        struct entry *entry = exchange->table[i];
+
+        if (entry == NULL || (entry->hash == hash && entry->topic_len == topic.len &&
+                              memcmp(entry->topic, topic.ptr, topic.len) == 0))
+            return &exchange->table[i];
+    }
+}
+
+static void table_grow(struct wz_exchange *exchange)
+{
+    struct entry **old = exchange->table;
+    size_t old_size = exchange->table_size;
+
+    exchange->table_size *= 2;
+    exchange->table = wz_zalloc(exchange->table_size, sizeof(struct entry *));
+    for (size_t i = 0; i < old_size; i++) {
+        if (old[i] != NULL)
+            *place_of(exchange, wz_slice(old[i]->topic, old[i]->topic_len), old[i]->hash) = old[i];
+    }
+    wz_free(old);
+}
+
+static bool cache_full(const struct wz_exchange *exchange)
+{
+    return exchange->entry_count >= WZ_EXCHANGE_CACHE_TOPICS ||
+           exchange->entry_bytes >= WZ_EXCHANGE_CACHE_BYTES;
+}
+
+static struct entry *entry_add(struct wz_exchange *exchange, struct wz_slice topic, uint64_t hash)
+{
+    struct entry *entry = wz_alloc(sizeof(*entry) + topic.len);
+
+    if ((exchange->entry_count + 1) * 2 > exchange->table_size)
+        table_grow(exchange);
+    *entry = (struct entry){.hash = hash, .topic_len = (uint32_t)topic.len};
+    memcpy(entry->topic, topic.ptr, topic.len);
+    *place_of(exchange, topic, hash) = entry;
+    exchange->entry_count++;
+    exchange->entry_bytes += sizeof(*entry) + topic.len;
+    return entry;
+}
+
+// What resolve gathers.
+struct gathered {
+    struct target *targets;
+    uint32_t count;
+    uint32_t cap;
+};
+
+static void gather(void *arg, void *value)
+{
+    struct gathered *gathered = arg;
+    struct wz_exchange_binding *binding = value;
+
+    if (gathered->count == gathered->cap) {
+        gathered->cap = gathered->cap > 0 ? gathered->cap * 2 : 1;
+        gathered->targets =
+            wz_realloc(gathered->targets, gathered->cap * sizeof(*gathered->targets));
+    }
+    gathered->targets[gathered->count++] =
+        (struct target){.receiver = binding->receiver, .qos = binding->qos};
+}
+
+// Those asked first in front; bindings of one receiver together, the highest QoS in front.
+static int target_order(const void *left, const void *right)
+{
+    const struct target *a = left;
+    const struct target *b = right;
+
+    if (a->receiver->asked_first != b->receiver->asked_first)
+        return a->receiver->asked_first ? -1 : 1;
+    if (a->receiver != b->receiver)
+        return (uintptr_t)a->receiver < (uintptr_t)b->receiver ? -1 : 1;
+    return (int)b->qos - (int)a->qos;
+}
+
+static void resolve(struct wz_exchange *exchange, struct entry *entry)
+{
+    struct gathered gathered = {0};
+    struct target *old = entry->targets;
+    uint32_t old_count = entry->target_count;
+    uint32_t count = 0;
+
+    wz_trie_match(exchange->trie, wz_slice(entry->topic, entry->topic_len), gather, &gathered);
+    if (gathered.count > 1)
+        qsort(gathered.targets, gathered.count, sizeof(*gathered.targets), target_order);
+    for (uint32_t i = 0; i < gathered.count; i++) {
+        if (count > 0 && gathered.targets[count - 1].receiver == gathered.targets[i].receiver)
+            continue;
+        gathered.targets[count++] = gathered.targets[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < old_count; k++) {
+            if (old[k].receiver != gathered.targets[i].receiver)
+                continue;
+            gathered.targets[i].slot = old[k].slot;
+            old[k].slot = NULL;
+        }
+    }
+    targets_free(old, old_count);
+    entry->targets = gathered.targets;
+    entry->target_count = count;
+    entry->version = exchange->version;
+    exchange->entry_bytes +=
+        (gathered.count > old_count ? gathered.count - old_count : 0) * sizeof(struct target);
+}
+
+int wz_exchange_bind(struct wz_exchange *exchange, struct wz_receiver *receiver,
+                     struct wz_slice pattern, unsigned qos,
+                     struct wz_exchange_binding **ret_binding)
+{
+    struct wz_exchange_binding *binding = wz_alloc(sizeof(*binding));
+    int r = wz_trie_add(exchange->trie, pattern, binding);
+
+    if (r < 0) {
+        wz_free(binding);
+        return r;
+    }
+    *binding = (struct wz_exchange_binding){
+        .receiver = receiver,
+        .exchange = exchange,
+        .pattern = wz_strndup(pattern.ptr, pattern.len),
+        .pattern_len = pattern.len,
+        .qos = (uint8_t)qos,
+    };
+    exchange->version++;
+    *ret_binding = binding;
+    return WZ_OK;
+}
+
+void wz_exchange_rebind(struct wz_exchange_binding *binding, unsigned qos)
+{
+    if (binding->qos == qos)
+        return;
+    binding->qos = (uint8_t)qos;
+    binding->exchange->version++;
+}
+
+void wz_exchange_unbind(struct wz_exchange_binding *binding)
+{
+    struct wz_exchange *exchange = binding->exchange;
+
+    WZ_ASSERT(!exchange->publishing);
+    // It is there: bind put it there.
+    wz_ignore(wz_trie_remove(exchange->trie, wz_exchange_binding_pattern(binding), binding));
+    exchange->version++;
+    if (binding->receiver->forget != NULL)
+        wz_exchange_forget(exchange); // its slots go while the receiver is still there
+    wz_free(binding->pattern);
+    wz_free(binding);
+}
+
+// Hands the message to the receivers of an entry.
+static int hand_out(struct entry *entry, const struct wz_message *msg, struct wz_ticket *ret_ticket)
+{
+    struct wz_delivery delivery = {.message = msg};
+    int r = WZ_OK;
+
+    for (uint32_t i = 0; i < entry->target_count; i++) {
+        struct target *target = &entry->targets[i];
+
+        r = target->receiver->receive(target->receiver->arg, &delivery, target->qos, &target->slot);
+        if (r < 0 && i == 0 && target->receiver->asked_first)
+            break;
+        r = WZ_OK; // only who is asked first may refuse
+    }
+    wz_parcel_unref(delivery.parcel);
+    *ret_ticket = delivery.ticket;
+    return r;
+}
+
+int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *msg,
+                        wz_topic_valid_fn valid, struct wz_ticket *ret_ticket)
+{
+    uint64_t hash = wz_hash(msg->topic, exchange->seed);
+    struct entry *entry = *place_of(exchange, msg->topic, hash);
+    bool outermost = !exchange->publishing;
+    int r;
+
+    if (entry == NULL) {
+        if (!valid(msg->topic))
+            return WZ_ERR_INVALID;
+        if (outermost && cache_full(exchange)) // inside another publish its entry is in use
+            wz_exchange_forget(exchange);
+        entry = entry_add(exchange, msg->topic, hash);
+    }
+    exchange->publishing = true;
+    if (entry->version != exchange->version)
+        resolve(exchange, entry);
+    r = hand_out(entry, msg, ret_ticket);
+    exchange->publishing = !outermost;
+    return r;
+}
+
+size_t wz_exchange_cached(const struct wz_exchange *exchange) { return exchange->entry_count; }

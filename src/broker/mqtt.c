@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the door: listener, the list of clients, the dispatch of packets, the check of keep-alives.
+//
+// A client's states: NEW --CONNECT--> OPEN --DISCONNECT, error, silence, takeover--> GONE.
+#include "broker/mqtt.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "broker/mqtt_client.h"
+
+// How often silent clients are looked for.
+#define TICK_MS 1000
+
+static const wz_mqtt_packet_fn packets[16] = {
+    [WZ_MQTT_PUBLISH] = wz_mqtt_client_publish,
+    [WZ_MQTT_PUBACK] = wz_mqtt_client_puback,
+    [WZ_MQTT_PUBREL] = wz_mqtt_client_pubrel,
+    [WZ_MQTT_SUBSCRIBE] = wz_mqtt_client_subscribe,
+    [WZ_MQTT_UNSUBSCRIBE] = wz_mqtt_client_unsubscribe,
+    [WZ_MQTT_PINGREQ] = wz_mqtt_client_ping,
+    [WZ_MQTT_DISCONNECT] = wz_mqtt_client_disconnect,
+};
+
+static int dispatch(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame)
+{
+    if (client->state == WZ_MQTT_CLIENT_NEW)
+        return wz_mqtt_client_connect(client, frame);
+    if (packets[frame->type] == NULL)
+        return WZ_ERR_PROTOCOL; // a second CONNECT, or what only a server sends (3.1.0)
+    return packets[frame->type](client, frame);
+}
+
+static size_t max_packet(const struct wz_mqtt_client *client)
+{
+    return client->state == WZ_MQTT_CLIENT_NEW ? WZ_MQTT_CONNECT_BYTES
+                                               : client->mqtt->options.max_packet_bytes;
+}
+
+static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
+{
+    struct wz_mqtt_client *client = WZ_CONTAINER(conn, struct wz_mqtt_client, conn);
+    size_t pos = 0;
+
+    client->heard_ms = conn->loop->now_ms;
+    while (client->state != WZ_MQTT_CLIENT_GONE) {
+        struct wz_slice rest = wz_slice_sub(input, pos, input.len - pos);
+        struct wz_mqtt_frame frame;
+        int r = wz_mqtt_frame_read(rest, max_packet(client), &frame);
+
+        if (r == WZ_AGAIN)
+            break;
+        if (r == WZ_OK)
+            r = dispatch(client, &frame);
+        if (r == WZ_ERR_BUSY) {
+            if (wz_list_empty(&client->blocked))
+                wz_list_push(&client->mqtt->blocked, &client->blocked);
+            wz_conn_pause(conn);
+            break;
+        }
+        if (r < 0)
+            return r;
+        pos += frame.len;
+    }
+    return (ssize_t)pos;
+}
+
+static void on_end(struct wz_conn *conn, int err)
+{
+    wz_mqtt_client_end(WZ_CONTAINER(conn, struct wz_mqtt_client, conn), err);
+}
+
+static void on_closed(struct wz_conn *conn)
+{
+    struct wz_mqtt_client *client = WZ_CONTAINER(conn, struct wz_mqtt_client, conn);
+
+    wz_list_remove(&client->link);
+    client->mqtt->client_count--;
+    wz_metric_add(WZ_METRIC_MQTT_CONNECTIONS, -1);
+    wz_free((void *)(uintptr_t)client->id.ptr);
+    wz_free(client);
+}
+
+static const struct wz_conn_ops client_ops = {
+    .input = on_input,
+    .end = on_end,
+    .closed = on_closed,
+};
+
+static void on_offer(struct wz_listener *listener, void *arg)
+{
+    struct wz_mqtt *mqtt = arg;
+    struct wz_mqtt_client *client = wz_zalloc(1, sizeof(*client));
+
+    client->mqtt = mqtt;
+    client->heard_ms = mqtt->options.loop->now_ms;
+    wz_list_init(&client->link);
+    wz_list_init(&client->waiting);
+    wz_list_init(&client->blocked);
+    wz_list_push(&mqtt->clients, &client->link);
+    mqtt->client_count++;
+    wz_metric_add(WZ_METRIC_MQTT_CONNECTIONS, 1);
+    wz_conn_accept(&client->conn, mqtt->options.loop, (uv_stream_t *)&listener->tcp, &client_ops);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct wz_mqtt *mqtt = timer->data;
+    int64_t now_ms = mqtt->options.loop->now_ms;
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &mqtt->clients)
+    {
+        struct wz_mqtt_client *client = WZ_CONTAINER(it, struct wz_mqtt_client, link);
+        int64_t silent_ms = now_ms - client->heard_ms;
+        bool late = client->state == WZ_MQTT_CLIENT_NEW
+                        ? silent_ms > mqtt->options.connect_timeout_ms
+                        : client->keep_alive_ms > 0 && silent_ms > client->keep_alive_ms;
+
+        if (silent_ms < 0)
+            client->heard_ms = now_ms;    // the clock was set back
+        if (late && !client->conn.paused) // who is held up by us is not silent
+            wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
+    }
+}
+
+// The end of a turn: what waits is sent as far as there is room, what was counted is added up.
+static void on_flush(void *arg)
+{
+    struct wz_mqtt *mqtt = arg;
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &mqtt->pumps)
+    {
+        wz_session_pump(WZ_CONTAINER(it, struct wz_session, pump));
+    }
+    if (mqtt->received > 0)
+        wz_metric_add(WZ_METRIC_MQTT_RECEIVED, mqtt->received);
+    if (mqtt->counts.sent > 0)
+        wz_metric_add(WZ_METRIC_MQTT_SENT, mqtt->counts.sent);
+    if (mqtt->counts.dropped > 0) {
+        wz_metric_add(WZ_METRIC_MQTT_DROPPED, mqtt->counts.dropped);
+        if (wz_log_allow(&mqtt->log_us))
+            WZ_LOG(WZ_LOG_WARN, "mqtt.dropped", WZ_F_INT("count", mqtt->counts.dropped),
+                   WZ_F_STR("why", "a subscriber does not read fast enough"));
+    }
+    mqtt->received = 0;
+    mqtt->counts = (struct wz_session_counts){0};
+}
+
+void wz_mqtt_durable(struct wz_mqtt *mqtt)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &mqtt->waiting)
+    {
+        wz_mqtt_client_acks(WZ_CONTAINER(it, struct wz_mqtt_client, waiting));
+    }
+    while ((it = wz_list_shift(&mqtt->blocked)) != NULL)
+        wz_conn_resume(&WZ_CONTAINER(it, struct wz_mqtt_client, blocked)->conn);
+}
+
+int wz_mqtt_open(const struct wz_mqtt_options *options, struct wz_mqtt **ret_mqtt,
+                 struct wz_problem *ret_problem)
+{
+    struct wz_mqtt *mqtt = wz_zalloc(1, sizeof(*mqtt));
+    int r;
+
+    mqtt->options = *options;
+    wz_list_init(&mqtt->clients);
+    wz_list_init(&mqtt->waiting);
+    wz_list_init(&mqtt->blocked);
+    wz_list_init(&mqtt->pumps);
+    mqtt->part = (struct wz_loop_part){.flush = on_flush, .arg = mqtt};
+    wz_loop_join(options->loop, &mqtt->part);
+    (void)uv_timer_init(&options->loop->uv, &mqtt->timer); // these two cannot fail
+    (void)uv_timer_start(&mqtt->timer, on_tick, TICK_MS, TICK_MS);
+    mqtt->timer.data = mqtt;
+    *ret_mqtt = mqtt; // also on failure: libuv still holds its handles, the caller closes and frees
+    r = wz_listener_open(&mqtt->listener, options->loop, options->host, options->port, on_offer,
+                         mqtt, ret_problem);
+    return r;
+}
+
+void wz_mqtt_close(struct wz_mqtt *mqtt)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    mqtt->closing = true;
+    wz_listener_close(&mqtt->listener);
+    uv_close((uv_handle_t *)&mqtt->timer, NULL);
+    WZ_LIST_EACH(it, tmp, &mqtt->clients)
+    {
+        wz_conn_close(&WZ_CONTAINER(it, struct wz_mqtt_client, link)->conn, WZ_CONN_NOW, WZ_OK);
+    }
+}
+
+void wz_mqtt_free(struct wz_mqtt *mqtt)
+{
+    if (mqtt == NULL)
+        return;
+    WZ_ASSERT(wz_list_empty(&mqtt->clients));
+    wz_loop_leave(&mqtt->part);
+    wz_map_release(&mqtt->by_id);
+    wz_free(mqtt);
+}
+
+int wz_mqtt_port(const struct wz_mqtt *mqtt) { return wz_listener_port(&mqtt->listener); }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// One MQTT client's connection, as the files of the door share it.
+#pragma once
+
+#include "broker/acks.h"
+#include "broker/mqtt.h"
+#include "broker/packet_ids.h"
+
+// Before its CONNECT a client may send this much.
+#define WZ_MQTT_CONNECT_BYTES 4096
+
+enum wz_mqtt_client_state {
+    WZ_MQTT_CLIENT_NEW,  // connected, no CONNECT yet
+    WZ_MQTT_CLIENT_OPEN, // CONNACK sent
+    WZ_MQTT_CLIENT_GONE, // closed; only the socket is still there
+};
+
+// A client. It belongs to the door's list until its socket is closed.
+struct wz_mqtt_client {
+    struct wz_conn conn;
+    struct wz_mqtt *mqtt;
+    struct wz_list link;    // among all clients
+    struct wz_list waiting; // among those that are owed acks
+    struct wz_list blocked; // among those whose message could not be taken
+    struct wz_session session;
+    struct wz_acks acks;
+    struct wz_packet_ids received; // QoS 2 messages between PUBLISH and PUBREL
+    struct wz_parcel *will;
+    struct wz_slice id; // owned bytes
+    int64_t heard_ms;
+    uint32_t keep_alive_ms; // one and a half times what the client said; 0: none
+    enum wz_mqtt_client_state state;
+};
+
+// The door.
+struct wz_mqtt {
+    struct wz_mqtt_options options;
+    struct wz_listener listener;
+    struct wz_loop_part part;
+    uv_timer_t timer;
+    struct wz_list clients;
+    struct wz_list waiting;
+    struct wz_list blocked;
+    struct wz_list pumps;
+    struct wz_map by_id;
+    struct wz_session_counts counts;
+    int64_t received; // PUBLISH packets of this turn
+    uint32_t client_count;
+    int64_t log_us;
+    bool closing;
+};
+
+// Handles one packet of a client. WZ_ERR_BUSY: it could not be taken, nothing was done; another
+// negative result closes the connection.
+typedef int (*wz_mqtt_packet_fn)(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+
+// The packets of a connection's life: mqtt_connect.c.
+int wz_mqtt_client_connect(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+int wz_mqtt_client_ping(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+int wz_mqtt_client_disconnect(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+
+// The connection has ended: publishes the will unless a DISCONNECT came first, ends the session.
+void wz_mqtt_client_end(struct wz_mqtt_client *client, int err);
+
+// The packets of messages and subscriptions: mqtt_message.c.
+int wz_mqtt_client_publish(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+int wz_mqtt_client_puback(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+int wz_mqtt_client_pubrel(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+int wz_mqtt_client_subscribe(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+int wz_mqtt_client_unsubscribe(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+
+// Sends the acks that may leave.
+void wz_mqtt_client_acks(struct wz_mqtt_client *client);
+
+// Sends a packet that is a packet identifier and nothing else.
+void wz_mqtt_client_send_ack(struct wz_mqtt_client *client, enum wz_mqtt_type type,
+                             uint16_t packet_id);

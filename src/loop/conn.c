@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns reading into the turn's input area and writing what was gathered. A partial packet is copied
+// in front of the next read, so that decoders always see whole runs of bytes.
+#include "loop/conn.h"
+
+#include <arpa/inet.h>
+
+#include "base/mem.h"
+
+// Output is gathered in pieces of this size; a longer packet gets one of its own.
+#define CHUNK_BYTES (16 * 1024)
+
+// Pieces given to the system in one call.
+#define WRITE_PIECES 64
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
+{
+    struct wz_conn *conn = handle->data;
+    struct wz_loop *loop = conn->loop;
+    size_t left = WZ_LOOP_INPUT_BYTES - loop->input_used;
+
+    (void)suggested; // 64 KiB always; ours depends on what is left of the turn
+    *ret_buf = uv_buf_init(NULL, 0);
+    if (conn->fresh.len > 0 || conn->ended || !wz_list_empty(&conn->ready))
+        return; // it has had its share of this turn
+    if (conn->held.len > WZ_CONN_HELD_COPY) {
+        wz_buf_reserve(&conn->held, WZ_CONN_READ_BYTES);
+        *ret_buf = uv_buf_init((char *)conn->held.ptr + conn->held.len, WZ_CONN_READ_BYTES);
+        return;
+    }
+    if (left < (size_t)2 * WZ_CONN_HELD_COPY)
+        return; // the turn's share of all is used up; the next turn goes on
+    left = left - conn->held.len < WZ_CONN_READ_BYTES ? left - conn->held.len : WZ_CONN_READ_BYTES;
+    if (conn->held.len > 0)
+        memcpy(loop->input + loop->input_used, conn->held.ptr, conn->held.len);
+    *ret_buf = uv_buf_init((char *)loop->input + loop->input_used + conn->held.len, (unsigned)left);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
+{
+    struct wz_conn *conn = stream->data;
+    struct wz_loop *loop = conn->loop;
+
+    if (got == UV_ENOBUFS || got == 0 || conn->closing)
+        return;
+    if (got < 0) {
+        conn->ended = true;
+        conn->end_err = got == UV_EOF ? WZ_OK : WZ_ERR_CLOSED;
+        (void)uv_read_stop(stream); // cannot fail
+    } else if (conn->held.len > WZ_CONN_HELD_COPY) {
+        conn->held.len += (size_t)got;
+    } else {
+        conn->fresh = wz_slice(buf->base - conn->held.len, conn->held.len + (size_t)got);
+        loop->input_used += (conn->fresh.len + 63) & ~(size_t)63;
+        wz_buf_release(&conn->held);
+    }
+    if (wz_list_empty(&conn->ready))
+        wz_list_push(&loop->ready, &conn->ready);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct wz_conn *conn = handle->data;
+
+    while (conn->out_first != NULL) {
+        struct wz_conn_chunk *next = conn->out_first->next;
+
+        wz_free(conn->out_first);
+        conn->out_first = next;
+    }
+    wz_buf_release(&conn->held);
+    wz_free(conn->write);
+    conn->write = NULL;
+    conn->ops->closed(conn);
+}
+
+void wz_conn_accept(struct wz_conn *conn, struct wz_loop *loop, uv_stream_t *listener,
+                    const struct wz_conn_ops *ops)
+{
+    conn->loop = loop;
+    conn->ops = ops;
+    wz_list_init(&conn->ready);
+    wz_list_init(&conn->dirty);
+    (void)uv_tcp_init(&loop->uv, &conn->tcp); // makes no socket yet, cannot fail
+    conn->tcp.data = conn;
+    if (uv_accept(listener, (uv_stream_t *)&conn->tcp) < 0 ||
+        uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read) < 0) {
+        conn->closing = true;
+        uv_close((uv_handle_t *)&conn->tcp, on_closed);
+        return;
+    }
+    (void)uv_tcp_nodelay(&conn->tcp, 1);       // an answer without it is late, not wrong
+    (void)uv_tcp_keepalive(&conn->tcp, 1, 60); // likewise: MQTT's keep-alive does the rest
+}
+
+void wz_conn_decode(struct wz_conn *conn)
+{
+    struct wz_slice input = conn->fresh.len > 0 ? conn->fresh : wz_buf_slice(&conn->held);
+    bool from_held = conn->fresh.len == 0;
+    ssize_t used = 0;
+
+    conn->fresh = (struct wz_slice){0};
+    if (conn->draining)
+        return;
+    if (input.len > 0 && !conn->paused)
+        used = conn->ops->input(conn, input);
+    if (conn->draining)
+        return;
+    if (used < 0) {
+        wz_conn_close(conn, WZ_CONN_DRAIN, (int)used);
+        return;
+    }
+    WZ_ASSERT((size_t)used <= input.len);
+    if (from_held)
+        wz_buf_consume(&conn->held, (size_t)used);
+    else
+        wz_buf_add(&conn->held, input.ptr + used, input.len - (size_t)used);
+    if (conn->held.len == 0)
+        wz_buf_release(&conn->held);
+    if (conn->ended && !conn->paused)
+        wz_conn_close(conn, WZ_CONN_NOW, conn->end_err);
+}
+
+uint8_t *wz_conn_reserve(struct wz_conn *conn, size_t len)
+{
+    struct wz_conn_chunk *chunk = conn->out_last;
+
+    if (chunk == NULL || chunk->cap - chunk->len < len) {
+        size_t cap = len < CHUNK_BYTES - sizeof(*chunk) ? CHUNK_BYTES - sizeof(*chunk) : len;
+
+        chunk = wz_alloc(sizeof(*chunk) + cap);
+        *chunk = (struct wz_conn_chunk){.cap = cap};
+        if (conn->out_last != NULL)
+            conn->out_last->next = chunk;
+        else
+            conn->out_first = chunk;
+        conn->out_last = chunk;
+    }
+    return chunk->bytes + chunk->len;
+}
+
+void wz_conn_commit(struct wz_conn *conn, size_t len)
+{
+    conn->out_last->len += len;
+    conn->out_bytes += len;
+    if (wz_list_empty(&conn->dirty) && conn->write == NULL && !conn->closing)
+        wz_list_push(&conn->loop->dirty, &conn->dirty);
+}
+
+// Takes LEN written bytes off the front of the output.
+static void written(struct wz_conn *conn, size_t len)
+{
+    conn->out_bytes -= len;
+    while (conn->out_first != NULL) {
+        struct wz_conn_chunk *chunk = conn->out_first;
+        size_t part = chunk->len - chunk->pos;
+
+        if (part > len) {
+            chunk->pos += len;
+            return;
+        }
+        len -= part;
+        conn->out_first = chunk->next;
+        if (conn->out_first == NULL)
+            conn->out_last = NULL;
+        wz_free(chunk);
+    }
+}
+
+static unsigned gather(const struct wz_conn *conn, uv_buf_t *ret_bufs, size_t *ret_len)
+{
+    unsigned count = 0;
+
+    *ret_len = 0;
+    for (struct wz_conn_chunk *chunk = conn->out_first; chunk != NULL && count < WRITE_PIECES;
+         chunk = chunk->next) {
+        size_t len = chunk->len - chunk->pos;
+
+        ret_bufs[count++] = uv_buf_init((char *)chunk->bytes + chunk->pos, (unsigned)len);
+        *ret_len += len;
+    }
+    return count;
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct wz_conn *conn = write->handle->data;
+    size_t len = (size_t)(uintptr_t)write->data;
+
+    wz_free(conn->write);
+    conn->write = NULL;
+    if (conn->closing)
+        return;
+    if (status < 0) {
+        wz_conn_close(conn, WZ_CONN_NOW, WZ_ERR_CLOSED);
+        return;
+    }
+    written(conn, len);
+    wz_conn_flush(conn);
+}
+
+// Lets libuv wait until the peer takes more; what is written stays where it is until then.
+static void write_later(struct wz_conn *conn)
+{
+    uv_buf_t bufs[WRITE_PIECES];
+    size_t len;
+    unsigned count = gather(conn, bufs, &len);
+
+    conn->write = wz_alloc(sizeof(*conn->write));
+    conn->write->data = (void *)(uintptr_t)len;
+    if (uv_write(conn->write, (uv_stream_t *)&conn->tcp, bufs, count, on_written) < 0) {
+        wz_free(conn->write);
+        conn->write = NULL;
+        wz_conn_close(conn, WZ_CONN_NOW, WZ_ERR_CLOSED);
+    }
+}
+
+void wz_conn_flush(struct wz_conn *conn)
+{
+    while (conn->out_first != NULL && conn->write == NULL) {
+        uv_buf_t bufs[WRITE_PIECES];
+        size_t len;
+        unsigned count = gather(conn, bufs, &len);
+        int done = uv_try_write((uv_stream_t *)&conn->tcp, bufs, count);
+
+        if (done == UV_EAGAIN || done == 0) {
+            if (conn->draining)
+                break;
+            write_later(conn);
+            return;
+        }
+        if (done < 0) {
+            wz_conn_close(conn, WZ_CONN_NOW, WZ_ERR_CLOSED);
+            return;
+        }
+        written(conn, (size_t)done);
+    }
+    if (conn->draining)
+        wz_conn_close(conn, WZ_CONN_NOW, conn->end_err);
+}
+
+void wz_conn_pause(struct wz_conn *conn)
+{
+    conn->paused = true;
+    (void)uv_read_stop((uv_stream_t *)&conn->tcp); // cannot fail
+}
+
+void wz_conn_resume(struct wz_conn *conn)
+{
+    if (!conn->paused || conn->closing)
+        return;
+    conn->paused = false;
+    if (!conn->ended && !conn->draining &&
+        uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read) < 0) {
+        wz_conn_close(conn, WZ_CONN_NOW, WZ_ERR_CLOSED);
+        return;
+    }
+    if ((conn->held.len > 0 || conn->ended) && wz_list_empty(&conn->ready))
+        wz_list_push(&conn->loop->ready, &conn->ready);
+}
+
+void wz_conn_close(struct wz_conn *conn, enum wz_conn_how how, int err)
+{
+    if (conn->closing)
+        return;
+    if (!conn->draining) {
+        conn->end_err = err;
+        conn->draining = true;
+        (void)uv_read_stop((uv_stream_t *)&conn->tcp); // cannot fail
+        conn->ops->end(conn, err);
+    }
+    if (how == WZ_CONN_DRAIN) {
+        if (wz_list_empty(&conn->dirty))
+            wz_list_push(&conn->loop->dirty, &conn->dirty);
+        return;
+    }
+    conn->closing = true;
+    wz_list_remove(&conn->ready);
+    wz_list_remove(&conn->dirty);
+    uv_close((uv_handle_t *)&conn->tcp, on_closed);
+}
+
+void wz_conn_peer(const struct wz_conn *conn, char ret_text[64])
+{
+    struct sockaddr_storage addr;
+    int len = sizeof(addr);
+    char host[INET6_ADDRSTRLEN] = "";
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&addr;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&addr;
+
+    ret_text[0] = '\0';
+    if (uv_tcp_getpeername(&conn->tcp, (struct sockaddr *)&addr, &len) < 0)
+        return;
+    if (addr.ss_family == AF_INET && uv_ip4_name(v4, host, sizeof(host)) == 0)
+        (void)snprintf(ret_text, 64, "%s:%u", host, ntohs(v4->sin_port));
+    else if (addr.ss_family == AF_INET6 && uv_ip6_name(v6, host, sizeof(host)) == 0)
+        (void)snprintf(ret_text, 64, "[%s]:%u", host, ntohs(v6->sin6_port));
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// A stream connection of a peer: collects input for the turn, gathers output and writes it once a
+// turn. What the bytes mean is its owner's.
+#pragma once
+
+#include "base/buf.h"
+#include "loop/loop.h"
+
+// A connection reads at most this much in a turn, so that others get theirs.
+#define WZ_CONN_READ_BYTES (64 * 1024)
+
+// A partial packet up to this length is copied in front of the next read; a longer one is read into
+// a buffer of its own.
+#define WZ_CONN_HELD_COPY 4096
+
+struct wz_conn;
+
+// Decodes INPUT: returns how many bytes it has used up (the rest comes again with what follows it),
+// or a negative wz_err after which the connection is closed. It may call wz_conn_pause and
+// wz_conn_close; the connection stays valid until on_closed.
+typedef ssize_t (*wz_conn_input_fn)(struct wz_conn *conn, struct wz_slice input);
+
+// The peer has gone, or wz_conn_close was called: ERR says why (WZ_OK for an orderly end). Called
+// once, before on_closed; no more input comes.
+typedef void (*wz_conn_end_fn)(struct wz_conn *conn, int err);
+
+// Nothing refers to the connection any more: its owner frees it.
+typedef void (*wz_conn_closed_fn)(struct wz_conn *conn);
+
+// How a kind of owner treats its connections.
+struct wz_conn_ops {
+    wz_conn_input_fn input;
+    wz_conn_end_fn end;
+    wz_conn_closed_fn closed;
+};
+
+// A run of output.
+struct wz_conn_chunk {
+    struct wz_conn_chunk *next;
+    size_t pos; // written up to here
+    size_t len;
+    size_t cap;
+    uint8_t bytes[];
+};
+
+// A connection, embedded in its owner's struct. Fields are conn.c's.
+struct wz_conn {
+    uv_tcp_t tcp;
+    struct wz_loop *loop;
+    const struct wz_conn_ops *ops;
+    struct wz_list ready;
+    struct wz_list dirty;
+    struct wz_buf held;    // input that is not decoded yet, from turn to turn
+    struct wz_slice fresh; // input of this turn, in the loop's input area
+    struct wz_conn_chunk *out_first;
+    struct wz_conn_chunk *out_last;
+    uv_write_t *write; // under way while the peer does not take more
+    size_t out_bytes;  // gathered and not yet taken by the system
+    int end_err;
+    bool ended; // the peer's end has been seen; what came before it is still decoded
+    bool paused;
+    bool closing;
+    bool draining; // closes once the output is out
+};
+
+// Takes the connection that LISTENER offers and starts to read. On failure the connection is closed
+// again and ops->closed called.
+void wz_conn_accept(struct wz_conn *conn, struct wz_loop *loop, uv_stream_t *listener,
+                    const struct wz_conn_ops *ops);
+
+// Room for LEN bytes of output in one piece; wz_conn_commit must follow before anything else.
+uint8_t *wz_conn_reserve(struct wz_conn *conn, size_t len);
+
+// Takes the first LEN bytes of the room as output; they leave at the end of the turn, in order.
+void wz_conn_commit(struct wz_conn *conn, size_t len);
+
+// Bytes of output that the peer has not taken yet.
+static inline size_t wz_conn_out_bytes(const struct wz_conn *conn) { return conn->out_bytes; }
+
+// Stops reading. What input() has not used up is kept.
+void wz_conn_pause(struct wz_conn *conn);
+
+// Reads on; input that was kept is decoded first, in this turn.
+void wz_conn_resume(struct wz_conn *conn);
+
+// Closes: at once, or with DRAIN after the output of this turn has been offered to the system once.
+enum wz_conn_how {
+    WZ_CONN_NOW,
+    WZ_CONN_DRAIN,
+};
+
+// Ends the connection for ERR; ops->end is called at once, ops->closed later. Fine when it is
+// closing already.
+void wz_conn_close(struct wz_conn *conn, enum wz_conn_how how, int err);
+
+// The loop's: decodes what has come in this turn.
+void wz_conn_decode(struct wz_conn *conn);
+
+// The loop's: writes what has been gathered.
+void wz_conn_flush(struct wz_conn *conn);
+
+// The peer's address as text ("127.0.0.1:4711"), or "" when it is gone.
+void wz_conn_peer(const struct wz_conn *conn, char ret_text[64]);
