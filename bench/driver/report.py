@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Medians, the table on the terminal and the same table as Markdown."""
+
+import statistics
+
+COLUMNS = ["what", "server", "messages/s", "CPU us/msg", "p50 us", "p99 us", "p99.9 us",
+           "RSS MiB", "remarks", "target", "met"]
+
+
+def medians(runs):
+    """The median of each value over the runs; None where nothing was measured."""
+    names = {name for run in runs for name in run}
+    result = {}
+    for name in names:
+        seen = [run[name] for run in runs if run.get(name) is not None]
+        result[name] = statistics.median(seen) if seen else None
+    return result
+
+
+def _number(value, form):
+    return "" if value is None else format(value, form)
+
+
+def _remarks(values):
+    remarks = []
+    if values.get("short"):
+        remarks.append(f"{values['short']:,.0f} of {values['messages']:,.0f} missing")
+    if values.get("workers_us"):
+        remarks.append(f"workers {values['workers_us']:.1f} us/msg")
+    if values.get("late_p99_us") is not None:
+        remarks.append(f"generator late p99 {values['late_p99_us']:,.0f} us")
+    if values.get("start_ms") is not None:
+        remarks.append(f"listening after {values['start_ms']:.0f} ms")
+    if values.get("conn_bytes") is not None:
+        remarks.append(f"{values['conn_bytes']:,.0f} bytes a connection")
+    return "; ".join(remarks)
+
+
+def _met(targets, values):
+    if targets and values.get("short"):
+        return "no: messages missing"
+    words = {True: "yes", False: "no", None: "not measured"}
+    return ", ".join(words[target.met(values)] for target in targets)
+
+
+def row(line, server, values, trouble=None):
+    """One row. Targets are wyze's; what kept a server from being measured is a remark."""
+    targets = line.targets if server == "wyze" else []
+    cells = [line.title, server]
+    if trouble is not None:
+        cells += [""] * 6 + [trouble]
+    else:
+        cells += [
+            _number(values.get("rate"), ",.0f"),
+            _number(values.get("cpu_us"), ".2f"),
+            _number(values.get("p50_us"), ",.0f"),
+            _number(values.get("p99_us"), ",.0f"),
+            _number(values.get("p999_us"), ",.0f"),
+            _number(values.get("rss_mib"), ".1f"),
+            _remarks(values),
+        ]
+    cells.append("; ".join(target.text for target in targets))
+    cells.append("" if trouble is not None else _met(targets, values))
+    return cells
+
+
+def log_row(result):
+    """A row from one line of log_bench, or from what kept it from being measured."""
+    if isinstance(result, str):
+        return ["log", "wyze", *[""] * 6, result, "", ""]
+    met = {True: "yes", False: "no"}.get(result.get("met"), "")
+    said = f"{result['value']:,g} {result['unit']}"
+    return [result["name"], "wyze", "", "", "", "", "", "", said, result.get("target", ""), met]
+
+
+def markdown(facts, rows, note):
+    """The machine, then the table."""
+    text = [f"- {name}: {value}" for name, value in facts]
+    text += ["", note, "", "| " + " | ".join(COLUMNS) + " |"]
+    text.append("|" + "---|" * len(COLUMNS))
+    text += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in rows]
+    return "\n".join(text) + "\n"
+
+
+def terminal(facts, rows, note):
+    """The same with columns padded for a terminal."""
+    table = [COLUMNS, *rows]
+    widths = [max(len(cells[i]) for cells in table) for i in range(len(COLUMNS))]
+    text = [f"{name + ':':13} {value}" for name, value in facts] + ["", note, ""]
+    for cells in table:
+        text.append("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip())
+    return "\n".join(text) + "\n"

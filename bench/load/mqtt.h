@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+// The client side of MQTT 3.1.1, as much of it as a load needs.
+
+#ifndef WZ_BENCH_LOAD_MQTT_H
+#define WZ_BENCH_LOAD_MQTT_H
+
+struct wz_protocol;
+
+// Clean sessions without keep-alive, QoS 0 and 1. Static, never freed.
+extern const struct wz_protocol wz_mqtt;
+
+#endif

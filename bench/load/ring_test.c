@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ring.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mqtt.h"
+#include "options.h"
+#include "protocol.h"
+
+static struct wz_ring *ring_of(uint64_t devices, uint64_t subtopics)
+{
+    struct wz_options options = {
+        .topic = "bench/%d/s%d/status",
+        .devices = devices,
+        .subtopics = subtopics,
+        .body_bytes = 100,
+        .qos = 1,
+    };
+
+    return wz_ring_new(&wz_mqtt, &options, 0);
+}
+
+static void test_ring_has_each_topic_equally_often_and_ids_that_come_round(void **state)
+{
+    static const uint64_t devices[] = {1, 3, 100, 5999, 10000};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+        struct wz_ring *ring = ring_of(devices[i], 10);
+
+        assert_true(ring->count >= devices[i] * 10);
+        assert_true(ring->id_count <= WZ_PROTOCOL_MAX_ID);
+        assert_true(ring->id_count >= 2 * 16384);
+        assert_int_equal(ring->count % ring->id_count, 0);
+        assert_int_equal(ring->starts[ring->count], ring->packets.len);
+        wz_ring_free(ring);
+    }
+}
+
+static void test_ring_finds_messages_by_bytes_in_every_turn(void **state)
+{
+    struct wz_ring *ring = ring_of(11, 3);
+
+    (void)state;
+    for (uint64_t n = 1; n < 3 * ring->count; n += 997) {
+        uint64_t end = wz_ring_bytes_before(ring, n);
+
+        assert_int_equal(wz_ring_messages_begun(ring, end), n);
+        assert_int_equal(wz_ring_messages_begun(ring, end + 1), n + 1);
+        assert_int_equal(wz_ring_messages_begun(ring, end - 1), n);
+    }
+    wz_ring_free(ring);
+}
+
+static void test_ring_body_is_an_object_of_the_length_asked_for(void **state)
+{
+    struct wz_bytes body = {0};
+    static const char expected[] =
+        "{\"value\":21.23,\"unit\":\"C\",\"seq\":1000000123,\"pad\":\"xx\"}";
+
+    (void)state;
+    wz_ring_body(1000000123, sizeof(expected) - 1, &body);
+    assert_int_equal(body.len, sizeof(expected) - 1);
+    assert_memory_equal(body.data, expected, body.len);
+    wz_bytes_release(&body);
+}
+
+static void test_ring_topic_puts_the_device_first(void **state)
+{
+    struct wz_bytes topic = {0};
+
+    (void)state;
+    wz_ring_topic("bench/%d/s%d/status", 12, 3, &topic);
+    assert_string_equal(topic.data, "bench/12/s3/status");
+    wz_bytes_release(&topic);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ring_has_each_topic_equally_often_and_ids_that_come_round),
+        cmocka_unit_test(test_ring_finds_messages_by_bytes_in_every_turn),
+        cmocka_unit_test(test_ring_body_is_an_object_of_the_length_asked_for),
+        cmocka_unit_test(test_ring_topic_puts_the_device_first),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
