@@ -13,6 +13,7 @@ struct wz_topic_form {
     uint8_t many;      // zero or more words
     bool many_last;    // the many-wildcard may only stand last
     bool hide_dollar;  // a wildcard in front does not match topics that start with '$'
+    bool not_empty;    // a pattern has at least one byte
 };
 
 // MQTT 3.1.1 section 4.7: "a/+/#".
@@ -21,12 +22,12 @@ extern const struct wz_topic_form wz_topic_mqtt;
 // AMQP 0-9-1 section 3.1.3.3 (topic exchange): "a.*.#".
 extern const struct wz_topic_form wz_topic_amqp;
 
-// Whether S is a well-formed pattern: wildcards stand alone in their word, '#' where the form allows
-// it; not empty for MQTT, no NUL. UTF-8 is the caller's to check.
+// Whether S is a well-formed pattern: wildcards stand alone in their word, '#' where the form
+// allows it; not empty for MQTT, no NUL. UTF-8 is the caller's to check.
 bool wz_pattern_valid(const struct wz_topic_form *form, struct wz_slice s);
 
-// Whether the pattern, which must be valid, matches the topic. Its cost is bounded by the product of
-// their word counts, never exponential.
+// Whether the pattern, which must be valid, matches the topic. Its cost is bounded by the product
+// of their word counts, never exponential.
 bool wz_pattern_match(const struct wz_topic_form *form, struct wz_slice pattern,
                       struct wz_slice topic);
 
