@@ -35,20 +35,11 @@ void wz_buf_add(struct wz_buf *buf, const void *bytes, size_t len)
     buf->len += len;
 }
 
-void wz_buf_add_slice(struct wz_buf *buf, struct wz_slice s)
-{
-    wz_buf_add(buf, s.ptr, s.len);
-}
+void wz_buf_add_slice(struct wz_buf *buf, struct wz_slice s) { wz_buf_add(buf, s.ptr, s.len); }
 
-void wz_buf_add_str(struct wz_buf *buf, const char *text)
-{
-    wz_buf_add(buf, text, strlen(text));
-}
+void wz_buf_add_str(struct wz_buf *buf, const char *text) { wz_buf_add(buf, text, strlen(text)); }
 
-void wz_buf_add_byte(struct wz_buf *buf, uint8_t byte)
-{
-    wz_buf_add(buf, &byte, 1);
-}
+void wz_buf_add_byte(struct wz_buf *buf, uint8_t byte) { wz_buf_add(buf, &byte, 1); }
 
 void wz_buf_addf(struct wz_buf *buf, const char *format, ...)
 {

@@ -40,10 +40,7 @@ enum wz_err {
 #define WZ_MUST __attribute__((warn_unused_result))
 
 // Drops a result on purpose; the line that does it says why.
-static inline void wz_ignore(int result)
-{
-    (void)result;
-}
+static inline void wz_ignore(int result) { (void)result; }
 
 // Ends the process with a message when a promise of our own code is broken. Always on. Bytes that
 // come from outside must never decide an assertion.

@@ -18,10 +18,7 @@
 // The longest path we build.
 #define WZ_FS_PATH_MAX 4096
 
-static int last_error(void)
-{
-    return wz_err_from_errno(errno);
-}
+static int last_error(void) { return wz_err_from_errno(errno); }
 
 int wz_fs_open(const char *path, enum wz_fs_mode mode, int *ret_fd)
 {
@@ -48,10 +45,7 @@ void wz_fs_close(int fd)
         (void)close(fd); // see the header
 }
 
-void wz_fs_close_auto(int *fd)
-{
-    wz_fs_close(*fd);
-}
+void wz_fs_close_auto(int *fd) { wz_fs_close(*fd); }
 
 int wz_fs_write(int fd, struct iovec *pieces, int count, int64_t pos)
 {

@@ -26,10 +26,7 @@ static inline void wz_list_init(struct wz_list *list)
 }
 
 // Whether the list has no members, or the link is in no list.
-static inline bool wz_list_empty(const struct wz_list *list)
-{
-    return list->next == list;
-}
+static inline bool wz_list_empty(const struct wz_list *list) { return list->next == list; }
 
 // Adds LINK, which must be in no list, behind the last member.
 static inline void wz_list_push(struct wz_list *head, struct wz_list *link)

@@ -60,18 +60,15 @@ void wz_log_write(enum wz_log_level level, const char *event, const struct wz_lo
         if (fields->kind == WZ_LOG_INT)
             wz_buf_addf(&line, "%lld", (long long)fields->num);
         else
-            add_escaped(&line, fields->kind == WZ_LOG_STR ? wz_slice_str(fields->str)
-                                                          : fields->slice);
+            add_escaped(&line,
+                        fields->kind == WZ_LOG_STR ? wz_slice_str(fields->str) : fields->slice);
     }
     wz_buf_add_byte(&line, '\n');
     if (write(STDERR_FILENO, line.ptr, line.len) < 0)
         return; // nobody is left to be told
 }
 
-void wz_log_set_level(enum wz_log_level level)
-{
-    shown = level;
-}
+void wz_log_set_level(enum wz_log_level level) { shown = level; }
 
 bool wz_log_allow(int64_t *state_us)
 {

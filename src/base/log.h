@@ -48,6 +48,6 @@ void wz_log_write(enum wz_log_level level, const char *event, const struct wz_lo
 // Shows lines up to LEVEL; info to begin with. Call before threads start.
 void wz_log_set_level(enum wz_log_level level);
 
-// Allows a line of trouble that may come once a message: true at most once a second for STATE, which
-// starts as zero and belongs to one thread.
+// Allows a line of trouble that may come once a message: true at most once a second for STATE,
+// which starts as zero and belongs to one thread.
 bool wz_log_allow(int64_t *state_us);

@@ -41,15 +41,9 @@ char *wz_strndup(const void *bytes, size_t len)
     return copy;
 }
 
-char *wz_strdup(const char *text)
-{
-    return wz_strndup(text, strlen(text));
-}
+char *wz_strdup(const char *text) { return wz_strndup(text, strlen(text)); }
 
-void wz_free(void *ptr)
-{
-    free(ptr);
-}
+void wz_free(void *ptr) { free(ptr); }
 
 void wz_free_ptr(void *ptr_to_ptr)
 {

@@ -11,7 +11,8 @@
 #define WZ_METRICS_TABLE(X)                                                                        \
     X(MQTT_CONNECTIONS, "wyze_mqtt_connections", "gauge", "MQTT connections that are open")        \
     X(MQTT_CONNECTS, "wyze_mqtt_connects_total", "counter", "MQTT CONNECTs accepted")              \
-    X(MQTT_REFUSED, "wyze_mqtt_refused_total", "counter", "connections refused or closed for an error") \
+    X(MQTT_REFUSED, "wyze_mqtt_refused_total", "counter",                                          \
+      "connections refused or closed for an error")                                                \
     X(MQTT_RECEIVED, "wyze_mqtt_messages_received_total", "counter", "PUBLISH packets received")   \
     X(MQTT_SENT, "wyze_mqtt_messages_sent_total", "counter", "PUBLISH packets sent")               \
     X(MQTT_DROPPED, "wyze_mqtt_messages_dropped_total", "counter",                                 \

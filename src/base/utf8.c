@@ -2,10 +2,7 @@
 // Owns the check of UTF-8: eight ASCII bytes a step, the table of RFC 3629 section 4 for the rest.
 #include "base/utf8.h"
 
-static bool tail(uint8_t byte)
-{
-    return (byte & 0xc0) == 0x80;
-}
+static bool tail(uint8_t byte) { return (byte & 0xc0) == 0x80; }
 
 size_t wz_utf8_char(struct wz_slice s)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the tiers meet: the five exchanges, who publishes to them and who consumes from them. All of
-// it belongs to the loop thread; other threads publish through wz_bus_post.
+// Where the tiers meet: the five exchanges, who publishes to them and who consumes from them. All
+// of it belongs to the loop thread; other threads publish through wz_bus_post.
 #pragma once
 
 #include "broker/message.h"
@@ -21,8 +21,8 @@ enum wz_bus_exchange {
 };
 
 // Called for each message that matches a binding, on the loop thread. SLOT is the consumer's own
-// word for this topic, NULL at first, kept until the topic leaves the cache. A consumer that takes on
-// a duty for the message sets RET_TICKET. Returns WZ_OK, or WZ_ERR_BUSY when it cannot take the
+// word for this topic, NULL at first, kept until the topic leaves the cache. A consumer that takes
+// on a duty for the message sets RET_TICKET. Returns WZ_OK, or WZ_ERR_BUSY when it cannot take the
 // message now: the publisher must then try again later.
 typedef int (*wz_bus_consume_fn)(void *arg, const struct wz_message *msg, void **slot,
                                  struct wz_ticket *ret_ticket);
@@ -52,6 +52,9 @@ void wz_bus_unbind(struct wz_bus *bus, struct wz_binding *binding);
 WZ_MUST int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id,
                            const struct wz_message *msg, struct wz_ticket *ret_ticket);
 
+// Whether anybody is bound to the exchange at all: who has to build a message first may ask.
+bool wz_bus_wanted(const struct wz_bus *bus, enum wz_bus_exchange id);
+
 // Forgets what all consumers have resolved for their topics: called when the mapping has changed.
 void wz_bus_forget(struct wz_bus *bus);
 
@@ -62,7 +65,9 @@ struct wz_bus_post {
     enum wz_bus_exchange exchange;
     struct wz_message message;
     struct wz_mailbox *reply_to;
-    wz_mail_fn done;         // gets &mail
+    wz_mail_fn done; // gets &mail
+
+    struct wz_bus *bus;      // the bus's, while it is under way
     int result;              // WZ_OK once the message is as safe as durability says
     struct wz_ticket ticket; // set with the result
 };

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The preprocessor: from a message's untouched body to a stamped record (docs/formats/record.md).
+#pragma once
+
+#include "base/buf.h"
+#include "base/uuid.h"
+#include "wire/batch.h"
+
+// What a body was, as the record header `form` says it.
+enum wz_form {
+    WZ_FORM_OBJECT, // a JSON object; its members stand behind the stamps
+    WZ_FORM_TEXT,   // text, as the string "value"
+    WZ_FORM_BASE64, // not UTF-8: base64 in "value", and "_encoding"
+    WZ_FORM_COUNT,
+};
+
+// A message to be stamped. Slices are borrowed for the call.
+struct wz_unstamped {
+    struct wz_slice topic;      // logical
+    struct wz_slice topic_text; // the topic as a JSON string with quotes and a comma behind it
+    struct wz_slice from;       // encoded record header `from`
+    struct wz_slice client;
+    struct wz_slice body;
+    struct wz_slice script; // a script's output: its name and the _id of its cause
+    struct wz_slice parent;
+    int64_t timestamp_ms; // the publisher's own time; 0: now
+    uint8_t hops;
+};
+
+// Stamps messages, one after the other. One a loop thread.
+struct wz_preprocess {
+    struct wz_uuid_maker uuid;
+    char stamps[96]; // {"_id":"...","_timestamp":...,"_topic":
+    size_t stamps_len;
+    int64_t stamped_ms; // the time that stands in them
+    struct wz_buf members;
+    struct wz_buf headers; // client, form, hops, as they were for the last message
+    struct wz_buf client;  // whose they are
+    enum wz_form form;
+    uint8_t hops;
+    int header_count;
+};
+
+// Starts it.
+void wz_preprocess_init(struct wz_preprocess *pp);
+
+// Frees what it holds.
+void wz_preprocess_release(struct wz_preprocess *pp);
+
+// Makes the record of a message that was taken at NOW_MS. RET_PARTS borrows from PP and SOURCE
+// until the next call.
+void wz_preprocess_stamp(struct wz_preprocess *pp, const struct wz_unstamped *source,
+                         int64_t now_ms, struct wz_record_parts *ret_parts);
+
+// Adds TOPIC as wz_unstamped's topic_text to BUF.
+void wz_preprocess_add_topic_text(struct wz_buf *buf, struct wz_slice topic);
+
+// Adds the record header `from` as wz_unstamped wants it to BUF.
+void wz_preprocess_add_from(struct wz_buf *buf, struct wz_slice from);
+
+// The form that a record's header says; WZ_FORM_OBJECT when it says none.
+enum wz_form wz_form_find(struct wz_slice word);

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the way of a message through the router tier:
+//   devices -> demux -> stamp -> raw-stream -> exchange raw
+//   ingress ----------> stamp -> raw-stream -> exchange raw
+//   egress -----------> stamp -> processed-stream -> exchange processed, and commands -> devices
+// What a topic resolves to is kept in the exchange's cache (struct route), so it is worked out once.
+#include "router/router.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "router/command.h"
+#include "router/preprocess.h"
+
+// The exchanges we take messages from.
+enum source {
+    SOURCE_DEVICES,
+    SOURCE_INGRESS,
+    SOURCE_EGRESS,
+    SOURCE_COUNT,
+};
+
+// Counted in a turn, added to the metrics at its end.
+struct counts {
+    int64_t mapped;
+    int64_t unmapped;
+    int64_t raw;
+    int64_t processed;
+    int64_t commands;
+    int64_t commands_unmapped;
+};
+
+struct wz_router {
+    struct wz_router_options options;
+    struct wz_loop_part part;
+    struct wz_mapping *mapping;
+    struct wz_preprocess pp;
+    struct wz_binding *bindings[SOURCE_COUNT];
+    struct wz_buf value;   // a record's body in one piece
+    struct wz_buf command; // a command's body
+    struct counts counts;
+    int64_t log_us;
+};
+
+// What a topic has been resolved to.
+struct route {
+    bool records;            // its messages become records
+    bool commands;           // egress: it ends in the word `output`
+    struct wz_slice topic;   // logical
+    struct wz_slice text;    // the topic as the stamps have it
+    struct wz_slice from;    // the record header
+    struct wz_slice device;  // egress: the physical topic of the command, empty when none
+    struct wz_buf bytes;     // what the slices lie in
+    enum wz_outcome outcome; // devices: why it is no reading
+};
+
+static void route_free(struct route *route)
+{
+    wz_buf_release(&route->bytes);
+    wz_free(route);
+}
+
+static void forget(void *arg, void *slot)
+{
+    (void)arg; // a route belongs to nobody else
+    route_free(slot);
+}
+
+// Lays out what the stamps of a logical topic need.
+static void route_lay_out(struct route *route, struct wz_slice topic, struct wz_slice from,
+                          struct wz_slice device)
+{
+    struct wz_buf *bytes = &route->bytes;
+    size_t text_pos;
+    size_t from_pos;
+    size_t device_pos;
+
+    wz_buf_add_slice(bytes, topic);
+    text_pos = bytes->len;
+    wz_preprocess_add_topic_text(bytes, topic);
+    from_pos = bytes->len;
+    wz_preprocess_add_from(bytes, from);
+    device_pos = bytes->len;
+    wz_buf_add_slice(bytes, device);
+    route->topic = wz_slice(bytes->ptr, text_pos);
+    route->text = wz_slice(bytes->ptr + text_pos, from_pos - text_pos);
+    route->from = wz_slice(bytes->ptr + from_pos, device_pos - from_pos);
+    route->device = wz_slice(bytes->ptr + device_pos, device.len);
+    route->records = true;
+}
+
+static struct route *route_of_device(struct wz_router *router, struct wz_slice physical)
+{
+    struct route *route = wz_zalloc(1, sizeof(*route));
+    struct wz_translation translation;
+
+    route->outcome = wz_mapping_in(router->mapping, physical, &translation);
+    if (route->outcome == WZ_OUTCOME_MAPPED)
+        route_lay_out(route, wz_slice(translation.topic, translation.topic_len), physical,
+                      (struct wz_slice){0});
+    return route;
+}
+
+static bool ends_in_output(struct wz_slice topic)
+{
+    struct wz_slice end = WZ_SLICE_LIT(".output");
+
+    return topic.len > end.len &&
+           wz_slice_eq(wz_slice_sub(topic, topic.len - end.len, end.len), end);
+}
+
+static struct route *route_of_egress(struct wz_router *router, struct wz_slice topic)
+{
+    struct route *route = wz_zalloc(1, sizeof(*route));
+    struct wz_command_topic command = {0};
+    struct wz_slice device = {0};
+
+    route->commands = ends_in_output(topic);
+    if (route->commands && wz_mapping_out(router->mapping, topic, &command) == WZ_OK)
+        device = wz_slice(command.topic, command.topic_len);
+    route_lay_out(route, topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_EGRESS)), device);
+    return route;
+}
+
+// Joins a record's pieces: those who listen want its body in one.
+static struct wz_slice join_value(struct wz_router *router, const struct wz_record_parts *parts)
+{
+    router->value.len = 0;
+    for (int i = 0; i < parts->value_count; i++)
+        wz_buf_add_slice(&router->value, parts->value[i]);
+    return wz_buf_slice(&router->value);
+}
+
+// Puts the record on the exchange that mirrors its stream.
+static void mirror(struct wz_router *router, const struct route *route,
+                   const struct wz_message *msg, enum wz_bus_exchange exchange,
+                   struct wz_slice value, int64_t offset)
+{
+    struct wz_message record = {
+        .topic = route->topic,
+        .body = value,
+        .client = msg->client,
+        .from = msg->topic,
+        .script = msg->script,
+        .parent = msg->parent,
+        .offset = offset,
+        .append_ms = router->options.loop->now_ms,
+        .hops = msg->hops,
+    };
+    struct wz_ticket ticket;
+
+    // Nobody on a mirror may refuse, and the topic has been a record's.
+    wz_ignore(wz_bus_publish(router->options.bus, exchange, &record, &ticket));
+}
+
+// Makes a record of a message. RET_PARTS is valid until the next one.
+static int record(struct wz_router *router, const struct route *route, const struct wz_message *msg,
+                  struct wz_log *stream, struct wz_record_parts *ret_parts,
+                  struct wz_ticket *ret_ticket)
+{
+    struct wz_unstamped source = {
+        .topic = route->topic,
+        .topic_text = route->text,
+        .from = route->from,
+        .client = msg->client,
+        .body = msg->body,
+        .script = msg->script,
+        .parent = msg->parent,
+        .timestamp_ms = msg->timestamp_ms,
+        .hops = msg->hops,
+    };
+    int64_t offset;
+    int r;
+
+    wz_preprocess_stamp(&router->pp, &source, router->options.loop->now_ms, ret_parts);
+    r = wz_log_append(stream, ret_parts, &offset);
+    if (r < 0)
+        return r;
+    *ret_ticket = (struct wz_ticket){.stream = stream, .offset = offset};
+    return WZ_OK;
+}
+
+static int record_raw(struct wz_router *router, const struct route *route,
+                      const struct wz_message *msg, struct wz_ticket *ret_ticket)
+{
+    struct wz_record_parts parts;
+    int r = record(router, route, msg, router->options.raw, &parts, ret_ticket);
+
+    if (r < 0)
+        return r;
+    router->counts.raw++;
+    if (wz_bus_wanted(router->options.bus, WZ_BUS_RAW))
+        mirror(router, route, msg, WZ_BUS_RAW, join_value(router, &parts), ret_ticket->offset);
+    return WZ_OK;
+}
+
+static void count_unmapped(struct wz_router *router, const struct wz_message *msg,
+                           enum wz_outcome outcome)
+{
+    if (outcome == WZ_OUTCOME_COMMAND)
+        return; // on its way to a device: the broker's alone
+    router->counts.unmapped++;
+    if (wz_log_allow(&router->log_us))
+        WZ_LOG(WZ_LOG_INFO, "demux.unmapped", WZ_F_SLICE("topic", msg->topic),
+               WZ_F_STR("why", wz_outcome_word(outcome)));
+}
+
+static int on_devices(void *arg, const struct wz_message *msg, void **slot,
+                      struct wz_ticket *ret_ticket)
+{
+    struct wz_router *router = arg;
+    struct route *route = *slot;
+
+    if (route == NULL)
+        *slot = route = route_of_device(router, msg->topic);
+    if (!route->records) {
+        count_unmapped(router, msg, route->outcome);
+        return WZ_OK;
+    }
+    if (msg->retain && msg->body.len == 0)
+        return WZ_OK; // it clears a retained value (3.3.1.3) and is no reading
+    router->counts.mapped++;
+    return record_raw(router, route, msg, ret_ticket);
+}
+
+static int on_ingress(void *arg, const struct wz_message *msg, void **slot,
+                      struct wz_ticket *ret_ticket)
+{
+    struct wz_router *router = arg;
+    struct route *route = *slot;
+
+    if (route == NULL) {
+        *slot = route = wz_zalloc(1, sizeof(*route));
+        route_lay_out(route, msg->topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_INGRESS)),
+                      (struct wz_slice){0});
+    }
+    return record_raw(router, route, msg, ret_ticket);
+}
+
+// Sends the command that a record is to its device.
+static void send_command(struct wz_router *router, const struct route *route, struct wz_slice value)
+{
+    struct wz_message command = {.topic = route->device, .qos = 1, .offset = -1};
+    struct wz_ticket ticket;
+
+    if (route->device.len == 0) {
+        router->counts.commands_unmapped++;
+        if (wz_log_allow(&router->log_us))
+            WZ_LOG(WZ_LOG_WARN, "demux.no_device", WZ_F_SLICE("topic", route->topic));
+        return;
+    }
+    router->command.len = 0;
+    if (wz_command_body(value, router->pp.form, &router->command) < 0)
+        return; // cannot be: we have just made it
+    command.body = wz_buf_slice(&router->command);
+    // It maps to a command topic, which is left alone, so nobody can refuse it.
+    wz_ignore(wz_bus_publish(router->options.bus, WZ_BUS_DEVICES, &command, &ticket));
+    router->counts.commands++;
+}
+
+static int on_egress(void *arg, const struct wz_message *msg, void **slot,
+                     struct wz_ticket *ret_ticket)
+{
+    struct wz_router *router = arg;
+    struct wz_record_parts parts;
+    struct route *route = *slot;
+    struct wz_slice value;
+    int r;
+
+    if (route == NULL)
+        *slot = route = route_of_egress(router, msg->topic);
+    r = record(router, route, msg, router->options.processed, &parts, ret_ticket);
+    if (r < 0)
+        return r;
+    router->counts.processed++;
+    if (!route->commands && !wz_bus_wanted(router->options.bus, WZ_BUS_PROCESSED))
+        return WZ_OK;
+    value = join_value(router, &parts);
+    if (route->commands)
+        send_command(router, route, value);
+    mirror(router, route, msg, WZ_BUS_PROCESSED, value, ret_ticket->offset);
+    return WZ_OK;
+}
+
+static void on_wake(void *arg)
+{
+    struct wz_router *router = arg;
+
+    wz_log_set_time(router->options.raw, router->options.loop->now_ms);
+    wz_log_set_time(router->options.processed, router->options.loop->now_ms);
+}
+
+static void on_flush(void *arg)
+{
+    struct wz_router *router = arg;
+    struct counts *counts = &router->counts;
+
+    wz_log_flush(router->options.raw);
+    wz_log_flush(router->options.processed);
+    if (counts->mapped > 0)
+        wz_metric_add(WZ_METRIC_DEMUX_MAPPED, counts->mapped);
+    if (counts->unmapped > 0)
+        wz_metric_add(WZ_METRIC_DEMUX_UNMAPPED, counts->unmapped);
+    if (counts->raw > 0)
+        wz_metric_add(WZ_METRIC_RECORDS_RAW, counts->raw);
+    if (counts->processed > 0)
+        wz_metric_add(WZ_METRIC_RECORDS_PROCESSED, counts->processed);
+    if (counts->commands > 0)
+        wz_metric_add(WZ_METRIC_DEMUX_COMMANDS, counts->commands);
+    if (counts->commands_unmapped > 0)
+        wz_metric_add(WZ_METRIC_DEMUX_COMMANDS_UNMAPPED, counts->commands_unmapped);
+    *counts = (struct counts){0};
+}
+
+static int bind_all(struct wz_router *router)
+{
+    static const struct {
+        enum wz_bus_exchange exchange;
+        wz_bus_consume_fn consume;
+    } sources[SOURCE_COUNT] = {
+        [SOURCE_DEVICES] = {WZ_BUS_DEVICES, on_devices},
+        [SOURCE_INGRESS] = {WZ_BUS_INGRESS, on_ingress},
+        [SOURCE_EGRESS] = {WZ_BUS_EGRESS, on_egress},
+    };
+
+    for (int i = 0; i < SOURCE_COUNT; i++) {
+        int r = wz_bus_bind(router->options.bus, sources[i].exchange, WZ_SLICE_LIT("#"),
+                            sources[i].consume, forget, router, &router->bindings[i]);
+
+        if (r < 0)
+            return r;
+    }
+    return WZ_OK;
+}
+
+int wz_router_open(const struct wz_router_options *options, struct wz_router **ret_router)
+{
+    struct wz_router *router = wz_zalloc(1, sizeof(*router));
+    int r;
+
+    router->options = *options;
+    router->mapping = wz_mapping_empty();
+    wz_preprocess_init(&router->pp);
+    router->part = (struct wz_loop_part){.wake = on_wake, .flush = on_flush, .arg = router};
+    wz_loop_join(options->loop, &router->part);
+    r = bind_all(router);
+    if (r < 0) {
+        wz_router_close(router);
+        return r;
+    }
+    *ret_router = router;
+    return WZ_OK;
+}
+
+struct wz_mapping *wz_router_set_mapping(struct wz_router *router, struct wz_mapping *mapping)
+{
+    struct wz_mapping *before = router->mapping;
+
+    router->mapping = mapping;
+    wz_bus_forget(router->options.bus);
+    return before;
+}
+
+void wz_router_close(struct wz_router *router)
+{
+    if (router == NULL)
+        return;
+    for (int i = 0; i < SOURCE_COUNT; i++) {
+        if (router->bindings[i] != NULL)
+            wz_bus_unbind(router->options.bus, router->bindings[i]);
+    }
+    wz_loop_leave(&router->part);
+    wz_mapping_free(router->mapping);
+    wz_preprocess_release(&router->pp);
+    wz_buf_release(&router->value);
+    wz_buf_release(&router->command);
+    wz_free(router);
+}
