@@ -41,7 +41,8 @@
 
 // A record to be written. Its value and its headers come in pieces that are joined in the batch, so
 // a record is built once, where it stays. A header piece holds one or more whole headers as
-// wz_record_header_put encodes them; header_count is how many headers they are together.
+// wz_record_header_put encodes them; header_count is how many headers they are together. A key
+// whose ptr is NULL is written as null, and so is a value of no pieces.
 struct wz_record_parts {
     struct wz_slice key;
     struct wz_slice value[WZ_RECORD_VALUE_PIECES];
@@ -76,6 +77,8 @@ struct wz_batch_info {
     int64_t base_ms;
     int64_t max_ms;
     uint32_t crc;
+    int32_t epoch;    // partition leader epoch; ours have -1
+    int32_t sequence; // base sequence; ours have the base offset modulo 2^31
     uint16_t attributes;
     int32_t count;
     size_t len; // of the whole batch, with the 12 bytes in front
@@ -112,7 +115,7 @@ void wz_batch_finish(struct wz_batch_builder *batch, int64_t append_ms);
 // Computes and sets the checksum of a finished batch of LEN bytes at BYTES.
 void wz_batch_seal(void *bytes, size_t len);
 
-// Gives a finished batch another base offset; the checksum does not cover it.
+// Gives a finished batch another base offset. Its base sequence follows, so it must be sealed anew.
 void wz_batch_rebase(void *bytes, int64_t base_offset);
 
 // Reads the header at the front of S. WZ_AGAIN when S holds less than the whole batch (RET_INFO's
