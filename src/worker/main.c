@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+// wyze-python: one process for one script. It speaks the protocol of docs/formats/worker.md on
+// descriptor 3 and has no other way to the outside. Usage: wyze-python NAME PARENT-PID
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "worker/context.h"
+#include "worker/interpreter.h"
+#include "worker/printer.h"
+#include "worker/user_script.h"
+
+// Ends of the process that the engine can tell apart in its log.
+enum wz_worker_exit {
+    WZ_WORKER_EXIT_OK = 0,
+    WZ_WORKER_EXIT_USAGE = 64,
+    WZ_WORKER_EXIT_PYTHON = 70,
+    WZ_WORKER_EXIT_PROTOCOL = 76,
+};
+
+struct wz_worker {
+    struct wz_channel channel;
+    struct wz_body_codec codec;
+    struct wz_user_script script;
+    struct wz_context *context;
+};
+
+// Leaves nothing but the pipe, and dies with its parent. The thread that made the process is the
+// engine's loop thread: PDEATHSIG follows that thread.
+static bool detach(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        return false;
+    if (close_range(WZ_CHANNEL_FD + 1, ~0U, 0) < 0)
+        return false;
+    return fcntl(WZ_CHANNEL_FD, F_SETFD, FD_CLOEXEC) == 0 &&
+           fcntl(WZ_CHANNEL_FD, F_SETFL, 0) == 0 && signal(SIGPIPE, SIG_IGN) != SIG_ERR &&
+           signal(SIGINT, SIG_IGN) != SIG_ERR;
+}
+
+static void send_invalid(struct wz_worker *worker, const struct wz_fault *fault)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    struct wz_frame_invalid invalid = {
+        .line = fault->line,
+        .column = fault->column,
+        .reason = wz_buf_slice(&fault->reason),
+        .traceback = wz_buf_slice(&fault->traceback),
+    };
+
+    wz_frame_put_invalid(&buf, &invalid);
+    wz_channel_send(&worker->channel, wz_buf_slice(&buf));
+}
+
+static bool set_identity(struct wz_worker *worker, const struct wz_frame_load *load)
+{
+    PyObject *name =
+        PyUnicode_DecodeUTF8((const char *)load->name.ptr, (Py_ssize_t)load->name.len, "replace");
+    PyObject *config =
+        load->config.len > 0 ? wz_body_decode(&worker->codec, load->config) : PyDict_New();
+
+    if (!name || !config)
+        return false;
+    Py_SETREF(worker->context->script, name);
+    Py_SETREF(worker->context->config, config);
+    return true;
+}
+
+// Returns WZ_END when the script may not run: the reason has been sent.
+static int load_script(struct wz_worker *worker, struct wz_slice payload)
+{
+    WZ_AUTO(wz_fault_release) struct wz_fault fault = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    struct wz_frame_load load;
+
+    if (worker->script.handle_input || wz_frame_get_load(payload, &load) != WZ_OK)
+        return WZ_ERR_PROTOCOL;
+    if (!set_identity(worker, &load)) {
+        wz_user_script_fault(&worker->script, &fault);
+        send_invalid(worker, &fault);
+        return WZ_END;
+    }
+    if (!wz_user_script_load(&worker->script, load.name, load.code, &fault)) {
+        send_invalid(worker, &fault);
+        return WZ_END;
+    }
+    wz_frame_put_empty(&buf, WZ_FRAME_READY);
+    wz_channel_send(&worker->channel, wz_buf_slice(&buf));
+    return WZ_OK;
+}
+
+// Ends the open result of a call that returned RETURNED (whose reference it takes), or raised when
+// that is NULL: then its outputs are dropped and the traceback goes in their place.
+static void end_call(struct wz_worker *worker, PyObject *returned)
+{
+    WZ_AUTO(wz_fault_release) struct wz_fault fault = {0};
+    struct wz_frame_item item = {.kind = WZ_FRAME_ITEM_TRACE};
+
+    worker->context->in_call = false;
+    if (returned) {
+        Py_DECREF(returned);
+        wz_channel_result_close(&worker->channel, WZ_FRAME_OK, worker->context->item_count);
+        return;
+    }
+    wz_channel_result_reset(&worker->channel);
+    wz_user_script_fault(&worker->script, &fault);
+    item.body = wz_buf_slice(fault.traceback.len > 0 ? &fault.traceback : &fault.reason);
+    if (item.body.len > WZ_CHANNEL_FLUSH_BYTES) // the end says what happened
+        item.body =
+            wz_slice_sub(item.body, item.body.len - WZ_CHANNEL_FLUSH_BYTES, WZ_CHANNEL_FLUSH_BYTES);
+    wz_frame_put_item(&worker->channel.results, &item);
+    wz_channel_result_close(&worker->channel, WZ_FRAME_EXCEPTION, 1);
+}
+
+static void begin_call(struct wz_worker *worker, enum wz_frame_type type,
+                       const struct wz_frame_record *record)
+{
+    struct wz_context *context = worker->context;
+
+    context->stream = record->stream;
+    context->offset = record->offset;
+    context->append_ms = record->append_ms;
+    context->item_count = 0;
+    context->in_call = true;
+    wz_channel_result_open(&worker->channel, type, record->stream, record->offset);
+}
+
+static int start_script(struct wz_worker *worker)
+{
+    static const struct wz_frame_record none = {.offset = -1};
+    WZ_AUTO(wz_fault_release) struct wz_fault fault = {0};
+    PyObject *returned;
+
+    if (!worker->script.handle_input)
+        return WZ_ERR_PROTOCOL;
+    begin_call(worker, WZ_FRAME_STARTED, &none);
+    returned = worker->script.init
+                   ? PyObject_CallOneArg(worker->script.init, (PyObject *)worker->context)
+                   : Py_NewRef(Py_None);
+    if (returned) {
+        end_call(worker, returned);
+        return WZ_OK;
+    }
+    wz_user_script_fault(&worker->script, &fault);
+    send_invalid(worker, &fault);
+    return WZ_END;
+}
+
+static void handle_record(struct wz_worker *worker, const struct wz_frame_record *record)
+{
+    PyObject *args[2];
+    PyObject *returned = NULL;
+
+    begin_call(worker, WZ_FRAME_RESULT, record);
+    args[0] = wz_body_decode(&worker->codec, record->body);
+    args[1] = (PyObject *)worker->context;
+    if (args[0])
+        returned = PyObject_Vectorcall(worker->script.handle_input, args, 2, NULL);
+    Py_XDECREF(args[0]);
+    end_call(worker, returned);
+    worker->context->offset = -1;
+}
+
+static int handle_batch(struct wz_worker *worker, struct wz_slice payload)
+{
+    struct wz_frame_record record;
+    struct wz_frame_iter it;
+    int r = wz_frame_iter_init(&it, payload);
+
+    if (!worker->script.handle_input)
+        return WZ_ERR_PROTOCOL;
+    while (r == WZ_OK) {
+        r = wz_frame_next_record(&it, &record);
+        if (r == WZ_OK)
+            handle_record(worker, &record);
+    }
+    return r == WZ_END ? WZ_OK : r;
+}
+
+static int drain(struct wz_worker *worker)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    size_t start = wz_frame_list_open(&buf, WZ_FRAME_DRAINED);
+
+    wz_frame_list_close(&buf, start, 0);
+    wz_channel_flush(&worker->channel);
+    wz_channel_send(&worker->channel, wz_buf_slice(&buf));
+    return WZ_END;
+}
+
+static int dispatch(struct wz_worker *worker, const struct wz_frame *frame)
+{
+    switch (frame->type) {
+    case WZ_FRAME_LOAD:
+        return load_script(worker, frame->payload);
+    case WZ_FRAME_START:
+        return start_script(worker);
+    case WZ_FRAME_BATCH:
+        return handle_batch(worker, frame->payload);
+    case WZ_FRAME_DRAIN:
+        return drain(worker);
+    default:
+        return WZ_ERR_PROTOCOL;
+    }
+}
+
+static bool set_up(struct wz_worker *worker)
+{
+    if (!wz_context_register() || !wz_interpreter_start())
+        return false;
+    if (wz_body_codec_init(&worker->codec) && wz_user_script_init(&worker->script)) {
+        worker->context = wz_context_new(&worker->channel, &worker->codec);
+        if (worker->context && wz_printer_install(worker->context))
+            return true;
+    }
+    PyErr_Print();
+    return false;
+}
+
+int main(int argc, char **argv)
+{
+    static struct wz_worker worker = {.channel = {.fd = WZ_CHANNEL_FD}};
+    struct wz_frame frame;
+    int r;
+
+    if (argc != 3 || !detach((pid_t)strtol(argv[2], NULL, 10))) {
+        fprintf(stderr, "wyze-python runs the scripts of wyze, which starts it: "
+                        "wyze-python NAME PARENT-PID\n");
+        return WZ_WORKER_EXIT_USAGE;
+    }
+    if (!set_up(&worker))
+        return WZ_WORKER_EXIT_PYTHON;
+    do {
+        r = wz_channel_next(&worker.channel, &frame);
+        if (r == WZ_OK)
+            r = dispatch(&worker, &frame);
+    } while (r == WZ_OK);
+    // Without taking Python down: a script's threads and finalizers must not keep the process.
+    _exit(r == WZ_END ? WZ_WORKER_EXIT_OK : WZ_WORKER_EXIT_PROTOCOL);
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the life of the user's code before its first message, and the reading of its exceptions.
+// What is easier said in Python stands in the prelude.
+#include "worker/user_script.h"
+
+// Its frames are taken off tracebacks: they begin in the user's file.
+static const char prelude_code[] =
+    "import inspect, linecache, sys, traceback, types\n"
+    "\n"
+    "class Unfit(Exception):\n"
+    "    def __init__(self, reason, line=0):\n"
+    "        super().__init__(reason)\n"
+    "        self.line = line\n"
+    "\n"
+    "def load(filename, code):\n"
+    "    lines = code.splitlines(True)\n"
+    "    linecache.cache[filename] = (len(code), None, lines, filename)\n"
+    "    module = types.ModuleType('wyze_script')\n"
+    "    module.__file__ = filename\n"
+    "    sys.modules[module.__name__] = module\n"
+    "    exec(compile(code, filename, 'exec', dont_inherit=True), module.__dict__)\n"
+    "    return (check(module, 'handle_input', ('msg', 'context'), True),\n"
+    "            check(module, 'init', ('context',), False))\n"
+    "\n"
+    "def check(module, name, parameters, needed):\n"
+    "    function = getattr(module, name, None)\n"
+    "    shape = f\"{name}({', '.join(parameters)})\"\n"
+    "    if function is None and not needed:\n"
+    "        return None\n"
+    "    if function is None:\n"
+    "        raise Unfit(f'there is no function {shape}')\n"
+    "    line = getattr(getattr(function, '__code__', None), 'co_firstlineno', 0)\n"
+    "    if not callable(function):\n"
+    "        raise Unfit(f'{name} is no function; define {shape}')\n"
+    "    if (inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)\n"
+    "            or inspect.isasyncgenfunction(function)):\n"
+    "        raise Unfit(f'{name} must be a plain function, without async and yield', line)\n"
+    "    try:\n"
+    "        inspect.signature(function).bind(*parameters)\n"
+    "    except TypeError as error:\n"
+    "        raise Unfit(f'{name} cannot be called as {shape}: {error}', line) from None\n"
+    "    except ValueError:\n"
+    "        pass  # a built-in function that does not tell its parameters\n"
+    "    return function\n"
+    "\n"
+    "def describe(filename, error):\n"
+    "    if isinstance(error, Unfit):\n"
+    "        return str(error), error.line, 0, ''\n"
+    "    trace = error.__traceback__\n"
+    "    while trace and trace.tb_frame.f_code.co_filename == '<wyze>':\n"
+    "        trace = trace.tb_next\n"
+    "    text = ''.join(traceback.format_exception(type(error), error, trace))\n"
+    "    line = column = 0\n"
+    "    if isinstance(error, SyntaxError) and error.filename == filename:\n"
+    "        line, column = error.lineno or 0, error.offset or 0\n"
+    "    else:\n"
+    "        for frame, number in traceback.walk_tb(trace):\n"
+    "            if frame.f_code.co_filename == filename:\n"
+    "                line = number\n"
+    "    said = error.msg if isinstance(error, SyntaxError) else str(error)\n"
+    "    name = type(error).__name__\n"
+    "    return f'{name}: {said}' if said else name, line, max(column, 0), text\n";
+
+bool wz_user_script_init(struct wz_user_script *script)
+{
+    PyObject *code = Py_CompileString(prelude_code, "<wyze>", Py_file_input);
+    PyObject *done = NULL;
+
+    script->prelude = PyDict_New();
+    if (code && script->prelude &&
+        PyDict_SetItemString(script->prelude, "__builtins__", PyEval_GetBuiltins()) == 0)
+        done = PyEval_EvalCode(code, script->prelude, script->prelude);
+    Py_XDECREF(code);
+    Py_XDECREF(done);
+    return done != NULL;
+}
+
+static PyObject *decode(struct wz_slice s)
+{
+    return PyUnicode_DecodeUTF8((const char *)s.ptr, (Py_ssize_t)s.len, "strict");
+}
+
+static bool load(struct wz_user_script *script, struct wz_slice name, struct wz_slice code)
+{
+    PyObject *function = PyDict_GetItemString(script->prelude, "load");
+    PyObject *name_text = decode(name);
+    PyObject *code_text = decode(code);
+    PyObject *parts = NULL;
+
+    if (name_text && code_text)
+        script->filename = PyUnicode_FromFormat("%U.py", name_text);
+    if (script->filename)
+        parts = PyObject_CallFunctionObjArgs(function, script->filename, code_text, NULL);
+    if (parts) {
+        script->handle_input = Py_NewRef(PyTuple_GET_ITEM(parts, 0));
+        if (!Py_IsNone(PyTuple_GET_ITEM(parts, 1)))
+            script->init = Py_NewRef(PyTuple_GET_ITEM(parts, 1));
+    }
+    Py_XDECREF(name_text);
+    Py_XDECREF(code_text);
+    Py_XDECREF(parts);
+    return parts != NULL;
+}
+
+bool wz_user_script_load(struct wz_user_script *script, struct wz_slice name, struct wz_slice code,
+                         struct wz_fault *ret_fault)
+{
+    if (load(script, name, code))
+        return true;
+    wz_user_script_fault(script, ret_fault);
+    return false;
+}
+
+static void add_text(struct wz_buf *buf, PyObject *text)
+{
+    PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+
+    if (bytes)
+        wz_buf_add(buf, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    Py_XDECREF(bytes);
+    PyErr_Clear();
+}
+
+static void set_fault(PyObject *parts, struct wz_fault *fault)
+{
+    PyObject *reason;
+    PyObject *traceback;
+
+    if (!PyArg_ParseTuple(parts, "UIIU", &reason, &fault->line, &fault->column, &traceback))
+        return;
+    add_text(&fault->reason, reason);
+    add_text(&fault->traceback, traceback);
+}
+
+void wz_user_script_fault(struct wz_user_script *script, struct wz_fault *ret_fault)
+{
+    PyObject *function = PyDict_GetItemString(script->prelude, "describe");
+    PyObject *filename = script->filename ? script->filename : Py_None;
+    PyObject *type, *error, *trace;
+    PyObject *parts = NULL;
+
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (error && trace)
+        wz_ignore(PyException_SetTraceback(error, trace)); // fails for no traceback only
+    if (error)
+        parts = PyObject_CallFunctionObjArgs(function, filename, error, NULL);
+    if (parts)
+        set_fault(parts, ret_fault);
+    // An exception whose own text raises, or no memory to build it.
+    PyErr_Clear();
+    if (ret_fault->reason.len == 0)
+        wz_buf_add_str(&ret_fault->reason, type ? PyExceptionClass_Name(type) : "unknown error");
+    Py_XDECREF(parts);
+    Py_XDECREF(type);
+    Py_XDECREF(error);
+    Py_XDECREF(trace);
+}
+
+void wz_fault_release(struct wz_fault *fault)
+{
+    wz_buf_release(&fault->reason);
+    wz_buf_release(&fault->traceback);
+}
