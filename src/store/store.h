@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The documents that configure wyze, in collections. SQLite holds them; every call runs on the store
-// thread, never on a message's way. Format: docs/formats/store.md.
+// The documents that configure wyze, in collections. SQLite holds them; every call runs on the
+// store thread, never on a message's way. Format: docs/formats/store.md.
 #pragma once
 
 #include <jansson.h>
@@ -64,8 +64,8 @@ typedef int (*wz_store_check_fn)(void *arg, struct wz_store_view *view,
                                  struct wz_problem *ret_problem);
 
 // Told on the store thread when documents have changed, by us or by another process, and once after
-// the start. CHANGED has bit 1 << enum wz_collection set for each collection concerned (all bits when it
-// was another process). VIEW is valid during the call.
+// the start. CHANGED has bit 1 << enum wz_collection set for each collection concerned (all bits
+// when it was another process). VIEW is valid during the call.
 typedef void (*wz_store_changed_fn)(void *arg, struct wz_store_view *view, unsigned changed);
 
 struct wz_store_options {
@@ -110,8 +110,8 @@ struct wz_store_call {
     enum wz_store_op op;
     enum wz_collection collection;
     const char *name;
-    json_t *body;                        // PUT
-    int64_t expected_revision;           // PUT, DELETE
+    json_t *body;                          // PUT
+    int64_t expected_revision;             // PUT, DELETE
     const struct wz_store_change *changes; // APPLY
     size_t change_count;
     struct wz_mailbox *reply_to;
@@ -119,8 +119,9 @@ struct wz_store_call {
 
     int result; // WZ_OK, NOT_FOUND, CONFLICT, INVALID, TOO_LARGE, or what CHECK or the disk said
     struct wz_problem problem;
-    int64_t revision;             // PUT: the new one; CONFLICT: the one that is there
+    int64_t revision;             // PUT: the new one; CONFLICT: the one that is there, 0 for none
     struct wz_document_list list; // LIST, GET
+    struct wz_store *store;       // set by wz_store_send, for its own use
 };
 
 // Sends a call; DONE runs later on REPLY_TO's thread. WZ_ERR_BUSY when too much is under way,
