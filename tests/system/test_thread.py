@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread: a device's message becomes a record, a script answers, a command goes out."""
+
+import json
+import re
+import uuid
+
+from conftest import SEED_MAPPING, until
+
+
+def test_reading_enters_under_its_logical_name(wyze):
+    device = wyze.client("lamp")
+    device.publish("mesh/b5ea3f/42/M/status", "255")
+    [record] = wyze.records()
+    assert record["topic"] == "bedroom.light.brightness"
+    body = record["body"]
+    assert body["value"] == "255"
+    assert body["_topic"] == "bedroom.light.brightness"
+    assert uuid.UUID(body["_id"]).version == 7
+    assert isinstance(body["_timestamp"], int)
+    assert list(body)[:3] == ["_id", "_timestamp", "_topic"]
+    assert record["headers"]["from"] == "mesh/b5ea3f/42/M/status"
+    assert record["headers"]["client"] == "lamp"
+    assert record["headers"]["form"] == "text"
+    device.close()
+
+
+def test_egress_output_becomes_a_command(wyze):
+    device = wyze.client("lamp")
+    device.subscribe("mesh/b5ea3f/42/M/command", 1)
+    wyze.cli("pub", "bedroom.light.brightness.output", '{"value": 0}')
+    [message] = device.wait_for(1)
+    assert message.topic == "mesh/b5ea3f/42/M/command"
+    assert message.payload == b'{"value":0}'
+    assert message.qos == 1 and not message.retain
+    [record] = wyze.records("processed-stream")
+    assert record["topic"] == "bedroom.light.brightness.output"
+    assert record["body"]["value"] == 0
+    assert wyze.records() == []
+    device.close()
+
+
+def test_command_published_directly_is_delivered_and_not_recorded(wyze):
+    device = wyze.client("lamp")
+    device.subscribe("mesh/b5ea3f/42/M/command", 1)
+    other = wyze.client("other")
+    other.publish("mesh/b5ea3f/42/M/command", '{"value": 7}')
+    [message] = device.wait_for(1)
+    assert message.payload == b'{"value": 7}'
+    other.publish("mesh/b5ea3f/42/M/status", "1")  # recorded: so what came before would be too
+    assert [r["topic"] for r in wyze.records()] == ["bedroom.light.brightness"]
+    assert wyze.records("processed-stream") == []
+    device.close()
+    other.close()
+
+
+def test_script_answers_a_reading_with_a_command(wyze, tmp_path):
+    script = tmp_path / "echo.py"
+    script.write_text(
+        "# wyze: on raw:bedroom.light.brightness\n"
+        "def handle_input(msg, context):\n"
+        "    context.emit('bedroom.light.brightness.output', {'value': int(msg['value']) // 2})\n"
+    )
+    wyze.cli("script", "deploy", str(script))
+    device = wyze.client("lamp")
+    device.subscribe("mesh/b5ea3f/42/M/command", 1)
+    device.publish("mesh/b5ea3f/42/M/status", "100")
+    [message] = device.wait_for(1)
+    assert message.payload == b'{"value":50}'
+    [reading] = wyze.records()
+    [command] = wyze.records("processed-stream")
+    assert command["body"]["_script"] == "echo"
+    assert command["body"]["_parent"] == reading["body"]["_id"]
+    assert command["headers"]["hops"] == "1"
+    device.close()
+
+
+def test_unmapped_message_is_delivered_counted_and_not_recorded(wyze):
+    device = wyze.client("stranger")
+    watcher = wyze.client("watcher")
+    watcher.subscribe("other/#", 1)
+    device.publish("other/thing/status", "1")
+    assert watcher.wait_for(1)[0].payload == b"1"
+    assert wyze.records() == []
+
+    def counted():
+        with __import__("urllib.request").request.urlopen(wyze.url("/metrics")) as answer:
+            text = answer.read().decode()
+        return re.search(r"^wyze_demux_unmapped_total 1$", text, re.M)
+
+    until(counted)
+    device.close()
+    watcher.close()
+
+
+def test_mapping_changes_while_running(wyze):
+    device = wyze.client("lamp")
+    device.publish("mesh/b5ea3f/42/M/status", "1")
+    wyze.import_mapping(SEED_MAPPING.replace("bedroom.light", "hall.light"))
+
+    def renamed():
+        device.publish("mesh/b5ea3f/42/M/status", "2")
+        return wyze.records()[-1]["topic"] == "hall.light.brightness"
+
+    until(renamed)
+    topics = [r["topic"] for r in wyze.records()]
+    assert topics == sorted(topics)  # all of the old name, then all of the new one
+    assert device.closed is None
+    device.close()
+
+
+def test_mapping_text_comes_back_byte_for_byte(wyze, tmp_path):
+    text = "# my lamps\n\n" + SEED_MAPPING.replace("[Types]", "; types\n[Types]") + "\n# end"
+    wyze.import_mapping(text)
+    assert wyze.cli("map", "export").stdout == text
+
+
+def test_objects_keep_their_bytes(wyze):
+    device = wyze.client("lamp")
+    body = '{"a":1.50,"a":2,"_id":"mine","big":12345678901234567890}'
+    device.publish("mesh/b5ea3f/42/M/status", body)
+    done = wyze.cli("sub", "#", "--from", "first", "--count", "1")
+    assert '"a":1.50,"a":2,"big":12345678901234567890,"_received":{"_id":"mine"}' in done.stdout
+    assert json.loads(done.stdout.splitlines()[0])
+    device.close()
