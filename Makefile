@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+# wyze: every target that a person types. Each installs the Debian packages that it is missing.
+#
+#   make run        builds wyze and starts it on an example: the one to begin with
+#   make build      builds the programs into build/
+#   make test       runs every test: unit, system, a little soak, style, format
+#   make lint       style, format, and clang-tidy over the sources
+#   make format     formats all C sources in place
+#   make sanitize   all tests under ASan and UBSan, then those with threads under TSan
+#   make fuzz       each fuzzer for FUZZ_SECONDS (30)
+#   make mutants    breaks the program on purpose; the tests must notice
+#   make soak       kills and load: SOAK_SECONDS (600), SOAK_KILLS (100)
+#   make bench      measures beside mosquitto and nats-server; BENCH_ARGS go to bench/run
+#   make install    installs below PREFIX (/usr/local); DESTDIR is put in front
+#   make clean      removes all that was built
+#   make help       prints this
+#
+# CC chooses the compiler (gcc), BUILD the folder (build), MESON_ARGS further options (-Dwerror=true),
+# PYTEST_ARGS which system tests run (tests/test_x.py -k name).
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+export CC
+
+BUILD ?= build
+MESON_ARGS ?=
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 30
+# What "make test" runs.
+TEST_PARTS ?= unit system soak style format
+EXAMPLE ?= dice
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: run build test unit system style format-check lint format sanitize asan tsan fuzz mutants \
+	soak bench install clean help
+# Targets share build folders: one after the other.
+.NOTPARALLEL:
+
+# Files that root builds in somebody else's tree are given to the tree's owner.
+OWNED := scripts/keep-owner
+# The tests need cmocka, running wyze does not.
+WITHOUT_TESTS = $$(pkg-config --exists cmocka || echo -Dtests=false)
+# What a sanitizer's build is given besides its name; clang does not link -z defs with it.
+SANITIZED := -Db_lundef=false -Dtests=true
+
+# The system tests that are worth a run under TSan: those in which threads meet.
+TSAN_TESTS ?= $(wildcard tests/system tests/test_thread*.py)
+
+run:
+	scripts/install-deps run
+	$(OWNED) scripts/build $(BUILD) $(WITHOUT_TESTS) $(MESON_ARGS)
+	exec $(BUILD)/src/wyze run --example $(EXAMPLE)
+
+build:
+	scripts/install-deps run
+	$(OWNED) scripts/build $(BUILD) $(WITHOUT_TESTS) $(MESON_ARGS)
+
+test: export SOAK_SECONDS := $(or $(SOAK_SECONDS),20)
+test: export SOAK_KILLS := $(or $(SOAK_KILLS),5)
+test:
+	scripts/install-deps test
+	$(OWNED) scripts/build $(BUILD) -Dtests=true -Dbench=true $(MESON_ARGS)
+	$(OWNED) scripts/run-tests --build $(BUILD) --pytest "$(PYTEST_ARGS)" $(TEST_PARTS)
+
+unit system:
+	scripts/install-deps test
+	$(OWNED) scripts/build $(BUILD) -Dtests=true $(MESON_ARGS)
+	$(OWNED) scripts/run-tests --build $(BUILD) --pytest "$(PYTEST_ARGS)" $@
+
+style:
+	scripts/install-deps test
+	scripts/run-tests style
+
+format-check:
+	scripts/install-deps test
+	scripts/run-tests format
+
+lint: style format-check
+	$(OWNED) scripts/build $(BUILD) -Dtests=true $(MESON_ARGS)
+	run-clang-tidy -quiet -p $(BUILD) "$(CURDIR)/src/.*"
+
+format:
+	scripts/install-deps test
+	find src modules tests bench -name '*.[ch]' -print0 2>/dev/null | xargs -0r clang-format -i
+
+sanitize: asan tsan
+
+asan:
+	scripts/install-deps test
+	$(OWNED) scripts/build build-asan -Db_sanitize=address,undefined $(SANITIZED) $(MESON_ARGS)
+	$(OWNED) scripts/run-tests --build build-asan --pytest "$(PYTEST_ARGS)" unit system
+
+tsan:
+	scripts/install-deps test
+	$(OWNED) scripts/build build-tsan -Db_sanitize=thread $(SANITIZED) $(MESON_ARGS)
+	$(OWNED) scripts/run-tests --build build-tsan --pytest "$(or $(PYTEST_ARGS),$(TSAN_TESTS))" \
+		unit system
+
+fuzz: export CC := clang
+fuzz:
+	scripts/install-deps test
+	$(OWNED) scripts/build build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
+		-Dtests=false $(MESON_ARGS)
+	$(OWNED) scripts/run-fuzzers --build build-fuzz --seconds $(FUZZ_SECONDS)
+
+mutants:
+	scripts/install-deps test
+	$(OWNED) tests/mutants/run
+
+soak: export SOAK_SECONDS := $(or $(SOAK_SECONDS),600)
+soak: export SOAK_KILLS := $(or $(SOAK_KILLS),100)
+soak:
+	scripts/install-deps test
+	$(OWNED) scripts/build $(BUILD) -Dtests=true $(MESON_ARGS)
+	$(OWNED) scripts/run-tests --build $(BUILD) --pytest "$(PYTEST_ARGS)" soak
+
+bench:
+	scripts/install-deps bench
+	$(OWNED) scripts/build $(BUILD) -Dbench=true $(WITHOUT_TESTS) $(MESON_ARGS)
+	$(OWNED) bench/run --build $(BUILD) $(BENCH_ARGS)
+
+install:
+	scripts/install-deps run
+	$(OWNED) scripts/build $(BUILD) -Dprefix=$(PREFIX) $(WITHOUT_TESTS) $(MESON_ARGS)
+	$(OWNED) meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf build build-*
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
