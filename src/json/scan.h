@@ -27,9 +27,10 @@ struct wz_json_scan {
     bool reserved; // an object with a member of a reserved name at its top level
 };
 
-// Scans the whole of BODY, white space around it allowed. Reserved names are those of design section
-// 5 (_id _timestamp _topic _encoding _script _parent _received), compared after unescaping. Strings
-// must be well-formed UTF-8; \u escapes of lone surrogates are allowed, as Python's json does.
+// Scans the whole of BODY, white space around it allowed. Reserved names are those of design
+// section 5 (_id _timestamp _topic _encoding _script _parent _received), compared after unescaping.
+// Strings must be well-formed UTF-8; \u escapes of lone surrogates are allowed, as Python's json
+// does.
 void wz_json_scan(struct wz_slice body, struct wz_json_scan *ret_scan);
 
 // Walks the top-level members of an object whose MEMBERS wz_json_scan gave.

@@ -12,8 +12,8 @@ void wz_json_add_string(struct wz_buf *buf, struct wz_slice s);
 // Adds the bytes of S as a JSON string with quotes that holds them in base64 (RFC 4648 section 4).
 void wz_json_add_base64(struct wz_buf *buf, struct wz_slice s);
 
-// Adds the bytes that the base64 text S (no quotes) stands for. WZ_ERR_INVALID for what is no base64;
-// BUF is then as it was.
+// Adds the bytes that the base64 text S (no quotes) stands for. WZ_ERR_INVALID for what is no
+// base64; BUF is then as it was.
 WZ_MUST int wz_json_add_decoded_base64(struct wz_buf *buf, struct wz_slice s);
 
 // Adds the JSON value S, which must be valid, without the white space between its tokens.
