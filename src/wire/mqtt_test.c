@@ -28,10 +28,11 @@ struct vector {
     const char *text;
 };
 
-// From the figures of the standard, and as mosquitto_pub and mosquitto_sub 2.0 and paho-mqtt 1.6
+// From the examples of the standard, and as mosquitto_pub and mosquitto_sub 2.0 and paho-mqtt 1.6
 // put them on the wire.
 static const struct vector good[] = {
-    {"figure 3.6: all flags", ROW("\x10\x1f\0\4MQTT\4\xce\0\x0a\0\1c\0\1w\0\3bye\0\4user\0\2pw"),
+    {"the standard's CONNECT (3.1.2)",
+     ROW("\x10\x1f\0\4MQTT\4\xce\0\x0a\0\1c\0\1w\0\3bye\0\4user\0\2pw"),
      "connect id=c keep=10 clean will=w:bye:1:0 user=user password=pw"},
     {"mosquitto_pub", ROW("\x10\x10\0\4MQTT\4\2\0\x3c\0\4dice"), "connect id=dice keep=60 clean"},
     {"mosquitto_pub with will and password",
@@ -44,7 +45,7 @@ static const struct vector good[] = {
      "connect id= keep=0 clean will=w::0:0"},
     {"user without password", ROW("\x10\x0f\0\4MQTT\4\x82\0\0\0\0\0\1u"),
      "connect id= keep=0 clean user=u"},
-    {"figure 3.11: PUBLISH", ROW("\x32\7\0\3a/b\0\x0a"), "publish a/b qos=1 id=10 body="},
+    {"the standard's PUBLISH (3.3.2)", ROW("\x32\7\0\3a/b\0\x0a"), "publish a/b qos=1 id=10 body="},
     {"mosquitto_pub at QoS 0", ROW("0\x1c\0\x19test/mqtt-dice/RES/status4"),
      "publish test/mqtt-dice/RES/status qos=0 id=0 body=4"},
     {"mosquitto_pub retained at QoS 1", ROW("3\x09\0\3a/b\0\1hi"),
@@ -52,13 +53,15 @@ static const struct vector good[] = {
     {"paho at QoS 2", ROW("4\x09\0\3x/y\0\3\xc3\xbf"), "publish x/y qos=2 id=3 body=\xc3\xbf"},
     {"sent again", ROW("\x3d\x09\0\3a/b\xff\xffhi"),
      "publish a/b qos=2 id=65535 dup retain body=hi"},
-    {"figure 3.13: PUBACK", ROW("\x40\2\1\2"), "ack 4 258"},
-    {"figure 3.15: PUBREC", ROW("\x50\2\0\3"), "ack 5 3"},
+    {"PUBACK", ROW("\x40\2\1\2"), "ack 4 258"},
+    {"PUBREC", ROW("\x50\2\0\3"), "ack 5 3"},
     {"mosquitto_pub's PUBREL", ROW("b\2\0\1"), "ack 6 1"},
-    {"figure 3.19: PUBCOMP", ROW("\x70\2\xff\xff"), "ack 7 65535"},
-    {"figure 3.23: SUBSCRIBE", ROW("\x82\x0e\0\x0a\0\3a/b\1\0\3c/d\2"), "subscribe 10 a/b:1 c/d:2"},
+    {"PUBCOMP", ROW("\x70\2\xff\xff"), "ack 7 65535"},
+    {"the standard's SUBSCRIBE (3.8.3)", ROW("\x82\x0e\0\x0a\0\3a/b\1\0\3c/d\2"),
+     "subscribe 10 a/b:1 c/d:2"},
     {"mosquitto_sub", ROW("\x82\x0e\0\1\0\5a/+/b\1\0\1#\1"), "subscribe 1 a/+/b:1 #:1"},
-    {"figure 3.30: UNSUBSCRIBE", ROW("\xa2\x0c\0\x0a\0\3a/b\0\3c/d"), "unsubscribe 10 a/b c/d"},
+    {"the standard's UNSUBSCRIBE (3.10.3)", ROW("\xa2\x0c\0\x0a\0\3a/b\0\3c/d"),
+     "unsubscribe 10 a/b c/d"},
     {"PINGREQ", ROW("\xc0\0"), "empty 12"},
     {"DISCONNECT", ROW("\xe0\0"), "empty 14"},
 };
@@ -484,7 +487,7 @@ static void test_mqtt_writes_the_answers_of_a_server(void **state)
     wz_mqtt_ack_write(&pen, WZ_MQTT_UNSUBACK, 10);
     assert_written(&pen, bytes, B("\xb0\2\0\x0a"));
     pen = wz_pen(bytes, sizeof(bytes));
-    wz_mqtt_suback_write(&pen, 10, 3); // figure 3.26
+    wz_mqtt_suback_write(&pen, 10, 3); // 3.9.3
     wz_pen_put_u8(&pen, 0);
     wz_pen_put_u8(&pen, 2);
     wz_pen_put_u8(&pen, WZ_MQTT_SUBACK_FAILURE);
