@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one API, without a server: the parts it speaks to, and the answering of a request.
+#pragma once
+
+#include "base/list.h"
+#include "bus/board.h"
+#include "bus/bus.h"
+#include "config/config.h"
+#include "gateway/request.h"
+#include "store/store.h"
+
+// The most streams.
+#define WZ_API_STREAMS_MAX 8
+
+// A stream by its name ("raw-stream").
+struct wz_api_stream {
+    const char *name;
+    struct wz_log *log;
+};
+
+// The documents of one moment, by collection.
+struct wz_api_documents {
+    struct wz_document_list lists[WZ_COLLECTION_COUNT];
+};
+
+// Changes that a mapping's text asks for. The names and bodies are owned by the list.
+struct wz_api_changes {
+    struct wz_store_change *items;
+    size_t count;
+};
+
+// Works out the changes that turn the mapping in DOCUMENTS into that of TEXT. On failure the
+// problem says which line is wrong. RET_CHANGES is released with wz_api_changes_release.
+typedef int (*wz_api_import_fn)(void *arg, struct wz_slice text,
+                                const struct wz_api_documents *documents,
+                                struct wz_api_changes *ret_changes, struct wz_problem *ret_problem);
+
+// Adds the mapping in DOCUMENTS as text.
+typedef int (*wz_api_export_fn)(void *arg, const struct wz_api_documents *documents,
+                                struct wz_buf *ret_text, struct wz_problem *ret_problem);
+
+// What the API speaks to. Each may be missing (NULL, or no streams): what needs it is then refused.
+// All of it must outlive the API.
+struct wz_api_parts {
+    struct wz_store *store;
+    struct wz_bus *bus;
+    struct wz_board *board;
+    const struct wz_config *config;
+    struct wz_api_stream streams[WZ_API_STREAMS_MAX];
+    size_t stream_count;
+    wz_api_import_fn import;
+    wz_api_export_fn export;
+    void *mapping_arg;
+    int64_t started_ms;
+};
+
+// The API of one thread.
+struct wz_api {
+    struct wz_api_parts parts;
+    struct wz_mailbox mail; // where answers of other threads come; its thread runs it
+    struct wz_list live;    // requests that wait for new records
+    size_t under_way;       // questions to other threads that are not answered yet
+};
+
+// Makes an API over PARTS; WAKE wakes its thread when mail has come, NULL for a thread that waits
+// in wz_mailbox_wait.
+void wz_api_init(struct wz_api *api, const struct wz_api_parts *parts, wz_mailbox_wake_fn wake,
+                 void *arg);
+
+// Frees what it holds; nothing may be under way and no request left.
+void wz_api_release(struct wz_api *api);
+
+// Answers a request whose body is complete, or refuses it: at once, or later on this thread.
+void wz_api_handle(struct wz_api *api, struct wz_request *req);
+
+// Refuses a request that could not be read: ERR is what wz_http_read_request said, or
+// WZ_ERR_TOO_LARGE for its body.
+void wz_api_refuse(struct wz_request *req, int err);
+
+// Tells the live requests that more can be read, or that it is time for a sign of life.
+void wz_api_wake_live(struct wz_api *api);
+
+// The stream NAME, or NULL.
+const struct wz_api_stream *wz_api_stream_find(const struct wz_api *api, const char *name);
+
+// Frees changes with their names and bodies.
+void wz_api_changes_release(struct wz_api_changes *changes);

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The handlers of the route table. Each takes a request whose route and captures are filled, on the
+// API's thread, and answers it, at once or when what it asked for has come back.
+#pragma once
+
+#include "gateway/request.h"
+
+// status.c: how the program is.
+void wz_handle_livez(struct wz_request *req);
+void wz_handle_readyz(struct wz_request *req);
+void wz_handle_metrics(struct wz_request *req);
+void wz_handle_openapi(struct wz_request *req);
+void wz_handle_version(struct wz_request *req);
+void wz_handle_status(struct wz_request *req);
+
+// mapping.c: the mapping as text.
+void wz_handle_mapping_get(struct wz_request *req);
+void wz_handle_mapping_put(struct wz_request *req);
+
+// publish.c: a message into the system.
+void wz_handle_publish(struct wz_request *req);
+
+// streams.c, records.c, live.c: what is on the streams.
+void wz_handle_streams(struct wz_request *req);
+void wz_handle_stream(struct wz_request *req);
+void wz_handle_records(struct wz_request *req);
+void wz_handle_live(struct wz_request *req);
+
+// documents.c: the store.
+void wz_handle_document_list(struct wz_request *req);
+void wz_handle_document_get(struct wz_request *req);
+void wz_handle_document_put(struct wz_request *req);
+void wz_handle_document_patch(struct wz_request *req);
+void wz_handle_document_delete(struct wz_request *req);

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// docs/openapi.json, as it was when the program was built; made by the build.
+#pragma once
+
+#include <stddef.h>
+
+extern const unsigned char wz_openapi_json[];
+extern const size_t wz_openapi_json_len;

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns what is said about streams as a whole.
+#include "gateway/streams.h"
+
+#include "base/codes.h"
+#include "base/mem.h"
+#include "gateway/answer.h"
+#include "gateway/handlers.h"
+#include "gateway/moment.h"
+
+static json_t *describe_time(int64_t time_ms)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+
+    if (time_ms <= 0)
+        return json_null();
+    wz_moment_add_time(&text, time_ms);
+    return json_stringn((const char *)text.ptr, text.len);
+}
+
+json_t *wz_streams_describe(const struct wz_api_stream *stream)
+{
+    struct wz_log_info info;
+
+    wz_log_info(stream->log, &info);
+    return json_pack(
+        "{s:s, s:I, s:I, s:o, s:o, s:I, s:i, s:I, s:s}", "name", stream->name, "first_offset",
+        (json_int_t)info.first_offset, "next_offset", (json_int_t)info.next_offset, "first_time",
+        describe_time(info.first_ms), "last_time", describe_time(info.last_ms), "size_bytes",
+        (json_int_t)info.size_bytes, "segments", info.segment_count, "damaged_batches",
+        (json_int_t)info.damaged_batches, "state", wz_err_word(wz_log_state(stream->log)));
+}
+
+json_t *wz_streams_list(const struct wz_api *api)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < api->parts.stream_count; i++)
+        (void)json_array_append_new(list,
+                                    wz_streams_describe(&api->parts.streams[i])); // never NULL
+    return list;
+}
+
+// The gauges of a stream: how they are called and where they stand.
+struct gauge {
+    const char *name;
+    const char *help;
+    int64_t (*read)(const struct wz_log_info *info);
+};
+
+static int64_t read_first(const struct wz_log_info *info) { return info->first_offset; }
+
+static int64_t read_next(const struct wz_log_info *info) { return info->next_offset; }
+
+static int64_t read_size(const struct wz_log_info *info) { return info->size_bytes; }
+
+static int64_t read_segments(const struct wz_log_info *info) { return info->segment_count; }
+
+void wz_streams_print_metrics(const struct wz_api *api, struct wz_buf *ret_buf)
+{
+    static const struct gauge gauges[] = {
+        {"wyze_stream_first_offset", "the first offset there is", read_first},
+        {"wyze_stream_next_offset", "the offset that the next record gets", read_next},
+        {"wyze_stream_size_bytes", "bytes of the stream's segments", read_size},
+        {"wyze_stream_segments", "segments of the stream", read_segments},
+    };
+
+    for (size_t g = 0; g < sizeof(gauges) / sizeof(gauges[0]) && api->parts.stream_count > 0; g++) {
+        wz_buf_addf(ret_buf, "# HELP %s %s\n# TYPE %s gauge\n", gauges[g].name, gauges[g].help,
+                    gauges[g].name);
+        for (size_t i = 0; i < api->parts.stream_count; i++) {
+            struct wz_log_info info;
+
+            wz_log_info(api->parts.streams[i].log, &info);
+            wz_buf_addf(ret_buf, "%s{stream=\"%s\"} %lld\n", gauges[g].name,
+                        api->parts.streams[i].name, (long long)gauges[g].read(&info));
+        }
+    }
+}
+
+const struct wz_api_stream *wz_streams_of_request(struct wz_request *req)
+{
+    const char *name = wz_request_capture(req, 0);
+    const struct wz_api_stream *stream = wz_api_stream_find(req->api, name);
+    WZ_AUTO(wz_buf_release) struct wz_buf names = {0};
+    struct wz_problem problem;
+
+    if (stream != NULL)
+        return stream;
+    for (size_t i = 0; i < req->api->parts.stream_count; i++)
+        wz_buf_addf(&names, "%s%s", i > 0 ? ", " : "", req->api->parts.streams[i].name);
+    (void)wz_problem_set(&problem, WZ_ERR_NOT_FOUND, WZ_CODE_STREAM_NOT_FOUND,
+                         "There is no stream \"%.64s\".", name);
+    wz_problem_fix(&problem, "Streams: %s.", names.len > 0 ? wz_buf_str(&names) : "none");
+    wz_answer_problem(req, 404, &problem);
+    return NULL;
+}
+
+void wz_handle_streams(struct wz_request *req)
+{
+    wz_answer_json(req, 200, json_pack("{s:o}", "items", wz_streams_list(req->api)));
+}
+
+void wz_handle_stream(struct wz_request *req)
+{
+    const struct wz_api_stream *stream = wz_streams_of_request(req);
+
+    if (stream != NULL)
+        wz_answer_json(req, 200, wz_streams_describe(stream));
+}
