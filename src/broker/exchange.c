@@ -122,9 +122,10 @@ static void table_grow(struct wz_exchange *exchange)
     wz_free(old);
 }
 
-static bool cache_full(const struct wz_exchange *exchange)
+// Whether there is no room for a topic, or for another receiver of one that is cached.
+static bool cache_full(const struct wz_exchange *exchange, bool one_more)
 {
-    return exchange->entry_count >= WZ_EXCHANGE_CACHE_TOPICS ||
+    return (one_more && exchange->entry_count >= WZ_EXCHANGE_CACHE_TOPICS) ||
            exchange->entry_bytes >= WZ_EXCHANGE_CACHE_BYTES;
 }
 
@@ -200,11 +201,13 @@ static void resolve(struct wz_exchange *exchange, struct entry *entry)
         }
     }
     targets_free(old, old_count);
+    if (count < gathered.cap) // what is counted is what is held
+        gathered.targets = wz_realloc(gathered.targets, count * sizeof(struct target));
     entry->targets = gathered.targets;
     entry->target_count = count;
     entry->version = exchange->version;
-    exchange->entry_bytes +=
-        (gathered.count > old_count ? gathered.count - old_count : 0) * sizeof(struct target);
+    exchange->entry_bytes -= old_count * sizeof(struct target);
+    exchange->entry_bytes += count * sizeof(struct target);
 }
 
 int wz_exchange_bind(struct wz_exchange *exchange, struct wz_receiver *receiver,
@@ -279,13 +282,16 @@ int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *m
     bool outermost = !exchange->publishing;
     int r;
 
-    if (entry == NULL) {
-        if (!valid(msg->topic))
-            return WZ_ERR_INVALID;
-        if (outermost && cache_full(exchange)) // inside another publish its entry is in use
-            wz_exchange_forget(exchange);
-        entry = entry_add(exchange, msg->topic, hash);
+    if (entry == NULL && !valid(msg->topic))
+        return WZ_ERR_INVALID;
+    // What is resolved may grow. Inside another publish its entry is in use.
+    if ((entry == NULL || entry->version != exchange->version) && outermost &&
+        cache_full(exchange, entry == NULL)) {
+        wz_exchange_forget(exchange);
+        entry = NULL;
     }
+    if (entry == NULL)
+        entry = entry_add(exchange, msg->topic, hash);
     exchange->publishing = true;
     if (entry->version != exchange->version)
         resolve(exchange, entry);
@@ -295,3 +301,8 @@ int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *m
 }
 
 size_t wz_exchange_cached(const struct wz_exchange *exchange) { return exchange->entry_count; }
+
+bool wz_exchange_bound(const struct wz_exchange *exchange)
+{
+    return wz_trie_count(exchange->trie) > 0;
+}

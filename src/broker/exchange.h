@@ -67,6 +67,9 @@ WZ_MUST int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_me
 // Forgets everything that is cached, slots too: for a change that concerns all topics.
 void wz_exchange_forget(struct wz_exchange *exchange);
 
+// Whether there are any bindings.
+bool wz_exchange_bound(const struct wz_exchange *exchange);
+
 // How many topics are cached.
 size_t wz_exchange_cached(const struct wz_exchange *exchange);
 
