@@ -149,6 +149,22 @@ int wz_fs_mkdir(const char *path)
     return last_error();
 }
 
+int wz_fs_make_folders(const char *path)
+{
+    WZ_AUTO(wz_free_ptr) char *part = wz_strdup(path);
+
+    for (char *slash = strchr(part + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        int r;
+
+        *slash = '\0';
+        r = wz_fs_mkdir(part);
+        if (r < 0)
+            return r;
+        *slash = '/';
+    }
+    return wz_fs_mkdir(part);
+}
+
 int wz_fs_sync_dir(const char *path)
 {
     WZ_AUTO(wz_fs_close_auto) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -53,6 +53,9 @@ WZ_MUST int wz_fs_space(const char *path, int64_t *ret_free, int64_t *ret_total)
 // Makes the folder PATH, 0700; fine when it is there.
 WZ_MUST int wz_fs_mkdir(const char *path);
 
+// Makes the folder PATH and those above it that are missing, each 0700.
+WZ_MUST int wz_fs_make_folders(const char *path);
+
 // Makes the names in the folder PATH durable.
 WZ_MUST int wz_fs_sync_dir(const char *path);
 
