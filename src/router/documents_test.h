@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Documents for the tests of the mapping, without a store.
+#pragma once
+
+#include "base/mem.h"
+#include "store/store.h"
+
+// Adds a document whose body is {MEMBER: VALUE}.
+static inline void add_document(struct wz_document_list *list, const char *name, const char *member,
+                                const char *value)
+{
+    json_t *body = json_object();
+
+    if (member != NULL && json_object_set_new(body, member, json_string(value)) != 0)
+        abort();
+    list->items = wz_realloc(list->items, (list->count + 1) * sizeof(list->items[0]));
+    list->items[list->count++] =
+        (struct wz_document){.name = wz_strdup(name), .revision = 1, .body = body};
+}
+
+static inline void add_device(struct wz_document_list *lists, const char *id, const char *route)
+{
+    add_document(&lists[WZ_COLLECTION_DEVICES], id, "route", route);
+}
+
+static inline void add_subtopic(struct wz_document_list *lists, const char *name,
+                                const char *channel)
+{
+    add_document(&lists[WZ_COLLECTION_SUBTOPICS], name, "channel", channel);
+}
+
+static inline void add_type(struct wz_document_list *lists, const char *name, const char *word)
+{
+    add_document(&lists[WZ_COLLECTION_TYPES], name, "word", word);
+}
+
+static inline void release_documents(struct wz_document_list *lists)
+{
+    for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
+        wz_document_list_release(&lists[i]);
+}

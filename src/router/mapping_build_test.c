@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "router/mapping.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <malloc.h>
+
+#include "base/codes.h"
+#include "base/fs.h"
+#include "router/documents_test.h"
+
+// A mapping of one to three documents, and what is said of it.
+struct refusal {
+    const char *devices[2][2];
+    const char *subtopics[2][2];
+    const char *types[2][2];
+    int code; // 0: it is fine
+    const char *where;
+};
+
+static const struct refusal refusals[] = {
+    {.devices = {{"mesh/b5ea3f/42", "bedroom.light"}, {"mesh/b5ea3f", "bedroom"}}},
+    {.devices = {{"a b", "\xc3\xa4 \xc3\xb6"}, {"x.y", "x"}}},
+    {.devices = {{"a", "r"}, {"b", "r"}},
+     .code = WZ_CODE_MAPPING_ROUTE_TAKEN,
+     .where = "devices/b"},
+    {.devices = {{"a", "a/b"}}, .code = WZ_CODE_MAPPING_ROUTE, .where = "devices/a"},
+    {.devices = {{"a", "a.*"}}, .code = WZ_CODE_MAPPING_ROUTE, .where = "devices/a"},
+    {.devices = {{"a", "#"}}, .code = WZ_CODE_MAPPING_ROUTE, .where = "devices/a"},
+    {.devices = {{"a", ""}}, .code = WZ_CODE_MAPPING_ROUTE, .where = "devices/a"},
+    {.devices = {{"a", "a..b"}}, .code = WZ_CODE_MAPPING_ROUTE, .where = "devices/a"},
+    {.devices = {{"a", ".b"}}, .code = WZ_CODE_MAPPING_ROUTE, .where = "devices/a"},
+    {.devices = {{"a", "b."}}, .code = WZ_CODE_MAPPING_ROUTE, .where = "devices/a"},
+    {.devices = {{"a", "b\n"}}, .code = WZ_CODE_MAPPING_ROUTE, .where = "devices/a"},
+    {.devices = {{"a", "b.output"}}, .code = WZ_CODE_MAPPING_OUTPUT_WORD, .where = "devices/a"},
+    {.devices = {{"a", "output.b"}}, .code = WZ_CODE_MAPPING_OUTPUT_WORD, .where = "devices/a"},
+    {.devices = {{"a", "outputs"}}},
+    {.devices = {{"a/+", "b"}}, .code = WZ_CODE_MAPPING_DEVICE, .where = "devices/a/+"},
+    {.devices = {{"a#", "b"}}, .code = WZ_CODE_MAPPING_DEVICE, .where = "devices/a#"},
+    {.devices = {{"/a", "b"}}, .code = WZ_CODE_MAPPING_DEVICE, .where = "devices//a"},
+    {.devices = {{"a/", "b"}}, .code = WZ_CODE_MAPPING_DEVICE, .where = "devices/a/"},
+    {.devices = {{"a//b", "b"}}, .code = WZ_CODE_MAPPING_DEVICE, .where = "devices/a//b"},
+    {.devices = {{"$SYS", "b"}}, .code = WZ_CODE_MAPPING_DEVICE, .where = "devices/$SYS"},
+    {.subtopics = {{"M", "m"}, {"N", "m"}},
+     .code = WZ_CODE_MAPPING_CHANNEL_TAKEN,
+     .where = "subtopics/N"},
+    {.subtopics = {{"M", "a.output"}}, .code = WZ_CODE_MAPPING_OUTPUT_WORD, .where = "subtopics/M"},
+    {.subtopics = {{"M", "a/b"}}, .code = WZ_CODE_MAPPING_CHANNEL, .where = "subtopics/M"},
+    {.subtopics = {{"M", ""}}, .code = WZ_CODE_MAPPING_CHANNEL, .where = "subtopics/M"},
+    {.subtopics = {{"M/+", "a"}}, .code = WZ_CODE_MAPPING_SUBTOPIC, .where = "subtopics/M/+"},
+    {.subtopics = {{"M/N", "a.b"}, {"a.b", "c"}}},
+    {.devices = {{"a", "r"}, {"b", "r.m"}},
+     .subtopics = {{"M", "m"}},
+     .code = WZ_CODE_MAPPING_OVERLAP,
+     .where = "devices/b"},
+    {.devices = {{"a", "r"}, {"b", "r.m.n"}},
+     .subtopics = {{"M", "m.n"}, {"L", "m-n"}},
+     .code = WZ_CODE_MAPPING_OVERLAP,
+     .where = "devices/b"},
+    {.devices = {{"a", "r"}, {"b", "r.m"}},
+     .subtopics = {{"M", "m.n"}, {"L", "m-n"}},
+     .code = WZ_CODE_MAPPING_OVERLAP,
+     .where = "devices/b"},
+    {.devices = {{"a", "r"}, {"b", "r.m.n"}}, .subtopics = {{"M", "m"}}},
+    {.devices = {{"a", "r"}, {"b", "r.m"}}, .subtopics = {{"M", "mm"}}},
+    {.devices = {{"a", "r"}, {"b", "rr.m"}}, .subtopics = {{"M", "m"}}},
+    {.devices = {{"b", "r.m"}}, .subtopics = {{"M", "m"}}},
+    {.types = {{"input", "x"}, {"output", "x"}},
+     .code = WZ_CODE_MAPPING_TYPES_EQUAL,
+     .where = "types/input"},
+    {.types = {{"input", "command"}}, .code = WZ_CODE_MAPPING_TYPES_EQUAL, .where = "types/input"},
+    {.types = {{"input", "command"}, {"output", "status"}}},
+    {.types = {{"input", "a/b"}}, .code = WZ_CODE_MAPPING_TYPE, .where = "types/input"},
+    {.types = {{"input", ""}}, .code = WZ_CODE_MAPPING_TYPE, .where = "types/input"},
+    {.types = {{"output", "+"}}, .code = WZ_CODE_MAPPING_TYPE, .where = "types/output"},
+    {.types = {{"inputs", "x"}}, .code = WZ_CODE_MAPPING_TYPE, .where = "types/inputs"},
+};
+
+static void test_mapping_compile_refuses_what_breaks_a_rule(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        const struct refusal *refusal = &refusals[i];
+        struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+        struct wz_problem problem = {0};
+        struct wz_mapping *mapping = NULL;
+
+        for (size_t j = 0; j < 2; j++) {
+            if (refusal->devices[j][0] != NULL)
+                add_device(lists, refusal->devices[j][0], refusal->devices[j][1]);
+            if (refusal->subtopics[j][0] != NULL)
+                add_subtopic(lists, refusal->subtopics[j][0], refusal->subtopics[j][1]);
+            if (refusal->types[j][0] != NULL)
+                add_type(lists, refusal->types[j][0], refusal->types[j][1]);
+        }
+        assert_int_equal(wz_mapping_compile(lists, &mapping, &problem),
+                         refusal->code == 0 ? WZ_OK : WZ_ERR_INVALID);
+        print_message("%zu: %s | %s | %s\n", i, problem.what, problem.where, problem.fix);
+        assert_int_equal(problem.code, refusal->code);
+        if (refusal->code != 0)
+            assert_string_equal(problem.where, refusal->where);
+        wz_mapping_free(mapping);
+        release_documents(lists);
+    }
+}
+
+static void test_mapping_compile_refuses_members_that_it_does_not_know(void **state)
+{
+    static const struct {
+        const char *body;
+        const char *what;
+    } vectors[] = {
+        {"{\"route\":\"r\",\"template\":\"t\"}", "There is no member \"template\"."},
+        {"{\"rout\":\"r\"}", "There is no member \"rout\"."},
+        {"{}", "The member \"route\" is missing or not a text."},
+        {"{\"route\":1}", "The member \"route\" is missing or not a text."},
+    };
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
+        struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+        struct wz_problem problem = {0};
+        struct wz_mapping *mapping = NULL;
+
+        add_document(&lists[WZ_COLLECTION_DEVICES], "a", NULL, NULL);
+        json_decref(lists[WZ_COLLECTION_DEVICES].items[0].body);
+        lists[WZ_COLLECTION_DEVICES].items[0].body = json_loads(vectors[i].body, 0, NULL);
+        assert_int_equal(wz_mapping_compile(lists, &mapping, &problem), WZ_ERR_INVALID);
+        assert_int_equal(problem.code, WZ_CODE_MAPPING_MEMBER);
+        assert_string_equal(problem.what, vectors[i].what);
+        assert_string_equal(problem.where, "devices/a");
+        release_documents(lists);
+    }
+}
+
+static void test_mapping_compile_refuses_a_route_that_is_too_long(void **state)
+{
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    struct wz_problem problem = {0};
+    struct wz_mapping *mapping = NULL;
+    char route[WZ_TOPIC_MAX + 2];
+    (void)state;
+
+    memset(route, 'r', sizeof(route));
+    route[WZ_TOPIC_MAX] = '\0';
+    add_device(lists, "a", route);
+    assert_int_equal(wz_mapping_compile(lists, &mapping, &problem), WZ_OK);
+    wz_mapping_free(mapping);
+    route[WZ_TOPIC_MAX] = 'r';
+    route[WZ_TOPIC_MAX + 1] = '\0';
+    add_device(lists, "b", route);
+    assert_int_equal(wz_mapping_compile(lists, &mapping, &problem), WZ_ERR_INVALID);
+    assert_int_equal(problem.code, WZ_CODE_MAPPING_ROUTE);
+    release_documents(lists);
+}
+
+static int check_mapping(void *arg, struct wz_store_view *view, struct wz_problem *ret_problem)
+{
+    struct wz_mapping **mapping = arg;
+    struct wz_mapping *built = NULL;
+    int r = wz_mapping_build(view, &built, ret_problem);
+
+    if (r < 0)
+        return r;
+    wz_mapping_free(*mapping);
+    *mapping = built;
+    return WZ_OK;
+}
+
+static int put_device(struct wz_store *store, const char *id, const char *route,
+                      struct wz_store_call *ret_call)
+{
+    json_t *body = json_pack("{s:s}", "route", route);
+    int r;
+
+    *ret_call = (struct wz_store_call){.op = WZ_STORE_PUT,
+                                       .collection = WZ_COLLECTION_DEVICES,
+                                       .name = id,
+                                       .body = body,
+                                       .expected_revision = WZ_REVISION_ANY};
+    r = wz_store_do(store, ret_call);
+    json_decref(body);
+    return r;
+}
+
+static void test_mapping_build_checks_what_a_store_is_about_to_save(void **state)
+{
+    char folder[] = "/tmp/wyze-mapping-test-XXXXXX";
+    char path[64];
+    struct wz_mapping *mapping = NULL;
+    struct wz_store_options options = {.check = check_mapping, .arg = &mapping};
+    struct wz_store_call call;
+    struct wz_store *store = NULL;
+    (void)state;
+
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/store.db", folder);
+    assert_int_equal(wz_store_open(path, &options, &store, NULL), WZ_OK);
+    assert_int_equal(put_device(store, "a", "r", &call), WZ_OK);
+    assert_int_equal(put_device(store, "b", "r", &call), WZ_ERR_INVALID);
+    assert_int_equal(call.problem.code, WZ_CODE_MAPPING_ROUTE_TAKEN);
+    assert_true(wz_slice_eq(wz_mapping_device_id(mapping, 0), WZ_SLICE_LIT("a")));
+    wz_store_close(store);
+    wz_mapping_free(mapping);
+    assert_int_equal(wz_fs_remove(path), WZ_OK);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void test_mapping_compile_of_many_devices_is_quick_and_small(void **state)
+{
+    enum { COUNT = 100000 };
+    struct wz_document_list *list;
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    struct wz_mapping *mapping = NULL;
+    struct timespec before;
+    struct timespec after;
+    size_t bytes;
+    double ms;
+    (void)state;
+
+    add_subtopic(lists, "M", "brightness");
+    list = &lists[WZ_COLLECTION_DEVICES];
+    list->items = wz_zalloc(COUNT, sizeof(list->items[0]));
+    for (int i = 0; i < COUNT; i++) {
+        char name[64];
+        char route[64];
+
+        (void)snprintf(name, sizeof(name), "mesh/b5ea3f/%06d", i);
+        (void)snprintf(route, sizeof(route), "site%d.floor%d.lamp%d", i % 10, i % 100, i);
+        list->items[list->count++] = (struct wz_document){
+            .name = wz_strdup(name), .body = json_pack("{s:s}", "route", route)};
+    }
+    bytes = mallinfo2().uordblks + mallinfo2().hblkhd;
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before), 0);
+    assert_int_equal(wz_mapping_compile(lists, &mapping, NULL), WZ_OK);
+    assert_int_equal(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after), 0);
+    bytes = mallinfo2().uordblks + mallinfo2().hblkhd - bytes;
+    ms = (double)(after.tv_sec - before.tv_sec) * 1e3 +
+         (double)(after.tv_nsec - before.tv_nsec) / 1e6;
+    print_message("%d devices: %.1f ms, %zu bytes a device\n", COUNT, ms, bytes / COUNT);
+    assert_true(bytes < (size_t)COUNT * 300);
+    assert_true(ms < 1000); // far above what it takes, as the build may be one that checks memory
+    wz_mapping_free(mapping);
+    release_documents(lists);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mapping_compile_refuses_what_breaks_a_rule),
+        cmocka_unit_test(test_mapping_compile_refuses_members_that_it_does_not_know),
+        cmocka_unit_test(test_mapping_compile_refuses_a_route_that_is_too_long),
+        cmocka_unit_test(test_mapping_build_checks_what_a_store_is_about_to_save),
+        cmocka_unit_test(test_mapping_compile_of_many_devices_is_quick_and_small),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
