@@ -76,11 +76,15 @@ static bool bind_arguments(const struct wz_signature *sig, PyObject *const *args
     return true;
 }
 
-// A word of a topic may not be empty, nor be a wildcard of patterns.
+// A word of a topic may not be empty, nor be a wildcard of patterns, nor hold control characters.
 static bool word_ok(const char *word, size_t len)
 {
-    return len > 0 && !(len == 1 && (word[0] == '*' || word[0] == '#')) &&
-           memchr(word, '\0', len) == NULL;
+    if (len == 0 || (len == 1 && (word[0] == '*' || word[0] == '#')))
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)word[i] < 0x20 || word[i] == 0x7f)
+            return false;
+    return true;
 }
 
 static bool get_topic(PyObject *value, struct wz_slice *ret_topic)
@@ -108,7 +112,8 @@ static bool get_topic(PyObject *value, struct wz_slice *ret_topic)
 
         if (!word_ok(word, word_len)) {
             PyErr_Format(PyExc_ValueError,
-                         "topic %R must be words joined by '.', none of them empty, '*' or '#'",
+                         "topic %R must be words joined by '.', none of them empty, '*' or '#', "
+                         "without control characters",
                          value);
             return false;
         }

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the set of scripts, and does for all of them what happens once a turn or now and then:
+// giving them records, going on when the bus is ready, putting counters on the board.
+#include "engine/engine.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/script.h"
+
+#define WZ_ENGINE_MAX_MESSAGE_MS 30000
+#define WZ_ENGINE_LOAD_MS 10000
+#define WZ_ENGINE_DRAIN_MS 5000
+#define WZ_ENGINE_WINDOW_BYTES (1024 * 1024)
+
+// Counters on the board are at most this old.
+#define WZ_ENGINE_BOARD_MS 250
+
+// Waits for the bus. Of its own, because the bus holds it until it calls, which may be after the
+// engine is gone.
+struct waiter {
+    struct wz_bus_waiter bus;
+    struct wz_engine *engine; // NULL when that is gone
+};
+
+struct wz_engine {
+    struct wz_engine_options options;
+    struct wz_script_parts parts;
+    struct wz_loop_part turn;
+    struct wz_list scripts; // all of them, with those that are closing
+    struct wz_list fed;     // records wait for their workers
+    struct wz_list busy;    // they wait for the bus
+    struct wz_list counted; // their counters are newer than the board
+    uv_idle_t awake;        // runs while a script is fed, so that the loop does not sleep on it
+    uv_timer_t board_timer;
+    struct waiter *waiter;
+    int open_count; // handles
+    bool stopping;
+    wz_engine_stopped_fn stopped;
+    void *stopped_arg;
+};
+
+static void put_on_board(struct wz_engine *engine, struct wz_script *script)
+{
+    // One that is closing is no longer of interest, and another may have its name already.
+    if (!wz_script_closing(script))
+        wz_board_set(engine->options.board, WZ_ENGINE_BOARD, wz_script_name(script),
+                     wz_script_describe(script));
+}
+
+static void on_board_timer(uv_timer_t *timer)
+{
+    struct wz_engine *engine = timer->data;
+    struct wz_list *link;
+
+    while ((link = wz_list_shift(&engine->counted)))
+        put_on_board(engine, WZ_SCRIPT_OF(link, counted));
+}
+
+static void on_counted(void *arg, struct wz_script *script)
+{
+    struct wz_engine *engine = arg;
+    struct wz_script_links *links = wz_script_links(script);
+
+    if (!wz_list_empty(&links->counted) || engine->stopping)
+        return;
+    wz_list_push(&engine->counted, &links->counted);
+    if (!uv_is_active((uv_handle_t *)&engine->board_timer))
+        (void)uv_timer_start(&engine->board_timer, on_board_timer, WZ_ENGINE_BOARD_MS,
+                             0); // fails on a closing handle only
+}
+
+static void on_changed(void *arg, struct wz_script *script) { put_on_board(arg, script); }
+
+static void on_awake(uv_idle_t *idle) { (void)idle; }
+
+static void on_fed(void *arg, struct wz_script *script)
+{
+    struct wz_engine *engine = arg;
+    struct wz_script_links *links = wz_script_links(script);
+
+    if (!wz_list_empty(&links->fed))
+        return;
+    if (wz_list_empty(&engine->fed))
+        (void)uv_idle_start(&engine->awake, on_awake); // fails without a function only
+    wz_list_push(&engine->fed, &links->fed);
+}
+
+// At the end of the loop's turn: everything that came is in the scripts' queues.
+static void on_flush(void *arg)
+{
+    struct wz_engine *engine = arg;
+    struct wz_list *link;
+
+    if (wz_list_empty(&engine->fed))
+        return;
+    while ((link = wz_list_shift(&engine->fed)))
+        wz_script_pump(WZ_SCRIPT_OF(link, fed));
+    (void)uv_idle_stop(&engine->awake); // cannot fail
+}
+
+static void on_bus_ready(void *arg)
+{
+    struct waiter *waiter = arg;
+    struct wz_engine *engine = waiter->engine;
+    struct wz_list again;
+    struct wz_list *link;
+
+    if (!engine) {
+        wz_free(waiter);
+        return;
+    }
+    // Each gets one try: those that find the bus busy again wait for the next call.
+    wz_list_init(&again);
+    while ((link = wz_list_shift(&engine->busy)))
+        wz_list_push(&again, link);
+    while ((link = wz_list_shift(&again)))
+        wz_script_resume(WZ_SCRIPT_OF(link, busy));
+}
+
+static void on_busy(void *arg, struct wz_script *script)
+{
+    struct wz_engine *engine = arg;
+
+    wz_list_push(&engine->busy, &wz_script_links(script)->busy);
+    wz_bus_on_ready(engine->options.bus, &engine->waiter->bus);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct wz_engine *engine = handle->data;
+
+    if (--engine->open_count == 0)
+        engine->stopped(engine->stopped_arg);
+}
+
+static void finish_stop(struct wz_engine *engine)
+{
+    if (!engine->stopping || !wz_list_empty(&engine->scripts) || engine->open_count < 2 ||
+        uv_is_closing((uv_handle_t *)&engine->awake))
+        return;
+    wz_loop_leave(&engine->turn);
+    uv_close((uv_handle_t *)&engine->awake, on_handle_closed);
+    uv_close((uv_handle_t *)&engine->board_timer, on_handle_closed);
+}
+
+static void on_gone(void *arg, struct wz_script *script)
+{
+    struct wz_engine *engine = arg;
+
+    // Deleted from the store, or the engine stops; a script of the same name may be there anew.
+    wz_list_remove(&wz_script_links(script)->all);
+    wz_script_free(script);
+    finish_stop(engine);
+}
+
+static struct wz_script_parts make_parts(struct wz_engine *engine)
+{
+    const struct wz_engine_options *options = &engine->options;
+
+    return (struct wz_script_parts){
+        .uv = &options->loop->uv,
+        .bus = options->bus,
+        .logs = {[WZ_SCRIPT_RAW] = options->raw, [WZ_SCRIPT_PROCESSED] = options->processed},
+        .worker_path = options->worker_path,
+        .max_message_ms =
+            options->max_message_ms > 0 ? options->max_message_ms : WZ_ENGINE_MAX_MESSAGE_MS,
+        .load_ms = options->load_ms > 0 ? options->load_ms : WZ_ENGINE_LOAD_MS,
+        .drain_ms = options->drain_ms > 0 ? options->drain_ms : WZ_ENGINE_DRAIN_MS,
+        .window_bytes = options->window_bytes > 0 ? options->window_bytes : WZ_ENGINE_WINDOW_BYTES,
+        .events = {.fed = on_fed,
+                   .busy = on_busy,
+                   .changed = on_changed,
+                   .counted = on_counted,
+                   .gone = on_gone,
+                   .arg = engine},
+    };
+}
+
+struct wz_engine *wz_engine_new(const struct wz_engine_options *options)
+{
+    struct wz_engine *engine = wz_zalloc(1, sizeof(*engine));
+
+    engine->options = *options;
+    engine->parts = make_parts(engine);
+    wz_list_init(&engine->scripts);
+    wz_list_init(&engine->fed);
+    wz_list_init(&engine->busy);
+    wz_list_init(&engine->counted);
+    engine->waiter = wz_zalloc(1, sizeof(*engine->waiter));
+    engine->waiter->engine = engine;
+    engine->waiter->bus = (struct wz_bus_waiter){.ready = on_bus_ready, .arg = engine->waiter};
+    (void)uv_idle_init(&options->loop->uv, &engine->awake); // these two cannot fail
+    (void)uv_timer_init(&options->loop->uv, &engine->board_timer);
+    engine->awake.data = engine;
+    engine->board_timer.data = engine;
+    engine->open_count = 2;
+    engine->turn = (struct wz_loop_part){.flush = on_flush, .arg = engine};
+    wz_loop_join(options->loop, &engine->turn);
+    return engine;
+}
+
+static struct wz_script *find_script(struct wz_engine *engine, const char *name)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &engine->scripts)
+    {
+        struct wz_script *script = WZ_SCRIPT_OF(it, all);
+
+        if (!wz_script_closing(script) && strcmp(wz_script_name(script), name) == 0)
+            return script;
+    }
+    return NULL;
+}
+
+static void refuse_document(struct wz_engine *engine, const char *name,
+                            const struct wz_problem *problem)
+{
+    WZ_LOG(WZ_LOG_WARN, "script.refused", WZ_F_STR("script", name), WZ_F_STR("what", problem->what),
+           WZ_F_STR("where", problem->where));
+    wz_board_set(engine->options.board, WZ_ENGINE_BOARD, name,
+                 json_pack("{s:s, s:s}", "status", "invalid", "remark", problem->what));
+}
+
+// Whether one of the documents is a sound one of that name.
+static bool has_document(const struct wz_document *documents, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(documents[i].name, name) == 0)
+            return wz_script_document_check(name, documents[i].body, NULL) == WZ_OK;
+    return false;
+}
+
+void wz_engine_apply(struct wz_engine *engine, const struct wz_document *documents, size_t count)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    if (engine->stopping)
+        return;
+    WZ_LIST_EACH(it, tmp, &engine->scripts)
+    {
+        struct wz_script *script = WZ_SCRIPT_OF(it, all);
+
+        if (has_document(documents, count, wz_script_name(script)))
+            continue;
+        wz_board_remove(engine->options.board, WZ_ENGINE_BOARD, wz_script_name(script));
+        wz_script_close(script);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct wz_script *script = find_script(engine, documents[i].name);
+        struct wz_problem problem = {0};
+
+        if (wz_script_document_check(documents[i].name, documents[i].body, &problem) < 0) {
+            refuse_document(engine, documents[i].name, &problem);
+            continue;
+        }
+        if (!script) {
+            script = wz_script_new(&engine->parts, documents[i].name);
+            wz_list_push(&engine->scripts, &wz_script_links(script)->all);
+        }
+        wz_script_apply(script, documents[i].revision, documents[i].body);
+    }
+}
+
+void wz_engine_stop(struct wz_engine *engine, wz_engine_stopped_fn stopped, void *arg)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_ASSERT(!engine->stopping);
+    engine->stopping = true;
+    engine->stopped = stopped;
+    engine->stopped_arg = arg;
+    WZ_LIST_EACH(it, tmp, &engine->scripts) { wz_script_close(WZ_SCRIPT_OF(it, all)); }
+    finish_stop(engine);
+}
+
+void wz_engine_free(struct wz_engine *engine)
+{
+    WZ_ASSERT(engine->open_count == 0);
+    engine->waiter->engine = NULL;
+    if (!engine->waiter->bus.waiting)
+        wz_free(engine->waiter);
+    wz_free(engine);
+}

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the two ways to a script's records and the seam between them.
+//
+//   live:    bus ------------------------------------> queue --> worker
+//   behind:  stream, read by position on the pool ---> queue --> worker
+//            bus ---> tail (the newest, bounded)
+//
+// A live source whose queue is full becomes behind at that record. It reads on from there, half a
+// window at a time, until it reaches what the tail still holds; then the tail goes on the queue and
+// the source is live again. All of it runs on the loop thread but read_ahead.
+#include "engine/source.h"
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "stream/reader.h"
+#include "topic/pattern.h"
+
+// How long to wait for records that were seen live and cannot be read yet, or for a disk that does
+// not answer.
+#define WZ_SOURCE_RETRY_MS 2
+#define WZ_SOURCE_RETRY_ERROR_MS 1000
+
+// Copies of a script's patterns for this stream.
+struct patterns {
+    char **items;
+    size_t count;
+};
+
+// A read under way on the pool: everything it touches is its own.
+struct read_job {
+    uv_work_t work;
+    bool running;
+    bool stale; // the source was unbound since: what was read does not count
+    struct wz_log *log;
+    struct wz_reader *reader; // kept from read to read
+    enum wz_script_stream stream;
+    struct patterns patterns;
+    int64_t from;
+    size_t max_bytes;
+    struct wz_input_queue out;
+    int64_t next; // where the next read goes on
+    int err;
+};
+
+struct wz_source {
+    struct wz_source_options options;
+    struct wz_binding **bindings;
+    size_t binding_count;
+    bool bound;
+    bool behind;
+    bool closing;
+    bool repattern;           // the next read uses other patterns than the one before
+    struct patterns patterns; // these; moved to the job then
+    struct wz_input_queue queue;
+    struct wz_input_queue tail; // while behind: the newest records, without a gap up to seen_end
+    int64_t next_read;          // while behind: where reading goes on
+    int64_t seen_end; // all records below it were seen, live or by reading, or are too old
+    struct read_job job;
+    uv_timer_t retry;
+    int64_t warned_us;
+};
+
+static void patterns_release(struct patterns *patterns)
+{
+    for (size_t i = 0; i < patterns->count; i++)
+        wz_free(patterns->items[i]);
+    wz_free(patterns->items);
+    *patterns = (struct patterns){0};
+}
+
+static void patterns_init(struct patterns *patterns, const struct wz_slice *items, size_t count)
+{
+    patterns->items = wz_zalloc(count + 1, sizeof(*patterns->items));
+    patterns->count = count;
+    for (size_t i = 0; i < count; i++)
+        patterns->items[i] = wz_strndup(items[i].ptr, items[i].len);
+}
+
+static bool patterns_match(const struct patterns *patterns, struct wz_slice topic)
+{
+    for (size_t i = 0; i < patterns->count; i++)
+        if (wz_pattern_match(&wz_topic_amqp, wz_slice_str(patterns->items[i]), topic))
+            return true;
+    return false;
+}
+
+// The header is decimal digits; anything else counts as none.
+static uint8_t record_hops(const struct wz_record *record)
+{
+    struct wz_slice digits = wz_record_header_find(record, "hops");
+    unsigned hops = 0;
+
+    for (size_t i = 0; i < digits.len; i++) {
+        if (digits.ptr[i] < '0' || digits.ptr[i] > '9' || hops > UINT8_MAX)
+            return 0;
+        hops = hops * 10 + (unsigned)(digits.ptr[i] - '0');
+    }
+    return hops > UINT8_MAX ? UINT8_MAX : (uint8_t)hops;
+}
+
+static int open_reader(struct read_job *job)
+{
+    struct wz_reader_options options = {.direction = WZ_FORWARD, .position = job->from};
+
+    if (job->reader && wz_reader_position(job->reader) == job->from)
+        return WZ_OK;
+    wz_reader_close(job->reader);
+    job->reader = NULL;
+    if (job->patterns.count == 1)
+        options.pattern = wz_slice_str(job->patterns.items[0]);
+    return wz_reader_open(job->log, &options, &job->reader);
+}
+
+// On the pool.
+static void read_ahead(uv_work_t *work)
+{
+    struct read_job *job = WZ_CONTAINER(work, struct read_job, work);
+    struct wz_record record;
+    int r = open_reader(job);
+
+    job->next = job->from;
+    while (r == WZ_OK && wz_input_queue_bytes(&job->out) < job->max_bytes) {
+        r = wz_reader_next(job->reader, &record);
+        if (r == WZ_OK && !record.key_null && !record.value_null &&
+            patterns_match(&job->patterns, record.key))
+            wz_input_queue_push(&job->out, &(struct wz_frame_record){
+                                               .stream = (uint8_t)job->stream,
+                                               .hops = record_hops(&record),
+                                               .offset = record.offset,
+                                               .append_ms = record.append_ms,
+                                               .topic = record.key,
+                                               .body = record.value,
+                                           });
+    }
+    if (r >= 0)
+        job->next = wz_reader_position(job->reader);
+    job->err = r < 0 ? r : WZ_OK;
+}
+
+static void drop_job(struct read_job *job)
+{
+    wz_reader_close(job->reader);
+    job->reader = NULL;
+    wz_input_queue_release(&job->out);
+    patterns_release(&job->patterns);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct wz_source *source = handle->data;
+    wz_source_closed_fn closed = source->options.closed;
+    void *arg = source->options.arg;
+
+    drop_job(&source->job);
+    patterns_release(&source->patterns);
+    wz_input_queue_release(&source->queue);
+    wz_input_queue_release(&source->tail);
+    wz_free(source);
+    closed(arg);
+}
+
+static void on_retry(uv_timer_t *timer) { wz_source_refill(timer->data); }
+
+static void retry_later(struct wz_source *source, uint64_t ms)
+{
+    wz_ignore(uv_timer_start(&source->retry, on_retry, ms, 0)); // fails on a closing handle only
+}
+
+// Drops from the tail what has been read from the stream.
+static void trim_tail(struct wz_source *source)
+{
+    struct wz_frame_record first;
+
+    while (wz_input_queue_first(&source->tail, &first) && first.offset < source->next_read)
+        wz_input_queue_shift(&source->tail);
+}
+
+static void on_read(uv_work_t *work, int status)
+{
+    struct wz_source *source = work->data;
+    struct read_job *job = &source->job;
+    bool progress = job->next > job->from;
+
+    (void)status; // nobody cancels it
+    job->running = false;
+    if (source->closing) {
+        uv_close((uv_handle_t *)&source->retry, on_timer_closed);
+        return;
+    }
+    if (job->stale) {
+        wz_input_queue_clear(&job->out);
+        wz_source_refill(source);
+        return;
+    }
+    if (job->err < 0 && wz_log_allow(&source->warned_us))
+        WZ_LOG(WZ_LOG_ERROR, "script.read", WZ_F_ERR(job->err),
+               WZ_F_STR("stream", wz_script_stream_word(source->options.stream)),
+               WZ_F_INT("offset", job->from));
+    wz_input_queue_append(&source->queue, &job->out);
+    source->next_read = job->next;
+    if (source->seen_end < source->next_read)
+        source->seen_end = source->next_read;
+    trim_tail(source);
+    if (job->err < 0 || !progress)
+        retry_later(source, job->err < 0 ? WZ_SOURCE_RETRY_ERROR_MS : WZ_SOURCE_RETRY_MS);
+    else
+        wz_source_refill(source);
+    source->options.filled(source->options.arg);
+}
+
+static void start_read(struct wz_source *source)
+{
+    struct read_job *job = &source->job;
+
+    if (source->repattern) {
+        drop_job(job);
+        job->patterns = source->patterns;
+        source->patterns = (struct patterns){0};
+        source->repattern = false;
+    }
+    job->from = source->next_read;
+    job->max_bytes = source->options.window_bytes / 2;
+    job->stale = false;
+    job->running = true;
+    job->work.data = source;
+    // Fails only without a function to run.
+    WZ_ASSERT(uv_queue_work(source->options.uv, &job->work, read_ahead, on_read) == 0);
+}
+
+// Whether everything up to the tail, or up to the last record seen, has been read.
+static bool caught_up(const struct wz_source *source)
+{
+    struct wz_frame_record first;
+
+    if (wz_input_queue_first(&source->tail, &first))
+        return source->next_read >= first.offset;
+    return source->next_read >= source->seen_end;
+}
+
+void wz_source_refill(struct wz_source *source)
+{
+    if (!source->bound || !source->behind || source->job.running ||
+        wz_input_queue_bytes(&source->queue) > source->options.window_bytes / 2)
+        return;
+    if (!caught_up(source)) {
+        if (!uv_is_active((uv_handle_t *)&source->retry))
+            start_read(source);
+        return;
+    }
+    wz_input_queue_append(&source->queue, &source->tail);
+    source->behind = false;
+    wz_reader_close(source->job.reader);
+    source->job.reader = NULL;
+    if (source->queue.count > 0)
+        source->options.filled(source->options.arg);
+}
+
+// Keeps a live record in the tail, and the tail within the window.
+static void push_tail(struct wz_source *source, const struct wz_frame_record *record)
+{
+    wz_input_queue_push(&source->tail, record);
+    while (source->tail.count > 1 &&
+           wz_input_queue_bytes(&source->tail) > source->options.window_bytes)
+        wz_input_queue_shift(&source->tail);
+}
+
+static int consume(void *arg, const struct wz_message *msg, void **slot,
+                   struct wz_ticket *ret_ticket)
+{
+    struct wz_source *source = arg;
+    struct wz_frame_record record = {
+        .stream = (uint8_t)source->options.stream,
+        .hops = msg->hops,
+        .offset = msg->offset,
+        .append_ms = msg->append_ms,
+        .topic = msg->topic,
+        .body = msg->body,
+    };
+    size_t len = wz_frame_record_len(&record);
+
+    (void)slot;
+    (void)ret_ticket;
+    if (msg->offset < source->seen_end)
+        return WZ_OK; // by another binding, or by reading
+    source->seen_end = msg->offset + 1;
+    if (!source->behind && source->queue.count > 0 &&
+        wz_input_queue_bytes(&source->queue) + len > source->options.window_bytes) {
+        source->behind = true;
+        source->next_read = msg->offset;
+    }
+    if (source->behind) {
+        push_tail(source, &record);
+        return WZ_OK;
+    }
+    wz_input_queue_push(&source->queue, &record);
+    source->options.filled(source->options.arg);
+    return WZ_OK;
+}
+
+struct wz_source *wz_source_new(const struct wz_source_options *options)
+{
+    struct wz_source *source = wz_zalloc(1, sizeof(*source));
+
+    source->options = *options;
+    source->job.log = options->log;
+    source->job.stream = options->stream;
+    WZ_ASSERT(uv_timer_init(options->uv, &source->retry) == 0);
+    source->retry.data = source;
+    wz_source_skip_to_end(source);
+    return source;
+}
+
+static void drop_bindings(struct wz_source *source)
+{
+    for (size_t i = 0; i < source->binding_count; i++)
+        wz_bus_unbind(source->options.bus, source->bindings[i]);
+    wz_free(source->bindings);
+    source->bindings = NULL;
+    source->binding_count = 0;
+}
+
+static int make_bindings(struct wz_source *source, const struct wz_slice *patterns, size_t count)
+{
+    enum wz_bus_exchange exchange =
+        source->options.stream == WZ_SCRIPT_RAW ? WZ_BUS_RAW : WZ_BUS_PROCESSED;
+
+    source->bindings = wz_zalloc(count + 1, sizeof(*source->bindings));
+    for (size_t i = 0; i < count; i++) {
+        int r = wz_bus_bind(source->options.bus, exchange, patterns[i], consume, NULL, source,
+                            &source->bindings[i]);
+
+        if (r < 0) {
+            drop_bindings(source);
+            return r;
+        }
+        source->binding_count++;
+    }
+    return WZ_OK;
+}
+
+int wz_source_bind(struct wz_source *source, const struct wz_slice *patterns, size_t count)
+{
+    int64_t end = wz_log_next_offset(source->options.log);
+    int r;
+
+    wz_source_unbind(source);
+    r = make_bindings(source, patterns, count);
+    if (r < 0)
+        return r;
+    patterns_release(&source->patterns);
+    patterns_init(&source->patterns, patterns, count);
+    source->repattern = true;
+    source->bound = true;
+    source->behind = source->next_read < end;
+    if (source->seen_end < end)
+        source->seen_end = end;
+    wz_source_refill(source);
+    return WZ_OK;
+}
+
+void wz_source_unbind(struct wz_source *source)
+{
+    if (!source->bound)
+        return;
+    source->next_read = wz_source_position(source);
+    source->seen_end = source->next_read;
+    source->bound = false;
+    source->job.stale = source->job.running;
+    drop_bindings(source);
+    wz_input_queue_clear(&source->queue);
+    wz_input_queue_clear(&source->tail);
+    wz_ignore(uv_timer_stop(&source->retry)); // cannot fail
+}
+
+void wz_source_skip_to_end(struct wz_source *source)
+{
+    WZ_ASSERT(!source->bound);
+    source->next_read = wz_log_next_offset(source->options.log);
+    source->seen_end = source->next_read;
+}
+
+struct wz_input_queue *wz_source_queue(struct wz_source *source) { return &source->queue; }
+
+int64_t wz_source_position(const struct wz_source *source)
+{
+    struct wz_frame_record first;
+
+    if (wz_input_queue_first(&source->queue, &first))
+        return first.offset;
+    return source->behind || !source->bound ? source->next_read : source->seen_end;
+}
+
+int64_t wz_source_lag(const struct wz_source *source)
+{
+    if (source->bound && !source->behind && source->queue.count == 0)
+        return 0;
+    return wz_log_next_offset(source->options.log) - wz_source_position(source);
+}
+
+bool wz_source_behind(const struct wz_source *source) { return source->bound && source->behind; }
+
+void wz_source_close(struct wz_source *source)
+{
+    wz_source_unbind(source);
+    source->closing = true;
+    if (!source->job.running)
+        uv_close((uv_handle_t *)&source->retry, on_timer_closed);
+}

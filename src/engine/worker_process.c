@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns a worker's process, its pipe and the bytes under way in both directions.
+#include "engine/worker_process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define WZ_WORKER_READ_BYTES (64 * 1024)
+
+// After the end of a process, at most this much is still read from its pipe: a socket buffer holds
+// less, so only a child of the worker's could send more.
+#define WZ_WORKER_REST_MAX_BYTES (32 * 1024 * 1024)
+
+struct wz_worker_process {
+    uv_process_t process;
+    uv_pipe_t pipe;
+    uv_write_t write;
+    struct wz_worker_process_events events;
+    struct wz_buf out;     // being filled
+    struct wz_buf writing; // with libuv
+    struct wz_buf in;
+    size_t in_done;
+    int handle_count; // not closed yet
+    bool write_pending;
+    bool reading;
+    bool exited;
+    bool rest_read; // what the dead process left was taken out of the socket
+};
+
+static void start_reading(struct wz_worker_process *process);
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct wz_worker_process *process = handle->data;
+
+    if (--process->handle_count > 0)
+        return;
+    wz_buf_release(&process->out);
+    wz_buf_release(&process->writing);
+    wz_buf_release(&process->in);
+    wz_free(process);
+}
+
+void wz_worker_process_free(struct wz_worker_process *process)
+{
+    WZ_ASSERT(process->exited);
+    uv_close((uv_handle_t *)&process->process, on_closed);
+    uv_close((uv_handle_t *)&process->pipe, on_closed);
+}
+
+// Reads what the dead process left in the socket.
+static void read_rest(struct wz_worker_process *process)
+{
+    uv_os_fd_t fd;
+    size_t limit = process->in.len + WZ_WORKER_REST_MAX_BYTES;
+
+    process->rest_read = true;
+    if (uv_fileno((uv_handle_t *)&process->pipe, &fd) < 0)
+        return;
+    while (process->in.len < limit) {
+        ssize_t n;
+
+        wz_buf_reserve(&process->in, WZ_WORKER_READ_BYTES);
+        n = read(fd, process->in.ptr + process->in.len, WZ_WORKER_READ_BYTES);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        process->in.len += (size_t)n;
+    }
+}
+
+static void on_process_exit(uv_process_t *handle, int64_t exit_code, int signal)
+{
+    struct wz_worker_process *process = handle->data;
+    struct wz_worker_end end = {.exit_code = exit_code, .signal = signal};
+
+    process->exited = true;
+    if (process->reading)
+        (void)uv_read_stop((uv_stream_t *)&process->pipe); // cannot fail
+    process->reading = false;
+    process->events.exited(process->events.arg, &end);
+}
+
+static int open_handles(struct wz_worker_process *process, uv_loop_t *uv)
+{
+    process->pipe.data = process;
+    process->process.data = process;
+    if (uv_pipe_init(uv, &process->pipe, 0) < 0)
+        return WZ_ERR_SYSTEM;
+    process->handle_count = 1;
+    return WZ_OK;
+}
+
+// The handles are closed even when the start has failed: libuv has begun to use both.
+static int spawn(struct wz_worker_process *process, uv_loop_t *uv, const char *path,
+                 const char *name)
+{
+    char parent[16];
+    char *argv[] = {(char *)path, (char *)name, parent, NULL};
+    char *env[] = {NULL};
+    uv_stdio_container_t stdio[4] = {
+        {.flags = UV_IGNORE},
+        {.flags = UV_IGNORE},
+        {.flags = UV_IGNORE},
+        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE,
+         .data.stream = (uv_stream_t *)&process->pipe},
+    };
+    uv_process_options_t options = {
+        .exit_cb = on_process_exit,
+        .file = path,
+        .args = argv,
+        .env = env,
+        .flags = UV_PROCESS_DETACHED, // a terminal's Ctrl-C is for wyze alone
+        .stdio_count = 4,
+        .stdio = stdio,
+    };
+    int r;
+
+    (void)snprintf(parent, sizeof(parent), "%d", (int)getpid());
+    r = uv_spawn(uv, &process->process, &options);
+    process->handle_count = 2;
+    if (r == UV_ENOENT || r == UV_EACCES)
+        return WZ_ERR_NOT_FOUND;
+    return r < 0 ? WZ_ERR_SYSTEM : WZ_OK;
+}
+
+int wz_worker_process_start(uv_loop_t *uv, const char *path, const char *name,
+                            const struct wz_worker_process_events *events,
+                            struct wz_worker_process **ret_process)
+{
+    struct wz_worker_process *process = wz_zalloc(1, sizeof(*process));
+    int r = open_handles(process, uv);
+
+    if (r < 0) {
+        wz_free(process);
+        return r;
+    }
+    process->events = *events;
+    r = spawn(process, uv, path, name);
+    if (r < 0) {
+        process->exited = true;
+        wz_worker_process_free(process);
+        return r;
+    }
+    start_reading(process);
+    *ret_process = process;
+    return WZ_OK;
+}
+
+static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *ret_buf)
+{
+    struct wz_worker_process *process = handle->data;
+
+    (void)size;
+    wz_buf_consume(&process->in, process->in_done);
+    process->in_done = 0;
+    wz_buf_reserve(&process->in, WZ_WORKER_READ_BYTES);
+    ret_buf->base = (char *)process->in.ptr + process->in.len;
+    ret_buf->len = process->in.cap - process->in.len;
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct wz_worker_process *process = stream->data;
+
+    (void)buf;
+    if (n < 0) {
+        wz_worker_process_pause(
+            process); // the process has closed its end, or is gone: EXITED comes
+        wz_worker_process_kill(process);
+        return;
+    }
+    process->in.len += (size_t)n;
+    if (n > 0)
+        process->events.readable(process->events.arg);
+}
+
+static void start_reading(struct wz_worker_process *process)
+{
+    process->reading = uv_read_start((uv_stream_t *)&process->pipe, on_alloc, on_read) == 0;
+    if (!process->reading)
+        wz_worker_process_kill(process);
+}
+
+void wz_worker_process_pause(struct wz_worker_process *process)
+{
+    if (process->reading)
+        (void)uv_read_stop((uv_stream_t *)&process->pipe); // cannot fail
+    process->reading = false;
+}
+
+void wz_worker_process_resume(struct wz_worker_process *process)
+{
+    if (!process->reading && !process->exited)
+        start_reading(process);
+    process->events.readable(process->events.arg);
+}
+
+int wz_worker_process_next(struct wz_worker_process *process, struct wz_frame *ret_frame)
+{
+    size_t len;
+    int r = WZ_AGAIN;
+
+    for (;;) {
+        if (process->in.len > process->in_done)
+            r = wz_frame_read(wz_slice_sub(wz_buf_slice(&process->in), process->in_done,
+                                           process->in.len - process->in_done),
+                              ret_frame, &len);
+        if (r == WZ_OK)
+            process->in_done += len;
+        if (r != WZ_AGAIN || !process->exited || process->rest_read)
+            return r;
+        read_rest(process); // only now: it may move bytes that the last frame borrowed
+    }
+}
+
+bool wz_worker_process_ready(const struct wz_worker_process *process)
+{
+    return !process->write_pending && !process->exited;
+}
+
+struct wz_buf *wz_worker_process_out(struct wz_worker_process *process) { return &process->out; }
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct wz_worker_process *process = write->data;
+
+    process->write_pending = false;
+    if (status < 0 || process->exited)
+        return;
+    wz_worker_process_send(process);
+    if (!process->write_pending)
+        process->events.writable(process->events.arg);
+}
+
+void wz_worker_process_send(struct wz_worker_process *process)
+{
+    uv_stream_t *stream = (uv_stream_t *)&process->pipe;
+    uv_buf_t buf = uv_buf_init((char *)process->out.ptr, (unsigned)process->out.len);
+    struct wz_buf swap = process->writing;
+    int n;
+
+    if (process->out.len == 0 || process->write_pending || process->exited)
+        return;
+    n = uv_try_write(stream, &buf, 1);
+    if (n == (int)buf.len) {
+        process->out.len = 0;
+        return;
+    }
+    if (n > 0)
+        wz_buf_consume(&process->out, (size_t)n);
+    process->writing = process->out;
+    process->out = swap;
+    process->out.len = 0;
+    buf = uv_buf_init((char *)process->writing.ptr, (unsigned)process->writing.len);
+    process->write.data = process;
+    // A pipe that takes nothing at all belongs to a process that is ending: EXITED comes.
+    process->write_pending = uv_write(&process->write, stream, &buf, 1, on_written) == 0;
+}
+
+void wz_worker_process_kill(struct wz_worker_process *process)
+{
+    if (!process->exited)
+        (void)uv_process_kill(&process->process, SIGKILL); // fails when it has just ended
+}
+
+int wz_worker_process_pid(const struct wz_worker_process *process)
+{
+    return uv_process_get_pid(&process->process);
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker as the engine sees it: a process of wyze-python and the pipe to it.
+#pragma once
+
+#include <uv.h>
+
+#include "wire/frames.h"
+
+struct wz_worker_process;
+
+// How a process ended.
+struct wz_worker_end {
+    int64_t exit_code;
+    int signal; // 0 when it exited by itself
+};
+
+// Told on the loop thread; none of these may free the process but EXITED.
+struct wz_worker_process_events {
+    // Frames may be waiting: take them with wz_worker_process_next until WZ_AGAIN.
+    void (*readable)(void *arg);
+    // The pipe takes more.
+    void (*writable)(void *arg);
+    // The process has ended; what it sent before is still to be taken, as above.
+    void (*exited)(void *arg, const struct wz_worker_end *end);
+    void *arg;
+};
+
+// Starts the program PATH for the script NAME: empty environment, its own session, the pipe on
+// descriptor 3. WZ_ERR_NOT_FOUND or WZ_ERR_SYSTEM when it cannot be started. The caller owns
+// RET_PROCESS and gives it to wz_worker_process_free.
+WZ_MUST int wz_worker_process_start(uv_loop_t *uv, const char *path, const char *name,
+                                    const struct wz_worker_process_events *events,
+                                    struct wz_worker_process **ret_process);
+
+// Whether the pipe takes more now; else WRITABLE is called when it does.
+bool wz_worker_process_ready(const struct wz_worker_process *process);
+
+// A buffer into which to put frames before wz_worker_process_send.
+struct wz_buf *wz_worker_process_out(struct wz_worker_process *process);
+
+// Writes the frames in the buffer, at once as far as the pipe takes them; the rest follows by
+// itself.
+void wz_worker_process_send(struct wz_worker_process *process);
+
+// The next frame that has come; its payload is valid until the next call. WZ_AGAIN when there is
+// none, WZ_ERR_PROTOCOL when the worker sends nonsense.
+WZ_MUST int wz_worker_process_next(struct wz_worker_process *process, struct wz_frame *ret_frame);
+
+// Stops reading from the pipe, so that the worker waits; or goes on and calls READABLE.
+void wz_worker_process_pause(struct wz_worker_process *process);
+void wz_worker_process_resume(struct wz_worker_process *process);
+
+// Kills the process; EXITED follows. Fine when it has ended.
+void wz_worker_process_kill(struct wz_worker_process *process);
+
+// The process's id.
+int wz_worker_process_pid(const struct wz_worker_process *process);
+
+// Frees it, after EXITED only (may be from inside it). The handles close in the loop's next turn.
+void wz_worker_process_free(struct wz_worker_process *process);
