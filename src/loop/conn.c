@@ -4,6 +4,7 @@
 #include "loop/conn.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 
 #include "base/mem.h"
 
@@ -28,8 +29,11 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_buf)
         *ret_buf = uv_buf_init((char *)conn->held.ptr + conn->held.len, WZ_CONN_READ_BYTES);
         return;
     }
-    if (left < (size_t)2 * WZ_CONN_HELD_COPY)
-        return; // the turn's share of all is used up; the next turn goes on
+    if (left < (size_t)2 * WZ_CONN_HELD_COPY) {
+        if (wz_list_empty(&conn->late))
+            wz_list_push(&loop->late, &conn->late);
+        return; // the turn's share of all is used up; those who come late are read behind it
+    }
     left = left - conn->held.len < WZ_CONN_READ_BYTES ? left - conn->held.len : WZ_CONN_READ_BYTES;
     if (conn->held.len > 0)
         memcpy(loop->input + loop->input_used, conn->held.ptr, conn->held.len);
@@ -54,8 +58,32 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
         loop->input_used += (conn->fresh.len + 63) & ~(size_t)63;
         wz_buf_release(&conn->held);
     }
+    wz_list_remove(&conn->late);
     if (wz_list_empty(&conn->ready))
         wz_list_push(&loop->ready, &conn->ready);
+}
+
+// Only bytes are read here: libuv sees the end or an error by itself and tells it.
+bool wz_conn_read_late(struct wz_conn *conn)
+{
+    uv_os_fd_t fd;
+    uv_buf_t buf;
+    ssize_t got;
+
+    if (conn->loop->input_used + (size_t)2 * WZ_CONN_HELD_COPY > WZ_LOOP_INPUT_BYTES)
+        return false;
+    wz_list_remove(&conn->late);
+    if (conn->paused || conn->draining || uv_fileno((uv_handle_t *)&conn->tcp, &fd) < 0)
+        return true;
+    on_alloc((uv_handle_t *)&conn->tcp, 0, &buf);
+    if (buf.len == 0)
+        return true;
+    do
+        got = recv(fd, buf.base, buf.len, MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    if (got > 0)
+        on_read((uv_stream_t *)&conn->tcp, got, &buf);
+    return true;
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -81,6 +109,7 @@ void wz_conn_accept(struct wz_conn *conn, struct wz_loop *loop, uv_stream_t *lis
     conn->ops = ops;
     wz_list_init(&conn->ready);
     wz_list_init(&conn->dirty);
+    wz_list_init(&conn->late);
     (void)uv_tcp_init(&loop->uv, &conn->tcp); // makes no socket yet, cannot fail
     conn->tcp.data = conn;
     if (uv_accept(listener, (uv_stream_t *)&conn->tcp) < 0 ||
@@ -255,8 +284,10 @@ void wz_conn_resume(struct wz_conn *conn)
         wz_conn_close(conn, WZ_CONN_NOW, WZ_ERR_CLOSED);
         return;
     }
-    if ((conn->held.len > 0 || conn->ended) && wz_list_empty(&conn->ready))
+    if ((conn->held.len > 0 || conn->ended) && wz_list_empty(&conn->ready)) {
         wz_list_push(&conn->loop->ready, &conn->ready);
+        (void)uv_async_send(&conn->loop->async); // else the loop may go to sleep over it
+    }
 }
 
 void wz_conn_close(struct wz_conn *conn, enum wz_conn_how how, int err)
@@ -277,6 +308,7 @@ void wz_conn_close(struct wz_conn *conn, enum wz_conn_how how, int err)
     conn->closing = true;
     wz_list_remove(&conn->ready);
     wz_list_remove(&conn->dirty);
+    wz_list_remove(&conn->late);
     uv_close((uv_handle_t *)&conn->tcp, on_closed);
 }
 

@@ -50,6 +50,7 @@ struct wz_conn {
     const struct wz_conn_ops *ops;
     struct wz_list ready;
     struct wz_list dirty;
+    struct wz_list late;
     struct wz_buf held;    // input that is not decoded yet, from turn to turn
     struct wz_slice fresh; // input of this turn, in the loop's input area
     struct wz_conn_chunk *out_first;
@@ -95,6 +96,10 @@ void wz_conn_close(struct wz_conn *conn, enum wz_conn_how how, int err);
 
 // The loop's: decodes what has come in this turn.
 void wz_conn_decode(struct wz_conn *conn);
+
+// The loop's: reads for a connection that found the turn's input area used up. False, and nothing
+// is done, when it is used up again.
+bool wz_conn_read_late(struct wz_conn *conn);
 
 // The loop's: writes what has been gathered.
 void wz_conn_flush(struct wz_conn *conn);

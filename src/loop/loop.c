@@ -3,6 +3,9 @@
 // check: decode and route; then, in the next round before it sleeps, prepare: flush.
 //
 //   poll: bytes into the input area ... check: decode, route ... prepare: flush ... poll
+//
+// libuv asks the connections in the same order each time, so those who find the area used up wait
+// in a line of their own, which check serves when the area is free again.
 #include "loop/loop.h"
 
 #include "base/clock.h"
@@ -24,15 +27,27 @@ static void woken(struct wz_loop *loop)
     }
 }
 
-static void on_check(uv_check_t *check)
+static void decode(struct wz_loop *loop)
 {
-    struct wz_loop *loop = check->data;
     struct wz_list *link;
 
-    woken(loop);
     while ((link = wz_list_shift(&loop->ready)) != NULL)
         wz_conn_decode(WZ_CONTAINER(link, struct wz_conn, ready));
     loop->input_used = 0;
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct wz_loop *loop = check->data;
+
+    woken(loop);
+    decode(loop);
+    if (wz_list_empty(&loop->late))
+        return;
+    while (!wz_list_empty(&loop->late) &&
+           wz_conn_read_late(WZ_CONTAINER(loop->late.next, struct wz_conn, late)))
+        ;
+    decode(loop);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -87,6 +102,7 @@ int wz_loop_init(struct wz_loop *loop)
     wz_list_init(&loop->parts);
     wz_list_init(&loop->ready);
     wz_list_init(&loop->dirty);
+    wz_list_init(&loop->late);
     loop->input = wz_alloc(WZ_LOOP_INPUT_BYTES);
     return WZ_OK;
 }

@@ -8,8 +8,9 @@
 #include "base/list.h"
 #include "loop/mailbox.h"
 
-// Bytes that all connections together read in one turn; it fits the processor's own cache, and
-// bounds what one turn can take.
+// Bytes that all connections together read at a time; it fits the processor's own cache. A turn
+// takes it once, and once more for those who found it used up: so a few who send without end leave
+// room for all others.
 #define WZ_LOOP_INPUT_BYTES (256 * 1024)
 
 // Letters that may wait for the loop thread.
@@ -39,6 +40,7 @@ struct wz_loop {
     struct wz_list parts;
     struct wz_list ready; // connections with input that is not decoded yet
     struct wz_list dirty; // connections with output that is not written yet
+    struct wz_list late;  // connections that found the input area used up, longest first
     int64_t now_ms;       // wall clock at the wake-up
     uint8_t *input;
     size_t input_used;
