@@ -4,12 +4,10 @@
 
 #include <arpa/inet.h>
 
+#include "base/codes.h"
 #include "base/log.h"
 
 #define BACKLOG 4096
-
-// The problem code of a listener that cannot be opened (docs/errors.md).
-#define CODE_LISTENER 1201
 
 static int address_make(const char *host, int port, struct sockaddr_storage *ret_addr)
 {
@@ -61,7 +59,7 @@ int wz_listener_open(struct wz_listener *listener, struct wz_loop *loop, const c
 
     *listener = (struct wz_listener){.loop = loop, .offered = offered, .arg = arg};
     if (address_make(host, port, &addr) < 0)
-        return wz_problem_set(ret_problem, WZ_ERR_INVALID, CODE_LISTENER,
+        return wz_problem_set(ret_problem, WZ_ERR_INVALID, WZ_CODE_CONFIG_PORT,
                               "%s is not a numeric address", host);
     (void)uv_tcp_init(&loop->uv, &listener->tcp); // makes no socket yet, cannot fail
     listener->tcp.data = listener;
@@ -72,8 +70,9 @@ int wz_listener_open(struct wz_listener *listener, struct wz_loop *loop, const c
     if (r == 0)
         return WZ_OK;
     wz_listener_close(listener);
-    (void)wz_problem_set(ret_problem, WZ_ERR_EXISTS, CODE_LISTENER, "cannot listen on %s:%d: %s",
-                         host, port, uv_strerror(r));
+    (void)wz_problem_set(ret_problem, r == UV_EADDRINUSE ? WZ_ERR_EXISTS : WZ_ERR_SYSTEM,
+                         WZ_CODE_CONFIG_PORT, "cannot listen on %s:%d: %s", host, port,
+                         uv_strerror(r));
     if (r == UV_EADDRINUSE) {
         int other = free_port_near(host, port);
 
