@@ -27,6 +27,8 @@ struct wz_pen {
 // A cursor over the bytes of S.
 static inline struct wz_cursor wz_cursor(struct wz_slice s)
 {
+    if (s.ptr == NULL)
+        s.ptr = (const uint8_t *)""; // nothing may be added to NULL, not even 0
     return (struct wz_cursor){.pos = s.ptr, .end = s.ptr + s.len};
 }
 

@@ -213,13 +213,12 @@ int wz_fs_replace(const char *dir, const char *name, struct wz_slice s)
         snprintf(beside, sizeof(beside), "%s/%s.new", dir, name) >= (int)sizeof(beside))
         return WZ_ERR_TOO_LARGE;
     r = write_new(beside, s);
+    if (r == WZ_OK)
+        r = wz_fs_rename(beside, path);
     if (r < 0) {
         wz_ignore(wz_fs_remove(beside)); // the first error is the one to tell
         return r;
     }
-    r = wz_fs_rename(beside, path);
-    if (r < 0)
-        return r;
     return wz_fs_sync_dir(dir);
 }
 
@@ -237,7 +236,7 @@ int wz_fs_load(const char *path, size_t max, struct wz_buf *ret_buf)
         return r;
     if (size > (int64_t)max)
         return WZ_ERR_TOO_LARGE;
-    wz_buf_reserve(ret_buf, (size_t)size);
+    wz_buf_reserve(ret_buf, (size_t)size + 1); // so that there is a place to read to at all
     r = wz_fs_read(fd, ret_buf->ptr + ret_buf->len, (size_t)size, 0, &got);
     if (r < 0)
         return r;

@@ -66,7 +66,8 @@ WZ_MUST int wz_fs_remove(const char *path);
 WZ_MUST int wz_fs_rename(const char *from, const char *to);
 
 // Replaces the file NAME in the folder DIR by the bytes S: written beside it, synced, renamed, the
-// folder synced. After a failure the old file stands.
+// folder synced. After a failure the old file stands; only when syncing the folder fails, the new
+// one stands, and a power cut may bring the old one back.
 WZ_MUST int wz_fs_replace(const char *dir, const char *name, struct wz_slice s);
 
 // Reads a whole file of at most MAX bytes, adding to RET_BUF; WZ_ERR_TOO_LARGE when it is larger.

@@ -45,6 +45,8 @@ void wz_uuid_maker_init(struct wz_uuid_maker *maker)
 
 void wz_uuid_next(struct wz_uuid_maker *maker, int64_t now_ms, char ret_text[WZ_UUID_TEXT_LEN])
 {
+    if (now_ms < 0)
+        now_ms = 0; // a clock before 1970, which the format cannot say
     if (now_ms > maker->now_ms)
         prefix_make(maker, now_ms);
     else if (maker->low >= WZ_UUID_COUNTER_LIMIT)
