@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a log lends to its readers.
+#pragma once
+
+#include "stream/log/cache.h"
+#include "stream/log/shelf.h"
+
+// The segments of LOG; borrowed.
+struct wz_shelf *wz_log_shelf(struct wz_log *log);
+
+// The indexes of sealed segments that were used last; borrowed.
+struct wz_cache *wz_log_cache(struct wz_log *log);
+
+// The folder of LOG; borrowed.
+const char *wz_log_dir(const struct wz_log *log);

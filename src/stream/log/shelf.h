@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The segments of a stream in their order: what the writer has written, and readers may see. Any
+// thread; the writer alone changes it.
+#pragma once
+
+#include <pthread.h>
+
+#include "stream/log/segment.h"
+#include "stream/reader.h"
+
+// LOCK guards the list, and of each segment on it facts, index and topics. Nobody reads or writes a
+// file while holding it.
+struct wz_shelf {
+    pthread_mutex_t lock;
+    struct wz_segment **segments; // ascending by base offset
+    size_t count;
+    size_t cap;
+    struct mark *marks; // damaged places that have been counted
+    size_t mark_count;
+
+    pthread_mutex_t watch_lock; // guards the two fields below; held while the watcher runs
+    wz_log_written_fn watch;
+    void *watch_arg;
+};
+
+// A segment as a reader needs it.
+struct wz_place {
+    uint64_t id;
+    struct wz_seal facts;
+    int64_t limit_offset; // the base of the segment behind it; INT64_MAX when there is none
+    int64_t pos;          // wz_shelf_find_time, if live: the byte from which on to look
+    bool live;            // its index is in memory, else in its files
+};
+
+// Makes an empty shelf.
+void wz_shelf_init(struct wz_shelf *shelf);
+
+// Frees it and its segments.
+void wz_shelf_release(struct wz_shelf *shelf);
+
+// Puts a segment, which becomes the shelf's, behind all others.
+void wz_shelf_add(struct wz_shelf *shelf, struct wz_segment *seg);
+
+// Takes a segment that holds nothing off the shelf and frees it.
+void wz_shelf_drop(struct wz_shelf *shelf, struct wz_segment *seg);
+
+// Takes a batch that was written at the end of SEG into its facts and indexes.
+void wz_shelf_publish(struct wz_shelf *shelf, struct wz_segment *seg, struct wz_slice batch,
+                      const struct wz_batch_info *info);
+
+// Takes back what was published of SEG and is not durable.
+void wz_shelf_cut(struct wz_shelf *shelf, struct wz_segment *seg);
+
+// Takes over the facts as they were saved; a sealed segment's indexes leave the memory.
+void wz_shelf_seal(struct wz_shelf *shelf, struct wz_segment *seg, const struct wz_seal *seal);
+
+// Sets the watcher, or none with NULL; when it returns, the one before runs no more.
+void wz_shelf_watch(struct wz_shelf *shelf, wz_log_written_fn fn, void *arg);
+
+// Tells the watcher that more can be read.
+void wz_shelf_notify(struct wz_shelf *shelf);
+
+// The first segment with a record at or above OFFSET; WZ_END when there is none.
+WZ_MUST int wz_shelf_find(struct wz_shelf *shelf, int64_t offset, struct wz_place *ret_place);
+
+// The last segment with a record below OFFSET; WZ_END when there is none.
+WZ_MUST int wz_shelf_find_below(struct wz_shelf *shelf, int64_t offset, struct wz_place *ret_place);
+
+// The first segment with a record of time MS or later; WZ_END when there is none.
+WZ_MUST int wz_shelf_find_time(struct wz_shelf *shelf, int64_t ms, struct wz_place *ret_place);
+
+// The place as it is now; WZ_ERR_NOT_FOUND when the segment is no longer there.
+WZ_MUST int wz_shelf_refresh(struct wz_shelf *shelf, struct wz_place *place);
+
+// Of a live segment: the number of its blocks, and the byte at which a block begins and ends.
+// WZ_ERR_NOT_FOUND when the segment is not live any more.
+WZ_MUST int wz_shelf_block(struct wz_shelf *shelf, uint64_t id, uint32_t block, int64_t *ret_pos,
+                           int64_t *ret_end_pos);
+
+// Of a live segment: the block from which on to look for OFFSET, and how many blocks there are.
+WZ_MUST int wz_shelf_block_of(struct wz_shelf *shelf, uint64_t id, int64_t offset,
+                              uint32_t *ret_block, uint32_t *ret_count);
+
+// Of a live segment: the blocks that hold what FILTER wants. The caller releases RET_BLOCKS.
+WZ_MUST int wz_shelf_select(struct wz_shelf *shelf, uint64_t id, const struct wz_filter *filter,
+                            struct wz_blocks *ret_blocks);
+
+// Counts a damaged place once, however many readers meet it.
+void wz_shelf_damage(struct wz_shelf *shelf, int64_t base_offset, int64_t pos);
+
+// Fills what segments tell of RET_INFO; all but next_offset.
+void wz_shelf_info(struct wz_shelf *shelf, struct wz_log_info *ret_info);

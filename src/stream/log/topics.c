@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the topic index of a growing segment: a table of topics, and for each a chain of the blocks
+// that hold it, newest first, through one array. Adding is what the writer does for every record,
+// so it hashes a whole batch first and lets the cache misses overlap.
+#include "stream/log/topics.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "stream/log/topics_file.h"
+
+#define NONE UINT32_MAX
+
+// How many keys are hashed before the first is looked up.
+#define HASH_AHEAD 64
+
+struct topic {
+    uint64_t hash;
+    uint32_t name_pos; // in names
+    uint32_t name_len;
+    uint32_t newest;     // of its chain, in postings
+    uint32_t last_block; // == postings[newest].block
+    uint32_t count;      // of its chain
+};
+
+// One block of one topic, and the one before it.
+struct posting {
+    uint32_t block;
+    uint32_t prev;
+};
+
+struct wz_topics {
+    uint64_t seed;
+    struct wz_buf names;
+    struct topic *topics;
+    uint32_t count;
+    uint32_t cap;
+    uint32_t *slots; // number of a topic, or NONE
+    uint32_t slot_count;
+    struct posting *postings;
+    uint32_t posting_count;
+    uint32_t posting_cap;
+};
+
+struct wz_topics *wz_topics_new(void)
+{
+    struct wz_topics *topics = wz_zalloc(1, sizeof(*topics));
+
+    topics->seed = wz_rand_u64();
+    topics->slot_count = 64;
+    topics->slots = wz_alloc(topics->slot_count * sizeof(topics->slots[0]));
+    memset(topics->slots, 0xff, topics->slot_count * sizeof(topics->slots[0]));
+    return topics;
+}
+
+void wz_topics_free(struct wz_topics *topics)
+{
+    if (topics == NULL)
+        return;
+    wz_buf_release(&topics->names);
+    wz_free(topics->topics);
+    wz_free(topics->slots);
+    wz_free(topics->postings);
+    wz_free(topics);
+}
+
+static struct wz_slice name_of(const struct wz_topics *topics, const struct topic *topic)
+{
+    return wz_slice(topics->names.ptr + topic->name_pos, topic->name_len);
+}
+
+static void place(struct wz_topics *topics, uint32_t number)
+{
+    uint32_t mask = topics->slot_count - 1;
+    uint32_t at = (uint32_t)topics->topics[number].hash & mask;
+
+    while (topics->slots[at] != NONE)
+        at = (at + 1) & mask;
+    topics->slots[at] = number;
+}
+
+static void grow_slots(struct wz_topics *topics)
+{
+    topics->slot_count *= 2;
+    topics->slots = wz_realloc(topics->slots, topics->slot_count * sizeof(topics->slots[0]));
+    memset(topics->slots, 0xff, topics->slot_count * sizeof(topics->slots[0]));
+    for (uint32_t i = 0; i < topics->count; i++)
+        place(topics, i);
+}
+
+static uint32_t find(const struct wz_topics *topics, struct wz_slice key, uint64_t hash)
+{
+    uint32_t mask = topics->slot_count - 1;
+
+    for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
+        uint32_t number = topics->slots[at];
+
+        if (number == NONE)
+            return NONE;
+        if (topics->topics[number].hash == hash &&
+            wz_slice_eq(name_of(topics, &topics->topics[number]), key))
+            return number;
+    }
+}
+
+static uint32_t add_topic(struct wz_topics *topics, struct wz_slice key, uint64_t hash)
+{
+    if (topics->count == topics->cap) {
+        topics->cap = topics->cap == 0 ? 64 : topics->cap * 2;
+        topics->topics = wz_realloc(topics->topics, topics->cap * sizeof(topics->topics[0]));
+    }
+    topics->topics[topics->count] = (struct topic){.hash = hash,
+                                                   .name_pos = (uint32_t)topics->names.len,
+                                                   .name_len = (uint32_t)key.len,
+                                                   .newest = NONE,
+                                                   .last_block = NONE};
+    wz_buf_add_slice(&topics->names, key);
+    topics->count++;
+    if (topics->count > topics->slot_count / 2)
+        grow_slots(topics);
+    else
+        place(topics, topics->count - 1);
+    return topics->count - 1;
+}
+
+static void add_posting(struct wz_topics *topics, struct topic *topic, uint32_t block)
+{
+    if (topics->posting_count == topics->posting_cap) {
+        topics->posting_cap = topics->posting_cap == 0 ? 256 : topics->posting_cap * 2;
+        topics->postings =
+            wz_realloc(topics->postings, topics->posting_cap * sizeof(topics->postings[0]));
+    }
+    topics->postings[topics->posting_count] =
+        (struct posting){.block = block, .prev = topic->newest};
+    topic->newest = topics->posting_count++;
+    topic->last_block = block;
+    topic->count++;
+}
+
+static void add_some(struct wz_topics *topics, uint32_t block, const struct wz_slice *keys,
+                     size_t count)
+{
+    uint64_t hashes[HASH_AHEAD];
+    uint32_t mask = topics->slot_count - 1;
+
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = wz_hash(keys[i], topics->seed);
+        __builtin_prefetch(&topics->slots[(uint32_t)hashes[i] & mask]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t number = topics->slots[(uint32_t)hashes[i] & mask];
+
+        if (number != NONE)
+            __builtin_prefetch(&topics->topics[number]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t number = find(topics, keys[i], hashes[i]);
+
+        if (number == NONE)
+            number = add_topic(topics, keys[i], hashes[i]);
+        if (topics->topics[number].last_block != block)
+            add_posting(topics, &topics->topics[number], block);
+        mask = topics->slot_count - 1;
+    }
+}
+
+void wz_topics_add(struct wz_topics *topics, uint32_t block, const struct wz_slice *keys,
+                   size_t count)
+{
+    for (size_t i = 0; i < count; i += HASH_AHEAD)
+        add_some(topics, block, keys + i, count - i < HASH_AHEAD ? count - i : HASH_AHEAD);
+}
+
+void wz_topics_cut(struct wz_topics *topics, uint32_t block)
+{
+    for (uint32_t i = 0; i < topics->count; i++) {
+        struct topic *topic = &topics->topics[i];
+
+        while (topic->newest != NONE && topics->postings[topic->newest].block >= block) {
+            topic->newest = topics->postings[topic->newest].prev;
+            topic->count--;
+        }
+        topic->last_block = topic->newest == NONE ? NONE : topics->postings[topic->newest].block;
+    }
+    // The array is in the order of blocks, so what was cut is its end.
+    while (topics->posting_count > 0 && topics->postings[topics->posting_count - 1].block >= block)
+        topics->posting_count--;
+}
+
+static void select_topic(const struct wz_topics *topics, const struct topic *topic,
+                         struct wz_blocks *ret_blocks)
+{
+    for (uint32_t at = topic->newest; at != NONE; at = topics->postings[at].prev)
+        wz_blocks_add(ret_blocks, topics->postings[at].block);
+}
+
+void wz_topics_select(const struct wz_topics *topics, const struct wz_filter *filter,
+                      struct wz_blocks *ret_blocks)
+{
+    if (filter->literal) {
+        struct wz_slice key = wz_buf_slice(&filter->pattern);
+        uint32_t number = find(topics, key, wz_hash(key, topics->seed));
+
+        if (number != NONE)
+            select_topic(topics, &topics->topics[number], ret_blocks);
+        return;
+    }
+    for (uint32_t i = 0; i < topics->count; i++) {
+        if (wz_filter_match(filter, name_of(topics, &topics->topics[i])))
+            select_topic(topics, &topics->topics[i], ret_blocks);
+    }
+}
+
+static int by_name(const void *a, const void *b, void *arg)
+{
+    const struct wz_topics *topics = arg;
+    const uint32_t *left = a;
+    const uint32_t *right = b;
+
+    return wz_slice_cmp(name_of(topics, &topics->topics[*left]),
+                        name_of(topics, &topics->topics[*right]));
+}
+
+// Fills BLOCKS with the blocks of a topic, ascending.
+static void list_blocks(const struct wz_topics *topics, const struct topic *topic, uint32_t *blocks)
+{
+    uint32_t i = topic->count;
+
+    for (uint32_t at = topic->newest; at != NONE; at = topics->postings[at].prev)
+        blocks[--i] = topics->postings[at].block;
+    WZ_ASSERT(i == 0);
+}
+
+void wz_topics_encode(const struct wz_topics *topics, uint32_t block_count, struct wz_buf *ret_buf)
+{
+    uint32_t *order = wz_alloc((topics->count + 1) * sizeof(order[0]));
+    uint32_t *blocks = wz_alloc(((size_t)block_count + 1) * sizeof(blocks[0]));
+    struct wz_topics_file file;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < topics->count; i++) {
+        if (topics->topics[i].count > 0)
+            order[count++] = i;
+    }
+    qsort_r(order, count, sizeof(order[0]), by_name, (void *)(uintptr_t)topics);
+    wz_topics_file_begin(&file, count, block_count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct topic *topic = &topics->topics[order[i]];
+
+        list_blocks(topics, topic, blocks);
+        wz_topics_file_add(&file, name_of(topics, topic), blocks, topic->count);
+    }
+    wz_topics_file_end(&file, ret_buf);
+    wz_free(order);
+    wz_free(blocks);
+}
+
+// The blocks of one entry of a file being loaded.
+struct posted {
+    uint32_t block;
+    uint32_t number;
+};
+
+static int by_block(const void *a, const void *b)
+{
+    const struct posted *left = a;
+    const struct posted *right = b;
+
+    return left->block < right->block ? -1 : left->block > right->block;
+}
+
+struct wz_topics *wz_topics_load(struct wz_slice s)
+{
+    struct wz_topics *topics = wz_topics_new();
+    struct posted *all = NULL;
+    size_t count = 0;
+    size_t cap = 0;
+    struct wz_topics_entry entry;
+
+    for (uint32_t i = 0; wz_topics_file_get(s, i, &entry); i++) {
+        uint32_t number = add_topic(topics, entry.name, wz_hash(entry.name, topics->seed));
+
+        if (count + entry.count > cap) {
+            cap = (count + entry.count) * 2;
+            all = wz_realloc(all, cap * sizeof(all[0]));
+        }
+        for (uint32_t k = 0; k < entry.count; k++)
+            all[count++] = (struct posted){.block = wz_topics_entry_next(&entry), .number = number};
+    }
+    if (count > 0)
+        qsort(all, count, sizeof(all[0]), by_block);
+    for (size_t i = 0; i < count; i++)
+        add_posting(topics, &topics->topics[all[i].number], all[i].block);
+    wz_free(all);
+    return topics;
+}

@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the writer's thread: it takes all batches that wait, writes them with one call, shows them
+// to the readers, syncs, and answers; no timer says when. A batch stays in memory until it is
+// durable, so that whatever the disk does it can be written anew. States of a segment and what is
+// synced before what: docs/formats/log.md.
+#include "stream/log/writer.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+
+// The most batches of one write.
+#define GROUP_MAX 256
+
+// A segment's indexes are saved each time it has grown by this much.
+#define CHECKPOINT_BYTES (64ll * 1024 * 1024)
+
+// Disk space is taken ahead in steps as large as the segment is, between these two.
+#define AHEAD_MIN_BYTES (1024ll * 1024)
+#define AHEAD_MAX_BYTES (16ll * 1024 * 1024)
+
+// How long after a failure it is tried again.
+#define RETRY_US 500000
+
+struct wz_writer {
+    pthread_t thread;
+    struct wz_writer_options opt; // its meta is the writer's copy
+    char *dir;
+
+    // The thread's own.
+    struct wz_list pending; // taken from the queue, not durable
+    struct wz_segment *seg; // written to, or poisoned; NULL: none yet
+    int64_t last_ms;
+
+    // LOCK guards all below; CHANGED is signalled when the thread has something to do.
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct wz_list queue;
+    struct wz_news news;
+    int64_t reserve_end; // asked for
+    bool letter_out;     // the letter is in the mailbox
+    bool stopping;
+    int64_t next_offset; // told by stop
+    _Atomic int state_err;
+};
+
+static void lock(struct wz_writer *w) { WZ_ASSERT(pthread_mutex_lock(&w->lock) == 0); }
+
+static void unlock(struct wz_writer *w) { WZ_ASSERT(pthread_mutex_unlock(&w->lock) == 0); }
+
+// Sends the letter unless it is on its way already; under the lock, which it gives up.
+static void answer_and_unlock(struct wz_writer *w)
+{
+    bool send = !w->letter_out;
+
+    w->letter_out = true;
+    unlock(w);
+    if (send)
+        wz_mailbox_answer(w->opt.mailbox, w->opt.letter);
+}
+
+// Saves the indexes and the seal of a segment. A failure is no harm: the indexes stay in memory,
+// and the next start makes the files anew.
+static int save(struct wz_writer *w, struct wz_segment *seg, enum wz_seal_state state)
+{
+    struct wz_seal seal;
+    int r = wz_segment_save(seg, w->dir, state, &seal);
+
+    if (r == WZ_OK)
+        wz_shelf_seal(w->opt.shelf, seg, &seal);
+    else
+        wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
+    return r;
+}
+
+// Saves and lets go of every segment before the last that still has its indexes in memory.
+static void seal_old(struct wz_writer *w)
+{
+    for (size_t i = 0; i < w->opt.shelf->count; i++) {
+        struct wz_segment *seg = w->opt.shelf->segments[i];
+
+        if (seg == w->seg || seg->topics == NULL)
+            continue;
+        wz_ignore(save(w, seg, WZ_SEAL_SEALED)); // counted; tried again with the next one
+    }
+}
+
+// Never writes, syncs or acks from the present segment again, and takes back what is not durable.
+static void poison(struct wz_writer *w)
+{
+    struct wz_segment *seg = w->seg;
+
+    seg->poisoned = true;
+    wz_shelf_cut(w->opt.shelf, seg);
+    // If the cut fails, the next segment's base keeps the tail out.
+    wz_ignore(wz_fs_truncate(seg->fd, seg->facts.log_len));
+    if (seg->facts.log_len == 0) {
+        w->seg = NULL;
+        wz_shelf_drop(w->opt.shelf, seg);
+    }
+}
+
+// Ends the present segment: what is in it is durable, or it is poisoned.
+static void close_segment(struct wz_writer *w)
+{
+    struct wz_segment *seg = w->seg;
+
+    if (seg == NULL)
+        return;
+    if (!seg->poisoned) {
+        // With durability = os this is the first sync; a failure cannot be told to anybody any
+        // more.
+        if (w->opt.durability == WZ_DURABILITY_OS && wz_fs_sync(seg->fd) < 0)
+            wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
+        wz_ignore(wz_fs_truncate(seg->fd, seg->facts.log_len)); // gives back what was taken ahead
+    }
+    wz_fs_close(seg->fd);
+    seg->fd = -1;
+    w->seg = NULL;
+    seal_old(w);
+}
+
+// Makes the file of a segment named BASE_OFFSET. One that is there holds nothing that is durable:
+// all records from BASE_OFFSET on are still in memory.
+static int make_file(struct wz_writer *w, int64_t base_offset, int *ret_fd)
+{
+    char path[WZ_SEGMENT_PATH_MAX];
+    int r;
+
+    wz_segment_path(w->dir, base_offset, WZ_SEGMENT_LOG, path);
+    r = wz_fs_open(path, WZ_FS_NEW, ret_fd);
+    if (r != WZ_ERR_EXISTS)
+        return r;
+    r = wz_fs_remove(path);
+    if (r < 0)
+        return r;
+    return wz_fs_open(path, WZ_FS_NEW, ret_fd);
+}
+
+static int open_segment(struct wz_writer *w, int64_t base_offset)
+{
+    struct wz_segment *seg;
+    int fd = -1;
+    int r = make_file(w, base_offset, &fd);
+
+    if (r < 0)
+        return r;
+    r = wz_fs_sync_dir(w->dir);
+    if (r < 0) {
+        wz_fs_close(fd);
+        return r;
+    }
+    seg = wz_segment_new(base_offset);
+    seg->fd = fd;
+    w->seg = seg;
+    wz_shelf_add(w->opt.shelf, seg);
+    return WZ_OK;
+}
+
+// Whether the batch belongs into a segment behind the present one.
+static bool is_full(const struct wz_writer *w, const struct wz_seal *facts, int64_t more_bytes,
+                    const struct wz_batch_builder *batch)
+{
+    int64_t pos = facts->log_len + more_bytes;
+
+    return (pos > 0 && pos + (int64_t)batch->len > w->opt.segment_bytes) ||
+           batch->base_offset + batch->count - 1 - facts->base_offset > INT32_MAX;
+}
+
+// Sees to it that the present segment can take the first batch that waits.
+static int ready_segment(struct wz_writer *w, const struct wz_batch_builder *first)
+{
+    if (w->seg != NULL && (w->seg->poisoned || is_full(w, &w->seg->facts, 0, first)))
+        close_segment(w);
+    return w->seg != NULL ? WZ_OK : open_segment(w, first->base_offset);
+}
+
+// Takes disk space so that the next LEN bytes, and some more, find it mapped. That it cannot be had
+// is for the write itself to find out.
+static void allocate_ahead(struct wz_writer *w, int64_t len)
+{
+    struct wz_segment *seg = w->seg;
+    int64_t end = seg->facts.log_len + len;
+    int64_t step = seg->facts.log_len;
+
+    if (end <= seg->allocated_pos)
+        return;
+    if (step < AHEAD_MIN_BYTES)
+        step = AHEAD_MIN_BYTES;
+    if (step > AHEAD_MAX_BYTES)
+        step = AHEAD_MAX_BYTES;
+    if (end + step > w->opt.segment_bytes)
+        step = end < w->opt.segment_bytes ? w->opt.segment_bytes - end : 0;
+    wz_ignore(wz_fs_allocate(seg->fd, seg->facts.log_len, len + step)); // see above
+    seg->allocated_pos = end + step;
+}
+
+// Collects the batches that go into the present segment with one write, seals them, and returns how
+// many they are.
+static int gather(struct wz_writer *w, struct wz_pending **group, struct iovec *pieces,
+                  int64_t *ret_len)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+    int64_t len = 0;
+    int count = 0;
+
+    WZ_LIST_EACH(it, tmp, &w->pending)
+    {
+        struct wz_pending *pending = WZ_CONTAINER(it, struct wz_pending, link);
+        struct wz_batch_builder *batch = &pending->batch;
+
+        if (count == GROUP_MAX || (count > 0 && is_full(w, &w->seg->facts, len, batch)))
+            break;
+        if (!pending->sealed)
+            wz_batch_seal(batch->bytes, batch->len);
+        pending->sealed = true;
+        group[count] = pending;
+        pieces[count] = (struct iovec){.iov_base = batch->bytes, .iov_len = batch->len};
+        len += (int64_t)batch->len;
+        count++;
+    }
+    *ret_len = len;
+    return count;
+}
+
+static void publish(struct wz_writer *w, struct wz_pending *const *group, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct wz_slice s = wz_slice(group[i]->batch.bytes, group[i]->batch.len);
+        struct wz_batch_info info;
+
+        WZ_ASSERT(wz_batch_read(s, &info) == WZ_OK); // it is our own
+        wz_shelf_publish(w->opt.shelf, w->seg, s, &info);
+    }
+    wz_shelf_notify(w->opt.shelf);
+}
+
+static int sync_segment(struct wz_writer *w)
+{
+    int r;
+
+    if (w->opt.durability == WZ_DURABILITY_OS)
+        return WZ_OK;
+    r = wz_fs_sync(w->seg->fd);
+    wz_metric_add(WZ_METRIC_STREAM_SYNCS, 1);
+    return r;
+}
+
+// Gives back the first COUNT batches, which are durable, and tells the loop.
+static void retire(struct wz_writer *w, struct wz_pending *const *group, int count)
+{
+    const struct wz_batch_builder *last = &group[count - 1]->batch;
+
+    w->seg->durable = w->seg->facts;
+    w->last_ms = w->seg->facts.last_ms;
+    lock(w);
+    for (int i = 0; i < count; i++) {
+        wz_list_remove(&group[i]->link);
+        wz_list_push(&w->news.done, &group[i]->link);
+    }
+    w->news.durable_end = last->base_offset + last->count;
+    w->news.state_err = WZ_OK;
+    atomic_store_explicit(&w->state_err, WZ_OK, memory_order_relaxed);
+    answer_and_unlock(w);
+}
+
+static void checkpoint(struct wz_writer *w)
+{
+    struct wz_segment *seg = w->seg;
+
+    if (seg->facts.log_len - seg->checkpoint_pos < CHECKPOINT_BYTES)
+        return;
+    seg->checkpoint_pos = seg->facts.log_len; // not tried again at once if it fails
+    if (w->opt.durability == WZ_DURABILITY_OS && wz_fs_sync(seg->fd) < 0)
+        wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
+    else
+        wz_ignore(save(w, seg, WZ_SEAL_CHECKPOINT)); // counted
+}
+
+// Makes the first group of the batches that wait durable.
+static int commit_group(struct wz_writer *w)
+{
+    struct wz_pending *group[GROUP_MAX];
+    struct iovec pieces[GROUP_MAX];
+    int64_t len;
+    int count;
+    int r = ready_segment(w, &WZ_CONTAINER(w->pending.next, struct wz_pending, link)->batch);
+
+    if (r < 0)
+        return r;
+    count = gather(w, group, pieces, &len);
+    allocate_ahead(w, len);
+    r = wz_fs_write(w->seg->fd, pieces, count, w->seg->facts.log_len);
+    if (r == WZ_ERR_NOSPACE)
+        return r; // nothing was shown: the same bytes go to the same place again
+    if (r == WZ_OK) {
+        publish(w, group, count);
+        r = sync_segment(w);
+    }
+    if (r < 0) {
+        poison(w);
+        return r;
+    }
+    retire(w, group, count);
+    checkpoint(w);
+    return WZ_OK;
+}
+
+static int reserve(struct wz_writer *w, int64_t end)
+{
+    struct wz_meta meta = w->opt.meta;
+    int r;
+
+    if (end <= meta.reserved_end)
+        return WZ_OK;
+    meta.reserved_end = end;
+    meta.last_ms = w->last_ms;
+    r = wz_meta_save(w->opt.meta_fd, &meta);
+    if (r < 0)
+        return r;
+    w->opt.meta = meta;
+    lock(w);
+    w->news.reserved_end = end;
+    answer_and_unlock(w);
+    return WZ_OK;
+}
+
+static int work(struct wz_writer *w, int64_t reserve_end)
+{
+    int r = reserve(w, reserve_end);
+
+    while (r == WZ_OK && !wz_list_empty(&w->pending)) {
+        r = commit_group(w);
+        if (r < 0 && r != WZ_ERR_NOSPACE)
+            r = commit_group(w); // at once into a fresh segment; only if that fails too, wait
+    }
+    return r;
+}
+
+// Tells the loop once that nothing is being made durable.
+static void note_failure(struct wz_writer *w, int r)
+{
+    wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
+    lock(w);
+    if (w->news.state_err == r) {
+        unlock(w);
+        return;
+    }
+    w->news.state_err = r;
+    atomic_store_explicit(&w->state_err, r, memory_order_relaxed);
+    answer_and_unlock(w);
+}
+
+// Tells it once that the trouble is over, where no batch that became durable has told it.
+static void note_recovery(struct wz_writer *w)
+{
+    lock(w);
+    if (w->news.state_err == WZ_OK) {
+        unlock(w);
+        return;
+    }
+    w->news.state_err = WZ_OK;
+    atomic_store_explicit(&w->state_err, WZ_OK, memory_order_relaxed);
+    answer_and_unlock(w);
+}
+
+static void wait_until(struct wz_writer *w, int64_t until_us)
+{
+    struct timespec at = {.tv_sec = until_us / 1000000, .tv_nsec = until_us % 1000000 * 1000};
+
+    // It fails for a time-out alone, which is what it is for.
+    (void)pthread_cond_timedwait(&w->changed, &w->lock, &at);
+}
+
+// Waits for work and takes it. After a failure, work waits for RETRY_US at most. False when the
+// thread is to end.
+static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
+{
+    int64_t until_us = wz_clock_mono_us() + RETRY_US;
+    bool stopping;
+
+    lock(w);
+    if (failed < 0) {
+        while (!w->stopping && wz_clock_mono_us() < until_us)
+            wait_until(w, until_us);
+    }
+    while (!w->stopping && wz_list_empty(&w->pending) && wz_list_empty(&w->queue) &&
+           w->reserve_end <= w->opt.meta.reserved_end)
+        (void)pthread_cond_wait(&w->changed, &w->lock); // cannot fail while we hold the lock
+    while (!wz_list_empty(&w->queue))
+        wz_list_push(&w->pending, wz_list_shift(&w->queue));
+    *ret_reserve_end = w->reserve_end;
+    stopping = w->stopping;
+    unlock(w);
+    return !stopping;
+}
+
+// The orderly stop. Returns what kept it from being one.
+static int finish(struct wz_writer *w)
+{
+    struct wz_segment *seg = w->seg;
+    struct wz_meta meta = w->opt.meta;
+    int r = WZ_OK;
+
+    if (seg != NULL && !seg->poisoned) {
+        if (w->opt.durability == WZ_DURABILITY_OS)
+            r = wz_fs_sync(seg->fd);
+        if (r == WZ_OK)
+            r = wz_fs_truncate(seg->fd, seg->facts.log_len);
+        if (r == WZ_OK)
+            r = save(w, seg, WZ_SEAL_CHECKPOINT);
+    }
+    seal_old(w);
+    if (r < 0)
+        return r;
+    meta.clean = true;
+    meta.next_offset = w->next_offset;
+    meta.last_ms = w->last_ms;
+    return wz_meta_save(w->opt.meta_fd, &meta);
+}
+
+static void *run(void *arg)
+{
+    struct wz_writer *w = arg;
+    int64_t reserve_end = 0;
+    bool go_on = true;
+    int r = WZ_OK;
+
+    while (go_on) {
+        go_on = take_work(w, r, &reserve_end);
+        r = work(w, reserve_end);
+        if (r < 0)
+            note_failure(w, r);
+        else
+            note_recovery(w);
+    }
+    if (r == WZ_OK)
+        r = finish(w);
+    return (void *)(intptr_t)r;
+}
+
+// Starts the thread with all signals blocked: they are the loop's.
+static int start_thread(struct wz_writer *w)
+{
+    sigset_t all;
+    sigset_t old;
+    int err;
+
+    (void)sigfillset(&all); // cannot fail, nor can the mask calls with these arguments
+    (void)pthread_sigmask(SIG_SETMASK, &all, &old);
+    err = pthread_create(&w->thread, NULL, run, w);
+    (void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return err == 0 ? WZ_OK : wz_err_from_errno(err);
+}
+
+static void writer_free(struct wz_writer *w)
+{
+    WZ_ASSERT(wz_list_empty(&w->pending) && wz_list_empty(&w->queue));
+    wz_fs_close(w->opt.meta_fd);
+    (void)pthread_mutex_destroy(&w->lock); // fails only while in use, which is a bug
+    (void)pthread_cond_destroy(&w->changed);
+    wz_free(w->dir);
+    wz_free(w);
+}
+
+int wz_writer_start(const struct wz_writer_options *options, struct wz_writer **ret_writer)
+{
+    struct wz_writer *w = wz_zalloc(1, sizeof(*w));
+    pthread_condattr_t attr;
+    int r;
+
+    w->opt = *options;
+    w->dir = wz_strdup(options->dir);
+    w->seg = options->seg;
+    w->last_ms = options->last_ms;
+    w->reserve_end = options->meta.reserved_end;
+    w->news = (struct wz_news){.durable_end = options->durable_end,
+                               .reserved_end = options->meta.reserved_end};
+    wz_list_init(&w->pending);
+    wz_list_init(&w->queue);
+    wz_list_init(&w->news.done);
+    WZ_ASSERT(pthread_mutex_init(&w->lock, NULL) == 0);
+    WZ_ASSERT(pthread_condattr_init(&attr) == 0);
+    WZ_ASSERT(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    WZ_ASSERT(pthread_cond_init(&w->changed, &attr) == 0);
+    (void)pthread_condattr_destroy(&attr); // cannot fail for one that was made
+    r = start_thread(w);
+    if (r < 0) {
+        writer_free(w);
+        return r;
+    }
+    *ret_writer = w;
+    return WZ_OK;
+}
+
+void wz_writer_post(struct wz_writer *w, struct wz_pending *pending)
+{
+    lock(w);
+    wz_list_push(&w->queue, &pending->link);
+    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
+    unlock(w);
+}
+
+void wz_writer_reserve(struct wz_writer *w, int64_t end)
+{
+    lock(w);
+    if (end > w->reserve_end)
+        w->reserve_end = end;
+    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
+    unlock(w);
+}
+
+// Moves the news out; under the lock.
+static void move_news(struct wz_writer *w, struct wz_news *ret_news)
+{
+    *ret_news = w->news;
+    wz_list_init(&ret_news->done);
+    while (!wz_list_empty(&w->news.done))
+        wz_list_push(&ret_news->done, wz_list_shift(&w->news.done));
+}
+
+void wz_writer_take(struct wz_writer *w, struct wz_news *ret_news)
+{
+    lock(w);
+    w->letter_out = false;
+    move_news(w, ret_news);
+    unlock(w);
+}
+
+int wz_writer_state(const struct wz_writer *w)
+{
+    return atomic_load_explicit(&w->state_err, memory_order_relaxed);
+}
+
+int wz_writer_stop(struct wz_writer *w, int64_t next_offset, struct wz_news *ret_news,
+                   bool *ret_letter_out)
+{
+    void *result = NULL;
+
+    lock(w);
+    w->stopping = true;
+    w->next_offset = next_offset;
+    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
+    unlock(w);
+    WZ_ASSERT(pthread_join(w->thread, &result) == 0);
+    move_news(w, ret_news);
+    *ret_letter_out = w->letter_out;
+    while (!wz_list_empty(&w->pending)) // given up: not durable, and told so
+        wz_free(WZ_CONTAINER(wz_list_shift(&w->pending), struct wz_pending, link));
+    writer_free(w);
+    return (int)(intptr_t)result;
+}
