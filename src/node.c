@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the parts of one running wyze and the order in which they start and stop. It starts from the
+// bottom (folder, streams, store) to the top (engine, gateway, MQTT door) and stops the other way
+// round: first nothing new comes in, then what is in is finished, then it is made durable.
+#include "node.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/codes.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/mqtt.h"
+#include "bus/embedded.h"
+#include "engine/engine.h"
+#include "engine/script_document.h"
+#include "gateway/gateway.h"
+#include "router/router.h"
+#include "store/store.h"
+
+// The most a peer's output may hold before it counts as slow.
+#define OUT_BYTES_MAX (4 * 1024 * 1024)
+
+#define PATH_BYTES 4096
+
+struct node {
+    const struct wz_config *config;
+    struct wz_problem *problem;
+    struct wz_loop loop;
+    uv_signal_t signals[2];
+    int lock_fd;
+    struct wz_log *raw;
+    struct wz_log *processed;
+    struct wz_bus *bus;
+    struct wz_board *board;
+    struct wz_router *router;
+    struct wz_engine *engine;
+    struct wz_store *store;
+    struct wz_gateway *gateway;
+    struct wz_mqtt *mqtt;
+    int64_t started_ms;
+    bool loop_made;
+    bool stopping;
+};
+
+// A new mapping on its way from the store thread to the loop.
+struct mapping_mail {
+    struct wz_mail mail;
+    struct node *node;
+    struct wz_mapping *mapping;
+};
+
+static void on_mapping(struct wz_mail *mail)
+{
+    struct mapping_mail *letter = WZ_CONTAINER(mail, struct mapping_mail, mail);
+
+    if (letter->node->router != NULL)
+        letter->mapping = wz_router_set_mapping(letter->node->router, letter->mapping);
+    wz_mapping_free(letter->mapping);
+    wz_free(letter);
+}
+
+// The scripts on their way from the store thread to the loop.
+struct scripts_mail {
+    struct wz_mail mail;
+    struct node *node;
+    struct wz_document_list list;
+};
+
+static void on_scripts(struct wz_mail *mail)
+{
+    struct scripts_mail *letter = WZ_CONTAINER(mail, struct scripts_mail, mail);
+
+    if (letter->node->engine != NULL)
+        wz_engine_apply(letter->node->engine, letter->list.items, letter->list.count);
+    wz_document_list_release(&letter->list);
+    wz_free(letter);
+}
+
+static int scripts_check(struct wz_store_view *view, struct wz_problem *ret_problem)
+{
+    WZ_AUTO(wz_document_list_release) struct wz_document_list list = {0};
+    int r = wz_store_view_list(view, WZ_COLLECTION_SCRIPTS, &list);
+
+    for (size_t i = 0; r == WZ_OK && i < list.count; i++)
+        r = wz_script_document_check(list.items[i].name, list.items[i].body, ret_problem);
+    return r;
+}
+
+// On the store thread: what cannot be mapped or run is not saved.
+static int on_store_check(void *arg, struct wz_store_view *view, struct wz_problem *ret_problem)
+{
+    struct wz_mapping *mapping;
+    int r = wz_mapping_build(view, &mapping, ret_problem);
+
+    (void)arg; // the documents alone decide
+    if (r < 0)
+        return r;
+    wz_mapping_free(mapping);
+    return scripts_check(view, ret_problem);
+}
+
+static void mapping_send(struct node *node, struct wz_store_view *view)
+{
+    struct wz_problem problem = {0};
+    struct mapping_mail *letter;
+    struct wz_mapping *mapping;
+
+    if (wz_mapping_build(view, &mapping, &problem) < 0) {
+        WZ_LOG(WZ_LOG_ERROR, "mapping.refused", WZ_F_STR("what", problem.what),
+               WZ_F_STR("where", problem.where), WZ_F_STR("fix", problem.fix));
+        return;
+    }
+    letter = wz_alloc(sizeof(*letter));
+    *letter = (struct mapping_mail){.mail = {.run = on_mapping}, .node = node, .mapping = mapping};
+    wz_mailbox_answer(&node->loop.mail, &letter->mail);
+}
+
+static void scripts_send(struct node *node, struct wz_store_view *view)
+{
+    struct scripts_mail *letter = wz_zalloc(1, sizeof(*letter));
+    int r = wz_store_view_list(view, WZ_COLLECTION_SCRIPTS, &letter->list);
+
+    if (r < 0) {
+        WZ_LOG(WZ_LOG_ERROR, "scripts.unreadable", WZ_F_ERR(r));
+        wz_free(letter);
+        return;
+    }
+    letter->mail.run = on_scripts;
+    letter->node = node;
+    wz_mailbox_answer(&node->loop.mail, &letter->mail);
+}
+
+// On the store thread, at the start and after a change.
+static void on_store_changed(void *arg, struct wz_store_view *view, unsigned changed)
+{
+    const unsigned mapping =
+        1u << WZ_COLLECTION_TYPES | 1u << WZ_COLLECTION_SUBTOPICS | 1u << WZ_COLLECTION_DEVICES;
+
+    if ((changed & mapping) != 0)
+        mapping_send(arg, view);
+    if ((changed & 1u << WZ_COLLECTION_SCRIPTS) != 0)
+        scripts_send(arg, view);
+}
+
+static void on_durable(void *arg, int64_t durable_end, int state_err)
+{
+    struct node *node = arg;
+
+    (void)durable_end; // who waits looks at his own ticket
+    if (state_err != WZ_OK)
+        WZ_LOG(WZ_LOG_ERROR, "stream.stopped", WZ_F_ERR(state_err),
+               WZ_F_STR("what", "nothing is acked until the disk takes records again"));
+    if (node->mqtt != NULL)
+        wz_mqtt_durable(node->mqtt);
+    if (node->bus != NULL)
+        wz_bus_durable(node->bus);
+}
+
+static int folder_open(struct node *node)
+{
+    const char *dir = wz_config_str(node->config, WZ_CONFIG_DATA);
+    char path[PATH_BYTES];
+    pid_t owner = 0;
+    int r = wz_fs_make_folders(dir);
+
+    if (r < 0) {
+        (void)wz_problem_set(node->problem, r, WZ_CODE_CONFIG_DATA,
+                             "the data folder %s cannot be made: %s", dir, wz_err_text(r));
+        wz_problem_fix(node->problem, "give another folder with --data");
+        return r;
+    }
+    (void)snprintf(path, sizeof(path), "%s/lock", dir);
+    r = wz_fs_lock(path, &node->lock_fd, &owner);
+    if (r == WZ_ERR_LOCKED) {
+        (void)wz_problem_set(node->problem, r, WZ_CODE_CONFIG_DATA,
+                             "another wyze (process %ld) uses the data folder %s", (long)owner,
+                             dir);
+        wz_problem_fix(node->problem, "stop it, or give this one a folder of its own with --data");
+    } else if (r < 0) {
+        (void)wz_problem_set(node->problem, r, WZ_CODE_CONFIG_DATA,
+                             "the data folder %s cannot be used: %s", dir, wz_err_text(r));
+    }
+    return r;
+}
+
+static int stream_open(struct node *node, const char *name, struct wz_log **ret_log)
+{
+    struct wz_log_options options = {
+        .durability = wz_config_int(node->config, WZ_CONFIG_DURABILITY) == 0 ? WZ_DURABILITY_FSYNC
+                                                                             : WZ_DURABILITY_OS,
+        .segment_bytes = wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES),
+        .loop_mail = &node->loop.mail,
+        .on_durable = on_durable,
+        .arg = node,
+    };
+    struct wz_log_recovery recovery;
+    char path[PATH_BYTES];
+    int r;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", wz_config_str(node->config, WZ_CONFIG_DATA), name);
+    r = wz_log_open(path, &options, ret_log, &recovery, node->problem);
+    if (r < 0)
+        return r;
+    if (!recovery.clean || recovery.damaged_batches > 0)
+        WZ_LOG(WZ_LOG_WARN, "stream.recovered", WZ_F_STR("stream", name),
+               WZ_F_INT("cut_bytes", recovery.cut_bytes),
+               WZ_F_INT("damaged_batches", recovery.damaged_batches),
+               WZ_F_INT("rebuilt_indexes", recovery.rebuilt_indexes));
+    return WZ_OK;
+}
+
+static int store_open(struct node *node)
+{
+    struct wz_store_options options = {
+        .check = on_store_check,
+        .changed = on_store_changed,
+        .arg = node,
+    };
+    char path[PATH_BYTES];
+
+    (void)snprintf(path, sizeof(path), "%s/store.db", wz_config_str(node->config, WZ_CONFIG_DATA));
+    return wz_store_open(path, &options, &node->store, node->problem);
+}
+
+static int mqtt_open(struct node *node)
+{
+    const struct wz_config *config = node->config;
+    const struct wz_address *address = wz_config_address(config, WZ_CONFIG_MQTT_LISTEN);
+    struct wz_mqtt_options options = {
+        .loop = &node->loop,
+        .exchange = wz_bus_exchange(node->bus, WZ_BUS_DEVICES),
+        .host = address->host,
+        .port = address->port,
+        .session =
+            {
+                .max_inflight = (uint32_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_INFLIGHT),
+                .max_subscriptions =
+                    (uint32_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_SUBSCRIPTIONS),
+                .max_queued = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_QUEUED),
+                .max_queued_bytes = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_QUEUED_BYTES),
+                .max_out_bytes = OUT_BYTES_MAX,
+            },
+        .max_packet_bytes = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_PACKET),
+        .max_connections = (uint32_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_CONNECTIONS),
+        .connect_timeout_ms = wz_config_int(config, WZ_CONFIG_MQTT_CONNECT_TIMEOUT),
+    };
+
+    if (address->off)
+        return WZ_OK;
+    return wz_mqtt_open(&options, &node->mqtt, node->problem);
+}
+
+// The program that runs scripts: beside this one, or where the build or an installation puts it.
+static const char *worker_path(char ret_path[PATH_BYTES])
+{
+    static const char *const places[] = {"wyze-python", "worker/wyze-python",
+                                         "../libexec/wyze/wyze-python"};
+    char self[PATH_BYTES / 2];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash;
+
+    self[len > 0 ? len : 0] = '\0';
+    slash = strrchr(self, '/');
+    if (slash == NULL)
+        slash = self;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        (void)snprintf(ret_path, PATH_BYTES, "%.*s/%s", (int)(slash - self), self, places[i]);
+        if (access(ret_path, X_OK) == 0)
+            break;
+    }
+    return ret_path;
+}
+
+static void engine_open(struct node *node)
+{
+    char path[PATH_BYTES];
+    struct wz_engine_options options = {
+        .loop = &node->loop,
+        .bus = node->bus,
+        .board = node->board,
+        .raw = node->raw,
+        .processed = node->processed,
+        .worker_path = worker_path(path),
+        .max_message_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_MESSAGE_TIME),
+        .window_bytes = (size_t)wz_config_int(node->config, WZ_CONFIG_SCRIPTS_WINDOW),
+    };
+
+    node->engine = wz_engine_new(&options);
+}
+
+static int gateway_open(struct node *node)
+{
+    char path[PATH_BYTES];
+    struct wz_gateway_options options = {
+        .parts =
+            {
+                .store = node->store,
+                .bus = node->bus,
+                .board = node->board,
+                .config = node->config,
+                .streams = {{"raw-stream", node->raw}, {"processed-stream", node->processed}},
+                .stream_count = 2,
+                .started_ms = node->started_ms,
+            },
+        .listen = wz_config_address(node->config, WZ_CONFIG_HTTP_LISTEN),
+        .socket_path = path,
+    };
+
+    (void)snprintf(path, sizeof(path), "%s/wyze.sock", wz_config_str(node->config, WZ_CONFIG_DATA));
+    return wz_gateway_start(&options, &node->gateway, node->problem);
+}
+
+static void on_engine_stopped(void *arg)
+{
+    struct node *node = arg;
+
+    wz_loop_stop(&node->loop);
+}
+
+// Nothing new comes in from here on; the loop returns when everything is closed.
+static void stop(struct node *node)
+{
+    if (node->stopping)
+        return;
+    node->stopping = true;
+    for (size_t i = 0; i < sizeof(node->signals) / sizeof(node->signals[0]); i++)
+        uv_close((uv_handle_t *)&node->signals[i], NULL);
+    if (node->mqtt != NULL)
+        wz_mqtt_close(node->mqtt);
+    if (node->engine != NULL)
+        wz_engine_stop(node->engine, on_engine_stopped, node);
+    else
+        wz_loop_stop(&node->loop);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct node *node = signal->data;
+
+    WZ_LOG(WZ_LOG_INFO, "node.stopping", WZ_F_INT("signal", number));
+    stop(node);
+}
+
+static void limits_raise(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return; // then the default has to do
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); // likewise
+}
+
+static int loop_make(struct node *node)
+{
+    static const int numbers[] = {SIGINT, SIGTERM};
+    int r = wz_loop_init(&node->loop);
+
+    if (r < 0)
+        return wz_problem_set(node->problem, r, WZ_CODE_CONFIG_DATA,
+                              "the system gives no event loop: %s", wz_err_text(r));
+    node->loop_made = true;
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        (void)uv_signal_init(&node->loop.uv, &node->signals[i]); // cannot fail on a new loop
+        node->signals[i].data = node;
+        if (uv_signal_start(&node->signals[i], on_signal, numbers[i]) < 0)
+            WZ_LOG(WZ_LOG_WARN, "node.signal", WZ_F_INT("signal", numbers[i]));
+    }
+    (void)signal(SIGPIPE, SIG_IGN); // cannot fail for this signal
+    return WZ_OK;
+}
+
+static int start(struct node *node)
+{
+    struct wz_router_options router = {.loop = &node->loop};
+    int r = loop_make(node);
+
+    if (r == WZ_OK)
+        r = folder_open(node);
+    if (r == WZ_OK)
+        r = stream_open(node, "raw-stream", &node->raw);
+    if (r == WZ_OK)
+        r = stream_open(node, "processed-stream", &node->processed);
+    if (r < 0)
+        return r;
+    node->bus = wz_bus_new(&node->loop);
+    node->board = wz_board_new();
+    router.bus = node->bus;
+    router.raw = node->raw;
+    router.processed = node->processed;
+    r = wz_router_open(&router, &node->router);
+    if (r < 0)
+        return r;
+    engine_open(node);
+    r = store_open(node);
+    if (r == WZ_OK)
+        r = gateway_open(node);
+    if (r == WZ_OK)
+        r = mqtt_open(node);
+    return r;
+}
+
+static int streams_close(struct node *node)
+{
+    int raw = node->raw != NULL ? wz_log_close(node->raw) : WZ_OK;
+    int processed = node->processed != NULL ? wz_log_close(node->processed) : WZ_OK;
+
+    node->raw = NULL;
+    node->processed = NULL;
+    return raw < 0 ? raw : processed;
+}
+
+// Takes everything apart, however far start came. Returns what kept a stream from being durable.
+static int finish(struct node *node)
+{
+    int r;
+
+    if (node->loop_made) {
+        stop(node);
+        wz_loop_run(&node->loop);               // until every handle is closed
+        (void)wz_mailbox_run(&node->loop.mail); // posts that came too late for a turn
+    }
+    wz_mqtt_free(node->mqtt);
+    node->mqtt = NULL;
+    if (node->bus != NULL)
+        wz_bus_stop(node->bus);
+    wz_gateway_stop(node->gateway);
+    if (node->store != NULL)
+        wz_store_close(node->store); // no more documents come after this
+    if (node->engine != NULL)
+        wz_engine_free(node->engine);
+    node->engine = NULL;
+    wz_router_close(node->router);
+    node->router = NULL;
+    r = streams_close(node);
+    if (node->loop_made)
+        wz_loop_release(&node->loop);
+    wz_bus_free(node->bus);
+    if (node->board != NULL)
+        wz_board_free(node->board);
+    wz_fs_close(node->lock_fd);
+    return r;
+}
+
+int wz_node_run(const struct wz_config *config, struct wz_problem *ret_problem)
+{
+    struct node node = {
+        .config = config,
+        .problem = ret_problem,
+        .lock_fd = -1,
+        .started_ms = wz_clock_wall_ms(),
+    };
+    int stopped;
+    int r;
+
+    wz_log_set_level((enum wz_log_level)wz_config_int(config, WZ_CONFIG_LOG_LEVEL));
+    limits_raise();
+    r = start(&node);
+    if (r == WZ_OK) {
+        WZ_LOG(WZ_LOG_INFO, "node.ready", WZ_F_STR("data", wz_config_str(config, WZ_CONFIG_DATA)),
+               WZ_F_INT("mqtt_port", node.mqtt != NULL ? wz_mqtt_port(node.mqtt) : 0));
+        wz_loop_run(&node.loop);
+    }
+    stopped = finish(&node);
+    if (r == WZ_OK && stopped < 0)
+        r = wz_problem_set(ret_problem, stopped, WZ_CODE_STREAM_IO,
+                           "a stream could not be made durable at the end: %s",
+                           wz_err_text(stopped));
+    return r;
+}
