@@ -132,7 +132,8 @@ int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id, const struct wz_
         bus->busy_left = bus->busy_every;
         return WZ_ERR_BUSY;
     }
-    bus->outputs = wz_realloc(bus->outputs, (bus->output_count + 1) * sizeof(struct output));
+    if ((bus->output_count & (bus->output_count - 1)) == 0) // full at each power of two
+        bus->outputs = wz_realloc(bus->outputs, (2 * bus->output_count + 1) * sizeof(*output));
     output = &bus->outputs[bus->output_count++];
     output->topic = wz_strndup(msg->topic.ptr, msg->topic.len);
     output->body = wz_strndup(msg->body.ptr, msg->body.len);
