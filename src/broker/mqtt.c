@@ -37,12 +37,30 @@ static size_t max_packet(const struct wz_mqtt_client *client)
                                                : client->mqtt->options.max_packet_bytes;
 }
 
+// The loop's own clock: nobody is silent because somebody sets the wall clock.
+static int64_t now(const struct wz_mqtt *mqtt) { return (int64_t)uv_now(&mqtt->options.loop->uv); }
+
+// Stops reading from a client for as long as it is on LIST.
+static void hold_up(struct wz_mqtt_client *client, struct wz_list *list, struct wz_list *link)
+{
+    if (wz_list_empty(link))
+        wz_list_push(list, link);
+    wz_conn_pause(&client->conn);
+}
+
+// Whether a client has more answers to read than it may leave unread; messages stop before that.
+static bool is_choked(const struct wz_mqtt_client *client)
+{
+    return wz_conn_out_bytes(&client->conn) > 2 * client->mqtt->options.session.max_out_bytes;
+}
+
 static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
 {
     struct wz_mqtt_client *client = WZ_CONTAINER(conn, struct wz_mqtt_client, conn);
     size_t pos = 0;
 
-    client->heard_ms = conn->loop->now_ms;
+    if (client->state == WZ_MQTT_CLIENT_OPEN)
+        client->heard_ms = now(client->mqtt);
     while (client->state != WZ_MQTT_CLIENT_GONE) {
         struct wz_slice rest = wz_slice_sub(input, pos, input.len - pos);
         struct wz_mqtt_frame frame;
@@ -50,12 +68,14 @@ static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
 
         if (r == WZ_AGAIN)
             break;
+        if (r == WZ_OK && is_choked(client)) {
+            hold_up(client, &client->mqtt->choked, &client->choked);
+            break;
+        }
         if (r == WZ_OK)
             r = dispatch(client, &frame);
         if (r == WZ_ERR_BUSY) {
-            if (wz_list_empty(&client->blocked))
-                wz_list_push(&client->mqtt->blocked, &client->blocked);
-            wz_conn_pause(conn);
+            hold_up(client, &client->mqtt->blocked, &client->blocked);
             break;
         }
         if (r < 0)
@@ -93,20 +113,23 @@ static void on_offer(struct wz_listener *listener, void *arg)
     struct wz_mqtt_client *client = wz_zalloc(1, sizeof(*client));
 
     client->mqtt = mqtt;
-    client->heard_ms = mqtt->options.loop->now_ms;
+    client->heard_ms = now(mqtt);
     wz_list_init(&client->link);
     wz_list_init(&client->waiting);
     wz_list_init(&client->blocked);
+    wz_list_init(&client->choked);
     wz_list_push(&mqtt->clients, &client->link);
     mqtt->client_count++;
     wz_metric_add(WZ_METRIC_MQTT_CONNECTIONS, 1);
     wz_conn_accept(&client->conn, mqtt->options.loop, (uv_stream_t *)&listener->tcp, &client_ops);
+    if (mqtt->client_count > mqtt->options.max_connections + WZ_MQTT_SPARE_CONNECTIONS)
+        wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_LIMIT);
 }
 
 static void on_tick(uv_timer_t *timer)
 {
     struct wz_mqtt *mqtt = timer->data;
-    int64_t now_ms = mqtt->options.loop->now_ms;
+    int64_t now_ms = now(mqtt);
     struct wz_list *it;
     struct wz_list *tmp;
 
@@ -118,9 +141,7 @@ static void on_tick(uv_timer_t *timer)
                         ? silent_ms > mqtt->options.connect_timeout_ms
                         : client->keep_alive_ms > 0 && silent_ms > client->keep_alive_ms;
 
-        if (silent_ms < 0)
-            client->heard_ms = now_ms;    // the clock was set back
-        if (late && !client->conn.paused) // who is held up by us is not silent
+        if (late && wz_list_empty(&client->blocked)) // who is held up by us is not silent
             wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
     }
 }
@@ -132,6 +153,15 @@ static void on_flush(void *arg)
     struct wz_list *it;
     struct wz_list *tmp;
 
+    WZ_LIST_EACH(it, tmp, &mqtt->choked)
+    {
+        struct wz_mqtt_client *client = WZ_CONTAINER(it, struct wz_mqtt_client, choked);
+
+        if (is_choked(client))
+            continue;
+        wz_list_remove(&client->choked);
+        wz_conn_resume(&client->conn);
+    }
     WZ_LIST_EACH(it, tmp, &mqtt->pumps)
     {
         wz_session_pump(WZ_CONTAINER(it, struct wz_session, pump));
@@ -173,6 +203,7 @@ int wz_mqtt_open(const struct wz_mqtt_options *options, struct wz_mqtt **ret_mqt
     wz_list_init(&mqtt->clients);
     wz_list_init(&mqtt->waiting);
     wz_list_init(&mqtt->blocked);
+    wz_list_init(&mqtt->choked);
     wz_list_init(&mqtt->pumps);
     mqtt->part = (struct wz_loop_part){.flush = on_flush, .arg = mqtt};
     wz_loop_join(options->loop, &mqtt->part);

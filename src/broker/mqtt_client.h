@@ -9,6 +9,10 @@
 // Before its CONNECT a client may send this much.
 #define WZ_MQTT_CONNECT_BYTES 4096
 
+// Connections above max_connections that may wait for the answer to their CONNECT, which refuses
+// them; more are closed at once.
+#define WZ_MQTT_SPARE_CONNECTIONS 64
+
 enum wz_mqtt_client_state {
     WZ_MQTT_CLIENT_NEW,  // connected, no CONNECT yet
     WZ_MQTT_CLIENT_OPEN, // CONNACK sent
@@ -22,12 +26,13 @@ struct wz_mqtt_client {
     struct wz_list link;    // among all clients
     struct wz_list waiting; // among those that are owed acks
     struct wz_list blocked; // among those whose message could not be taken
+    struct wz_list choked;  // among those who do not read what they are answered
     struct wz_session session;
     struct wz_acks acks;
     struct wz_packet_ids received; // QoS 2 messages between PUBLISH and PUBREL
     struct wz_parcel *will;
-    struct wz_slice id; // owned bytes
-    int64_t heard_ms;
+    struct wz_slice id;     // owned bytes
+    int64_t heard_ms;       // on the loop's own clock; before CONNECT, when it came
     uint32_t keep_alive_ms; // one and a half times what the client said; 0: none
     enum wz_mqtt_client_state state;
 };
@@ -41,6 +46,7 @@ struct wz_mqtt {
     struct wz_list clients;
     struct wz_list waiting;
     struct wz_list blocked;
+    struct wz_list choked;
     struct wz_list pumps;
     struct wz_map by_id;
     struct wz_session_counts counts;

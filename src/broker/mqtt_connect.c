@@ -75,6 +75,7 @@ static void open_session(struct wz_mqtt_client *client, const struct wz_mqtt_con
     client->keep_alive_ms = (uint32_t)connect->keep_alive_s * 1500; // 3.1.2.10
     if (connect->has_will)
         will_keep(client, connect);
+    client->heard_ms = (int64_t)uv_now(&mqtt->options.loop->uv);
     client->state = WZ_MQTT_CLIENT_OPEN;
     wz_metric_add(WZ_METRIC_MQTT_CONNECTS, 1);
     send_connack(client, WZ_MQTT_ACCEPTED);
@@ -145,11 +146,13 @@ void wz_mqtt_client_end(struct wz_mqtt_client *client, int err)
     struct wz_parcel *will = client->will;
     struct wz_ticket ticket;
 
-    if (err == WZ_ERR_PROTOCOL || err == WZ_ERR_TOO_LARGE || err == WZ_ERR_UNSUPPORTED)
+    if (err == WZ_ERR_PROTOCOL || err == WZ_ERR_TOO_LARGE || err == WZ_ERR_UNSUPPORTED ||
+        err == WZ_ERR_LIMIT)
         wz_metric_add(WZ_METRIC_MQTT_REFUSED, 1);
     log_end(client, err);
     wz_list_remove(&client->waiting);
     wz_list_remove(&client->blocked);
+    wz_list_remove(&client->choked);
     wz_acks_release(&client->acks);
     wz_packet_ids_release(&client->received);
     if (client->state == WZ_MQTT_CLIENT_OPEN) {
