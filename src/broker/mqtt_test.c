@@ -325,7 +325,7 @@ static void test_mqtt_door_closes_unanswered_on_what_breaks_the_rules_before_con
         {"\x10\x0d\0\4mqtt\4\2\0\0\0\1c", 15},                // another protocol
         {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11}, // TLS
         {"GET / HTTP/1.1\r\nHost: localhost:1883\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n",
-         79},
+         78},
         {"\x10\xff\xff\xff\xff\x7f", 6}, // a length of five bytes
         {"\x10\xfe\x1f", 3},             // 4,096 bytes and a byte, known from the length alone
         {"\0\0", 2},
@@ -794,15 +794,15 @@ static void test_mqtt_door_closes_who_takes_too_long_to_connect(void **state)
     silent = dial(world);
     dripping = dial(world);
     UNTIL(world, world->mqtt->client_count == 2);
+    send_all(world, dripping, P("\x10\x7f"));
     while (world->mqtt->client_count > 0) {
         // A byte now and then is no CONNECT.
-        if (wz_clock_mono_us() > start_us + (int64_t)sent * 50000 && sent < 14)
-            sent += send_some(dripping, wz_slice_sub(CONNECT_C, sent, 1));
-        assert_true(wz_clock_mono_us() < start_us + 2500000 || sent < 14);
-        assert_true(wz_clock_mono_us() < start_us + DEADLINE_US);
+        if (wz_clock_mono_us() > start_us + (int64_t)sent * 50000)
+            sent += send_some(dripping, P("x"));
+        assert_true(wz_clock_mono_us() < start_us + 5000000);
         turn(world);
     }
-    assert_in_range(wz_clock_mono_us() - start_us, 100000, 2500000);
+    assert_in_range(wz_clock_mono_us() - start_us, 100000, 5000000);
     (void)close(silent);
     (void)close(dripping);
 }
