@@ -46,7 +46,7 @@ static int fill(struct wz_scan *scan, int64_t pos, size_t len, struct wz_slice *
     size_t got;
     int r;
 
-    if (pos >= scan->bytes_pos && pos <= scan->bytes_pos + (int64_t)scan->len) {
+    if (scan->len > 0 && pos >= scan->bytes_pos && pos <= scan->bytes_pos + (int64_t)scan->len) {
         size_t skip = (size_t)(pos - scan->bytes_pos);
 
         keep = scan->len - skip;
