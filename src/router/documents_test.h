@@ -2,6 +2,8 @@
 // Documents for the tests of the mapping, without a store.
 #pragma once
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "store/store.h"
 
@@ -32,6 +34,37 @@ static inline void add_subtopic(struct wz_document_list *lists, const char *name
 static inline void add_type(struct wz_document_list *lists, const char *name, const char *word)
 {
     add_document(&lists[WZ_COLLECTION_TYPES], name, "word", word);
+}
+
+// Makes the changes in the lists, which stay ordered by name, as a store would.
+static inline void apply_changes(struct wz_document_list *lists,
+                                 const struct wz_store_change *changes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct wz_document_list *list = &lists[changes[i].collection];
+        size_t at = 0;
+        bool found;
+
+        while (at < list->count && strcmp(list->items[at].name, changes[i].name) < 0)
+            at++;
+        found = at < list->count && strcmp(list->items[at].name, changes[i].name) == 0;
+        if (found) {
+            wz_free(list->items[at].name);
+            json_decref(list->items[at].body);
+            list->count--;
+            memmove(&list->items[at], &list->items[at + 1],
+                    (list->count - at) * sizeof(list->items[0]));
+        }
+        if (changes[i].body == NULL)
+            continue;
+        list->items = (struct wz_document *)wz_realloc(list->items,
+                                                       (list->count + 1) * sizeof(list->items[0]));
+        memmove(&list->items[at + 1], &list->items[at],
+                (list->count - at) * sizeof(list->items[0]));
+        list->items[at] = (struct wz_document){.name = wz_strdup(changes[i].name),
+                                               .body = json_deep_copy(changes[i].body)};
+        list->count++;
+    }
 }
 
 static inline void release_documents(struct wz_document_list *lists)
