@@ -43,7 +43,13 @@ static void test_differences_from_jansson_are_the_listed_ones(void **state)
     for (int i = 0; i < 129; i++)
         wz_buf_add_byte(&deep, ']');
     assert_true(wz_json_agrees(wz_buf_slice(&deep), &row));
-    assert_int_equal(row, COUNT(wz_json_differences));
+    assert_int_equal(row, WZ_JSON_REFUSED_DEPTH);
+    assert_true(wz_json_agrees(WZ_SLICE_LIT("[1\0,2]"), &row));
+    assert_int_equal(row, WZ_JSON_REFUSED_NUL);
+    assert_true(wz_json_agrees(WZ_SLICE_LIT("null\0"), &row));
+    assert_int_equal(row, WZ_JSON_REFUSED_NUL);
+    assert_true(wz_json_agrees(WZ_SLICE_LIT("[\0]"), &row));
+    assert_int_equal(row, -1);
 }
 
 static uint32_t next_random(uint32_t *seed)

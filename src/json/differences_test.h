@@ -3,8 +3,11 @@
 // its reason. Shared by the unit test and the fuzzer.
 #pragma once
 
+#include <ctype.h>
 #include <jansson.h>
 
+#include "base/buf.h"
+#include "base/mem.h"
 #include "json/scan.h"
 
 #define WZ_JANSSON_FLAGS (JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL | JSON_DECODE_ANY)
@@ -19,8 +22,15 @@ static const struct {
     {"NUL byte in object key", "jansson keeps names as C strings, we keep bytes"},
 };
 
-// The deepest nesting of a JSON text. What only jansson accepts must be deeper than
-// WZ_JSON_DEPTH_MAX: jansson's own limit is 2,048.
+// What jansson accepts and the scanner refuses; their row numbers go on behind those above.
+enum wz_json_refused {
+    // jansson's limit is 2,048 levels, ours WZ_JSON_DEPTH_MAX.
+    WZ_JSON_REFUSED_DEPTH = sizeof(wz_json_differences) / sizeof(wz_json_differences[0]),
+    // jansson drops a NUL byte that stands behind a number or a word; RFC 8259 has none.
+    WZ_JSON_REFUSED_NUL,
+};
+
+// The deepest nesting of a JSON text.
 static inline int wz_json_depth(struct wz_slice body)
 {
     int depth = 0;
@@ -54,11 +64,38 @@ static inline bool wz_json_kind_is(enum wz_json_kind kind, const json_t *value)
     return kinds[json_typeof(value)] == kind;
 }
 
-// Whether the two agree on BODY, or differ in a known way, whose row RET_ROW then is (-1 when they
-// agree, the number of rows for the depth).
+// The kind that the scanner gives when the first NUL byte behind each number or word is
+// left out.
+static inline enum wz_json_kind wz_json_kind_without_nul(struct wz_slice body)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf bytes = {0};
+    struct wz_json_scan found;
+
+    for (size_t i = 0; i < body.len; i++) {
+        bool behind = i > 0 && isalnum(body.ptr[i - 1]);
+
+        if (body.ptr[i] != '\0' || !behind)
+            wz_buf_add_byte(&bytes, body.ptr[i]);
+    }
+    wz_json_scan(wz_buf_slice(&bytes), &found);
+    return found.kind;
+}
+
+// The row for a text that only the scanner accepts; -1 when there is none.
+static inline int wz_json_row_of_error(const json_error_t *error)
+{
+    for (int i = 0; i < WZ_JSON_REFUSED_DEPTH; i++) {
+        if (strncmp(error->text, wz_json_differences[i].error,
+                    strlen(wz_json_differences[i].error)) == 0)
+            return i;
+    }
+    return -1;
+}
+
+// Whether the two agree on BODY, or differ in a known way, whose row RET_ROW then is; it is -1 when
+// they agree.
 static inline bool wz_json_agrees(struct wz_slice body, int *ret_row)
 {
-    const int rows = (int)(sizeof(wz_json_differences) / sizeof(wz_json_differences[0]));
     struct wz_json_scan found;
     json_error_t error;
     json_t *value = json_loadb((const char *)body.ptr, body.len, WZ_JANSSON_FLAGS, &error);
@@ -69,19 +106,14 @@ static inline bool wz_json_agrees(struct wz_slice body, int *ret_row)
     if (value == NULL && found.kind == WZ_JSON_NONE)
         return true;
     if (value == NULL) {
-        for (int i = 0; i < rows; i++) {
-            size_t len = strlen(wz_json_differences[i].error);
-
-            if (strncmp(error.text, wz_json_differences[i].error, len) == 0)
-                *ret_row = i;
-        }
+        *ret_row = wz_json_row_of_error(&error);
         return *ret_row >= 0;
     }
     same = wz_json_kind_is(found.kind, value);
+    if (!same && wz_json_depth(body) > WZ_JSON_DEPTH_MAX)
+        *ret_row = WZ_JSON_REFUSED_DEPTH;
+    else if (!same && wz_json_kind_is(wz_json_kind_without_nul(body), value))
+        *ret_row = WZ_JSON_REFUSED_NUL;
     json_decref(value);
-    if (found.kind == WZ_JSON_NONE && wz_json_depth(body) > WZ_JSON_DEPTH_MAX) {
-        *ret_row = rows;
-        return true;
-    }
-    return same;
+    return same || (found.kind == WZ_JSON_NONE && *ret_row >= 0);
 }
