@@ -40,7 +40,7 @@ static void add_object(struct wz_buf *body, struct wz_slice members)
 
         wz_json_scan(received, &scan);
         walk.rest = scan.members;
-        while (wz_json_members_next(&walk, &member))
+        while (scan.kind == WZ_JSON_OBJECT && wz_json_members_next(&walk, &member))
             add_member(body, &member);
     }
     wz_buf_add_byte(body, '}');
@@ -70,10 +70,15 @@ int wz_command_body(struct wz_slice value, enum wz_form form, struct wz_buf *ret
         add_object(ret_body, scan.members);
         return WZ_OK;
     }
-    if (form == WZ_FORM_TEXT) {
-        wz_json_add_unescaped(ret_body, member_value(scan.members, "value"));
+    value = member_value(scan.members, "value");
+    if (value.ptr[0] != '"') { // not made by us: as it stands
+        wz_json_add_compact(ret_body, value);
         return WZ_OK;
     }
-    wz_json_add_unescaped(&text, member_value(scan.members, "value"));
+    if (form == WZ_FORM_TEXT) {
+        wz_json_add_unescaped(ret_body, value);
+        return WZ_OK;
+    }
+    wz_json_add_unescaped(&text, value);
     return wz_json_add_decoded_base64(ret_body, wz_buf_slice(&text));
 }

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "base/utf8.h"
 #include "json/scan.h"
 #include "json/text.h"
@@ -144,11 +145,25 @@ static void add_cause(struct wz_buf *buf, const struct wz_unstamped *source)
     wz_json_add_string(buf, source->parent);
 }
 
+// Whether the members stand in an object that is JSON: "_received" is a level more than there was.
+static bool members_valid(struct wz_slice members)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf object = {0};
+    struct wz_json_scan scan;
+
+    wz_buf_add_byte(&object, '{');
+    wz_buf_add_slice(&object, members);
+    wz_buf_add_byte(&object, '}');
+    wz_json_scan(wz_buf_slice(&object), &scan);
+    return scan.kind == WZ_JSON_OBJECT;
+}
+
 // The members behind the stamps: the body's own bytes where they can stand as they are.
 static struct wz_slice make_members(struct wz_preprocess *pp, const struct wz_unstamped *source,
                                     enum wz_form *ret_form)
 {
     struct wz_json_scan scan;
+    size_t cause_len;
 
     *ret_form = WZ_FORM_OBJECT;
     wz_json_scan(source->body, &scan);
@@ -156,14 +171,19 @@ static struct wz_slice make_members(struct wz_preprocess *pp, const struct wz_un
         return scan.members;
     pp->members.len = 0;
     add_cause(&pp->members, source);
-    if (scan.kind != WZ_JSON_OBJECT) {
-        *ret_form = add_wrapped(&pp->members, source->body);
-    } else if (scan.reserved) {
+    cause_len = pp->members.len;
+    if (scan.kind == WZ_JSON_OBJECT && scan.reserved) {
         add_members_apart(&pp->members, scan.members);
-    } else if (scan.members.len > 0) {
-        add_comma(&pp->members);
+        if (members_valid(wz_buf_slice(&pp->members)))
+            return wz_buf_slice(&pp->members);
+        pp->members.len = cause_len; // too deep now: text
+    } else if (scan.kind == WZ_JSON_OBJECT) {
+        if (scan.members.len > 0)
+            add_comma(&pp->members);
         wz_buf_add_slice(&pp->members, scan.members);
+        return wz_buf_slice(&pp->members);
     }
+    *ret_form = add_wrapped(&pp->members, source->body);
     return wz_buf_slice(&pp->members);
 }
 
