@@ -25,6 +25,7 @@
 
 struct wz_store_view {
     struct wz_sqlite *db;
+    unsigned changed;
 };
 
 struct wz_store {
@@ -59,6 +60,8 @@ int wz_store_view_list(struct wz_store_view *view, enum wz_collection collection
     return r;
 }
 
+unsigned wz_store_view_changed(const struct wz_store_view *view) { return view->changed; }
+
 static void log_problem(struct wz_store *store, const char *event, const struct wz_problem *problem)
 {
     if (wz_log_allow(&store->trouble_us))
@@ -69,7 +72,7 @@ static void log_problem(struct wz_store *store, const char *event, const struct 
 // Tells of changes, in one state of the database.
 static void tell_changed(struct wz_store *store, unsigned changed)
 {
-    struct wz_store_view view = {.db = store->db};
+    struct wz_store_view view = {.db = store->db, .changed = changed};
     struct wz_problem problem;
 
     if (store->options.changed == NULL || changed == 0)
@@ -182,7 +185,7 @@ static unsigned collections_of(const struct wz_store_call *call)
 
 static int do_write(struct wz_store *store, struct wz_store_call *call)
 {
-    struct wz_store_view view = {.db = store->db};
+    struct wz_store_view view = {.db = store->db, .changed = collections_of(call)};
     int r = wz_sqlite_begin(store->db, WZ_SQLITE_WRITE, &call->problem);
 
     if (r < 0)
@@ -196,7 +199,7 @@ static int do_write(struct wz_store *store, struct wz_store_call *call)
     }
     r = wz_sqlite_commit(store->db, &call->problem);
     if (r == WZ_OK)
-        tell_changed(store, collections_of(call));
+        tell_changed(store, view.changed);
     return r;
 }
 

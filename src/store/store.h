@@ -58,6 +58,10 @@ struct wz_store_view;
 WZ_MUST int wz_store_view_list(struct wz_store_view *view, enum wz_collection collection,
                                struct wz_document_list *ret_list);
 
+// The collections that the call at hand has changed, bit 1 << enum wz_collection each, so that a
+// check reads only what concerns it; all bits for changes of another process and at the start.
+unsigned wz_store_view_changed(const struct wz_store_view *view);
+
 // Asked on the store thread inside the transaction, after the changes of a call and before they
 // count: a negative result, with RET_PROBLEM filled, undoes them and becomes the call's result.
 typedef int (*wz_store_check_fn)(void *arg, struct wz_store_view *view,

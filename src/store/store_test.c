@@ -25,11 +25,12 @@ struct listener {
     pthread_mutex_t lock; // guards all below
     pthread_cond_t told;
     int calls;
-    unsigned changed; // of the last call
-    size_t devices;   // seen in the last call
-    bool refuse;      // the check refuses
-    size_t checked;   // devices that the check saw
-    bool hold;        // the check waits
+    unsigned changed;   // of the last call
+    size_t devices;     // seen in the last call
+    bool refuse;        // the check refuses
+    unsigned concerned; // collections that the check was asked about
+    size_t checked;     // devices that the check saw
+    bool hold;          // the check waits
     bool holding;
 };
 
@@ -64,6 +65,7 @@ static int on_check(void *arg, struct wz_store_view *view, struct wz_problem *re
 
     pthread_mutex_lock(&listener->lock);
     listener->checked = count_devices(view);
+    listener->concerned = wz_store_view_changed(view);
     refuse = listener->refuse;
     listener->holding = listener->hold;
     pthread_cond_broadcast(&listener->told);
@@ -288,6 +290,7 @@ static void test_store_check_undoes_what_it_refuses(void **state)
     assert_int_equal(call.problem.code, WZ_CODE_MAPPING_ROUTE_TAKEN);
     assert_int_equal(get(store, "a", NULL), -1);
     wz_store_close(store);
+    assert_int_equal(listener.concerned, 1U << WZ_COLLECTION_DEVICES);
     assert_int_equal(listener.checked, 1); // it saw the change that it refused
     assert_int_equal(listener.calls, 1);   // and nobody else was told of it
 }
