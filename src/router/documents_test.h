@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Documents for the tests of the mapping, without a store.
+// Documents for the tests of the mapping, without a store, and random numbers.
 #pragma once
 
 #include <string.h>
@@ -71,4 +71,14 @@ static inline void release_documents(struct wz_document_list *lists)
 {
     for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
         wz_document_list_release(&lists[i]);
+}
+
+// A random generator that a seed repeats (splitmix64).
+static inline uint64_t next_random(uint64_t *seed)
+{
+    uint64_t z = *seed += 0x9e3779b97f4a7c15;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
 }

@@ -188,16 +188,6 @@ static void test_mapfile_keeps_a_long_text_in_pieces(void **state)
     release_documents(lists);
 }
 
-// A random generator that a seed repeats (splitmix64).
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9e3779b97f4a7c15;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-}
-
 static const char *pick(uint64_t *seed, const char *const *words, size_t count)
 {
     return words[next_random(seed) % count];

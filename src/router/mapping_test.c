@@ -227,16 +227,6 @@ static void test_mapping_empty_maps_nothing(void **state)
     wz_mapping_free(mapping);
 }
 
-// A random generator that a seed repeats (splitmix64).
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t z = *seed += 0x9e3779b97f4a7c15;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-}
-
 // One to MAX parts of an alphabet so small that everything meets everything.
 static void random_text(uint64_t *seed, char separator, size_t max, bool wild, char ret_text[64])
 {
