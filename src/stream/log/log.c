@@ -49,6 +49,7 @@ struct wz_log {
     int64_t now_ms;
     int64_t last_ms; // of the batch finished last
     int state_err;   // told to the owner
+    bool wanted;     // somebody waits for what was appended so far
     bool refused;    // an append, for want of reserved offsets; the owner waits to be told
 };
 
@@ -254,10 +255,14 @@ static void post_open(struct wz_log *log)
     if (log->now_ms > log->last_ms)
         log->last_ms = log->now_ms;
     wz_batch_finish(&pending->batch, log->last_ms);
+    pending->wanted = log->wanted;
+    log->wanted = false;
     log->open = NULL;
     log->posted_end = next_offset(log);
     wz_writer_post(log->writer, pending);
 }
+
+void wz_log_want(struct wz_log *log) { log->wanted = true; }
 
 int wz_log_close(struct wz_log *log)
 {

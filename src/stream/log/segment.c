@@ -34,6 +34,7 @@ void wz_segment_free(struct wz_segment *seg)
 {
     if (seg == NULL)
         return;
+    wz_tail_release(&seg->tail);
     wz_fs_close(seg->fd);
     wz_segment_forget(seg);
     wz_free(seg);

@@ -5,6 +5,7 @@
 #include "stream/log/index.h"
 #include "stream/log/scan.h"
 #include "stream/log/seal.h"
+#include "stream/log/tail.h"
 #include "stream/log/topics.h"
 
 // The longest path of a file of a stream.
@@ -27,6 +28,7 @@ struct wz_segment {
     struct wz_topics *topics; // NULL: index and topics are in their files
 
     int fd; // for writing; -1 when it is not written
+    struct wz_tail tail;
     bool poisoned;
     struct wz_seal durable; // the facts as they were when last made durable
     int64_t allocated_pos;

@@ -23,6 +23,10 @@
 #define AHEAD_MIN_BYTES (1024ll * 1024)
 #define AHEAD_MAX_BYTES (16ll * 1024 * 1024)
 
+// As long as nobody waits, this much is written before it is synced. When nothing more is there to
+// be written, it is synced at once.
+#define UNSYNCED_MAX_BYTES (4ll * 1024 * 1024)
+
 // How long after a failure it is tried again.
 #define RETRY_US 500000
 
@@ -32,7 +36,10 @@ struct wz_writer {
     char *dir;
 
     // The thread's own.
-    struct wz_list pending; // taken from the queue, not durable
+    struct wz_list pending; // taken from the queue, not written
+    struct wz_list written; // to the present segment, not durable
+    int64_t written_bytes;
+    bool wanted;            // somebody waits for what is written
     struct wz_segment *seg; // written to, or poisoned; NULL: none yet
     int64_t last_ms;
 
@@ -94,6 +101,11 @@ static void poison(struct wz_writer *w)
 {
     struct wz_segment *seg = w->seg;
 
+    while (!wz_list_empty(&w->pending)) // what was not written goes behind what was
+        wz_list_push(&w->written, wz_list_shift(&w->pending));
+    while (!wz_list_empty(&w->written))
+        wz_list_push(&w->pending, wz_list_shift(&w->written));
+    w->written_bytes = 0;
     seg->poisoned = true;
     wz_shelf_cut(w->opt.shelf, seg);
     // If the cut fails, the next segment's base keeps the tail out.
@@ -118,6 +130,7 @@ static void close_segment(struct wz_writer *w)
             wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
         wz_ignore(wz_fs_truncate(seg->fd, seg->facts.log_len)); // gives back what was taken ahead
     }
+    wz_tail_release(&seg->tail);
     wz_fs_close(seg->fd);
     seg->fd = -1;
     w->seg = NULL;
@@ -251,19 +264,21 @@ static int sync_segment(struct wz_writer *w)
     return r;
 }
 
-// Gives back the first COUNT batches, which are durable, and tells the loop.
-static void retire(struct wz_writer *w, struct wz_pending *const *group, int count)
+// Gives back the batches that were written, which are durable, and tells the loop.
+static void retire(struct wz_writer *w)
 {
-    const struct wz_batch_builder *last = &group[count - 1]->batch;
+    const struct wz_batch_builder *last =
+        &WZ_CONTAINER(w->written.prev, struct wz_pending, link)->batch;
+    int64_t end = last->base_offset + last->count;
 
     w->seg->durable = w->seg->facts;
     w->last_ms = w->seg->facts.last_ms;
+    w->written_bytes = 0;
+    w->wanted = false;
     lock(w);
-    for (int i = 0; i < count; i++) {
-        wz_list_remove(&group[i]->link);
-        wz_list_push(&w->news.done, &group[i]->link);
-    }
-    w->news.durable_end = last->base_offset + last->count;
+    while (!wz_list_empty(&w->written))
+        wz_list_push(&w->news.done, wz_list_shift(&w->written));
+    w->news.durable_end = end;
     w->news.state_err = WZ_OK;
     atomic_store_explicit(&w->state_err, WZ_OK, memory_order_relaxed);
     answer_and_unlock(w);
@@ -282,32 +297,89 @@ static void checkpoint(struct wz_writer *w)
         wz_ignore(save(w, seg, WZ_SEAL_CHECKPOINT)); // counted
 }
 
-// Makes the first group of the batches that wait durable.
-static int commit_group(struct wz_writer *w)
+// Makes what was written durable.
+static int commit(struct wz_writer *w)
 {
-    struct wz_pending *group[GROUP_MAX];
-    struct iovec pieces[GROUP_MAX];
-    int64_t len;
-    int count;
-    int r = ready_segment(w, &WZ_CONTAINER(w->pending.next, struct wz_pending, link)->batch);
+    int r;
 
-    if (r < 0)
-        return r;
-    count = gather(w, group, pieces, &len);
-    allocate_ahead(w, len);
-    r = wz_fs_write(w->seg->fd, pieces, count, w->seg->facts.log_len);
-    if (r == WZ_ERR_NOSPACE)
-        return r; // nothing was shown: the same bytes go to the same place again
-    if (r == WZ_OK) {
-        publish(w, group, count);
-        r = sync_segment(w);
-    }
+    if (wz_list_empty(&w->written))
+        return WZ_OK;
+    r = sync_segment(w);
     if (r < 0) {
         poison(w);
         return r;
     }
-    retire(w, group, count);
+    retire(w);
     checkpoint(w);
+    return WZ_OK;
+}
+
+// Puts the batches of a group among those that were written.
+static void note_written(struct wz_writer *w, struct wz_pending *const *group, int count,
+                         int64_t len)
+{
+    for (int i = 0; i < count; i++) {
+        w->wanted = w->wanted || group[i]->wanted;
+        wz_list_remove(&group[i]->link);
+        wz_list_push(&w->written, &group[i]->link);
+    }
+    w->written_bytes += len;
+}
+
+// Writes the first group of the batches that wait.
+static int write_group(struct wz_writer *w)
+{
+    struct wz_pending *group[GROUP_MAX];
+    struct iovec pieces[GROUP_MAX];
+    int64_t len;
+    int count = gather(w, group, pieces, &len);
+    int r = WZ_OK;
+
+    allocate_ahead(w, len);
+    if (!w->seg->tail.open)
+        r = wz_tail_open(&w->seg->tail, w->seg->fd, w->seg->facts.log_len);
+    if (r == WZ_OK)
+        r = wz_tail_write(&w->seg->tail, pieces, count);
+    if (r == WZ_ERR_NOSPACE)
+        return r; // nothing was shown: the same bytes go to the same place again
+    if (r < 0) {
+        poison(w);
+        return r;
+    }
+    publish(w, group, count);
+    note_written(w, group, count, len);
+    return WZ_OK;
+}
+
+static bool more_waits(struct wz_writer *w)
+{
+    bool more = !wz_list_empty(&w->pending);
+
+    lock(w);
+    more = more || !wz_list_empty(&w->queue);
+    unlock(w);
+    return more;
+}
+
+// Takes the first group of the batches that wait a step towards being durable.
+static int commit_group(struct wz_writer *w)
+{
+    const struct wz_batch_builder *first =
+        &WZ_CONTAINER(w->pending.next, struct wz_pending, link)->batch;
+    int r = WZ_OK;
+
+    if (w->seg != NULL && !w->seg->poisoned && is_full(w, &w->seg->facts, 0, first))
+        r = commit(w); // before the segment is left
+    if (r == WZ_OK)
+        r = ready_segment(w, first);
+    if (r == WZ_OK)
+        r = write_group(w);
+    if (r == WZ_ERR_NOSPACE && commit(w) < 0)
+        return WZ_ERR_IO; // what had room before the disk was full
+    if (r < 0)
+        return r;
+    if (w->wanted || w->written_bytes >= UNSYNCED_MAX_BYTES || !more_waits(w))
+        return commit(w);
     return WZ_OK;
 }
 
@@ -440,6 +512,8 @@ static void *run(void *arg)
             note_recovery(w);
     }
     if (r == WZ_OK)
+        r = commit(w);
+    if (r == WZ_OK)
         r = finish(w);
     return (void *)(intptr_t)r;
 }
@@ -482,6 +556,7 @@ int wz_writer_start(const struct wz_writer_options *options, struct wz_writer **
     w->news = (struct wz_news){.durable_end = options->durable_end,
                                .reserved_end = options->meta.reserved_end};
     wz_list_init(&w->pending);
+    wz_list_init(&w->written);
     wz_list_init(&w->queue);
     wz_list_init(&w->news.done);
     WZ_ASSERT(pthread_mutex_init(&w->lock, NULL) == 0);
@@ -550,6 +625,8 @@ int wz_writer_stop(struct wz_writer *w, int64_t next_offset, struct wz_news *ret
     WZ_ASSERT(pthread_join(w->thread, &result) == 0);
     move_news(w, ret_news);
     *ret_letter_out = w->letter_out;
+    while (!wz_list_empty(&w->written))
+        wz_list_push(&w->pending, wz_list_shift(&w->written));
     while (!wz_list_empty(&w->pending)) // given up: not durable, and told so
         wz_free(WZ_CONTAINER(wz_list_shift(&w->pending), struct wz_pending, link));
     writer_free(w);

@@ -14,6 +14,7 @@ struct wz_pending {
     struct wz_list link;
     struct wz_batch_builder batch;
     bool sealed; // the writer has set the checksum
+    bool wanted; // somebody waits for it, or for one before it, to be durable
     uint8_t bytes[];
 };
 
