@@ -43,7 +43,7 @@ static int bind_stream(struct wz_inputs *inputs, const struct wz_script_document
             patterns[count++] = document->bindings[i].pattern;
     if (count == 0) {
         if (inputs->sources[stream])
-            close_source(inputs, stream);
+            close_source(inputs, (int)stream);
         return WZ_OK;
     }
     if (!inputs->sources[stream])
