@@ -4,5 +4,8 @@
 
 #include <stddef.h>
 
+// The text.
 extern const unsigned char wz_openapi_json[];
+
+// Its length in bytes.
 extern const size_t wz_openapi_json_len;

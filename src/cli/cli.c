@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the table of commands, their common flags and their help.
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "cli/local.h"
+#include "gateway/near.h"
+
+#define OPTIONS(table) table, sizeof(table) / sizeof((table)[0])
+
+// Flags of all commands.
+static const struct wz_option common[] = {
+    {"--data", "DIR", "the data folder (WYZE_DATA)"},
+    {"--config", "FILE", "the configuration file (WYZE_CONFIG)"},
+    {"--url", "URL", "the API's address; without it the socket in the data folder (WYZE_URL)"},
+    {"--output", "FORM", "table or json; without it a table on a terminal, else JSON lines"},
+    {"--json", NULL, "the same as --output json"},
+    {"--help", NULL, "this page"},
+    {"-h", NULL, "this page"},
+};
+
+static const struct wz_option pub_options[] = {
+    {"--exchange", "X", "ingress, egress or amq.topic; without it as the topic looks"},
+};
+
+static const struct wz_option sub_options[] = {
+    {"--from", "WHEN", "begin there: -1h, @OFFSET, a time, first; without it now"},
+    {"--to", "WHEN", "end there, instead of waiting for more"},
+    {"--stream", "NAME", "raw (as long as not said otherwise) or processed"},
+    {"--count", "N", "end after N messages"},
+};
+
+static const struct wz_option script_get_options[] = {
+    {"--code", NULL, "the code alone"},
+};
+
+static const struct wz_option script_deploy_options[] = {
+    {"--name", "NAME", "the script's name; without it the file's, without .py"},
+    {"--on", "STREAM:PATTERN", "what it listens to (raw:bedroom.#); may be given several times"},
+    {"--stopped", NULL, "save it, but do not run it"},
+};
+
+// clang-format off
+const struct wz_command wz_commands[] = {
+    {"run", "[flags]", "start the server", "wyze run --data ./wyze-data", 0, 0, NULL, 0, 0, NULL},
+    {"ready", "", "exit with 0 when a server is up and takes messages", "wyze ready && echo yes",
+     0, 0, NULL, 0, 0, wz_cmd_ready},
+    {"status", "", "how the server is", "wyze status --json", 0, 0, NULL, 0, 0, wz_cmd_status},
+    {"pub", "TOPIC BODY", "publish a message; BODY - is standard input",
+     "wyze pub mesh/b5ea3f/42/M/status 255\n"
+     "  wyze pub bedroom.light.brightness.output '{\"value\": 0}'",
+     2, 2, OPTIONS(pub_options), 0, wz_cmd_pub},
+    {"sub", "PATTERN", "show messages as they come, or that came",
+     "wyze sub 'bedroom.#' --from -1h\n"
+     "  wyze sub '#' --stream processed --from first --to end",
+     1, 1, OPTIONS(sub_options), WZ_LOCAL_LOGS, wz_cmd_sub},
+    {"map export", "[FILE]", "write the mapping as text", "wyze map export > mapping.conf",
+     0, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_export},
+    {"map import", "FILE", "replace the mapping by a text's; FILE - is standard input",
+     "wyze map import mapping.conf", 1, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_import},
+    {"map ls", "", "list the mapping's entries", "wyze map ls", 0, 0, NULL, 0, WZ_LOCAL_STORE,
+     wz_cmd_map_ls},
+    {"map set", "device|subtopic|type NAME VALUE", "set an entry",
+     "wyze map set device mesh/b5ea3f/42 bedroom.light\n"
+     "  wyze map set subtopic M brightness\n"
+     "  wyze map set type input status",
+     3, 3, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_set},
+    {"map rm", "device|subtopic|type NAME", "remove an entry", "wyze map rm subtopic M",
+     2, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_rm},
+    {"device ls", "", "list the devices", "wyze device ls", 0, 0, NULL, 0, WZ_LOCAL_STORE,
+     wz_cmd_device_ls},
+    {"device get", "ID", "show a device", "wyze device get mesh/b5ea3f/42", 1, 1, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_device_get},
+    {"device set", "ID ROUTE", "name a device", "wyze device set mesh/b5ea3f/42 bedroom.light",
+     2, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_device_set},
+    {"device rm", "ID", "forget a device", "wyze device rm mesh/b5ea3f/42", 1, 1, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_device_rm},
+    {"script ls", "", "list the scripts and how they run", "wyze script ls", 0, 0, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_script_ls},
+    {"script get", "NAME", "show a script", "wyze script get alarm --code", 1, 1,
+     OPTIONS(script_get_options), WZ_LOCAL_STORE, wz_cmd_script_get},
+    {"script deploy", "FILE", "save a script and run it; waits for the verdict",
+     "wyze script deploy alarm.py --on raw:bedroom.#\n"
+     "\nThe file may say what it listens to itself, in lines like\n"
+     "  # wyze: on raw:bedroom.#",
+     1, 1, OPTIONS(script_deploy_options), 0, wz_cmd_script_deploy},
+    {"script check", "FILE", "say whether a script is valid, without saving it",
+     "wyze script check alarm.py", 1, 1, NULL, 0, 0, wz_cmd_script_check},
+    {"script start", "NAME", "run a stopped script", "wyze script start alarm", 1, 1, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_script_start},
+    {"script stop", "NAME", "stop a script, but keep it", "wyze script stop alarm", 1, 1, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_script_stop},
+    {"script rm", "NAME", "remove a script", "wyze script rm alarm", 1, 1, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_script_rm},
+    {"log info", "", "what is on the streams", "wyze log info", 0, 0, NULL, 0,
+     WZ_LOCAL_LOGS, wz_cmd_log_info},
+    {"log verify", "[DIR]", "read a stream's folder from end to end and check every byte",
+     "wyze log verify\n  wyze log verify /backup/raw-stream", 0, 1, NULL, 0,
+     WZ_LOCAL_LOGS, wz_cmd_log_verify},
+    {"version", "", "the version of this program, and of the server if one runs", "wyze version",
+     0, 0, NULL, 0, 0, wz_cmd_version},
+    {"help", "[COMMAND]", "this page, or that of a command", "wyze help map set", 0, 2, NULL, 0, 0,
+     NULL},
+};
+// clang-format on
+
+const size_t wz_command_count = sizeof(wz_commands) / sizeof(wz_commands[0]);
+
+const char *const wz_cli_env[] = {"WYZE_URL", NULL};
+
+int wz_cli_exit(int err)
+{
+    switch (err) {
+    case WZ_OK:
+        return WZ_EXIT_OK;
+    case WZ_ERR_INVALID:
+    case WZ_ERR_TOO_LARGE:
+        return WZ_EXIT_INPUT;
+    case WZ_ERR_NOT_FOUND:
+        return WZ_EXIT_NOT_FOUND;
+    case WZ_ERR_CONFLICT:
+    case WZ_ERR_EXISTS:
+        return WZ_EXIT_CONFLICT;
+    case WZ_ERR_AUTH:
+        return WZ_EXIT_AUTH;
+    case WZ_ERR_UNREACHABLE:
+        return WZ_EXIT_UNREACHABLE;
+    case WZ_ERR_TIMEOUT:
+        return WZ_EXIT_TIMEOUT;
+    default:
+        return WZ_EXIT_FAILED;
+    }
+}
+
+int wz_cli_connect(struct wz_cli *cli, int timeout_s)
+{
+    struct wz_client_options options = {.url = cli->url,
+                                        .data = wz_config_str(cli->config, WZ_CONFIG_DATA),
+                                        .needs = cli->command->local,
+                                        .timeout_s = timeout_s};
+
+    if (cli->client != NULL)
+        return WZ_OK;
+    return wz_client_open(&options, &cli->client, &cli->problem);
+}
+
+int wz_cli_ask(struct wz_cli *cli, const char *method, struct wz_slice body,
+               struct wz_reply *ret_reply, const char *target)
+{
+    struct wz_ask ask = {.method = method, .target = target, .body = body};
+    int r = wz_cli_connect(cli, 0);
+
+    if (r < 0)
+        return r;
+    return wz_client_ask(cli->client, &ask, ret_reply, &cli->problem);
+}
+
+int wz_cli_load(struct wz_cli *cli, const char *path, size_t max, struct wz_buf *ret_buf)
+{
+    int r = WZ_OK;
+
+    if (strcmp(path, "-") != 0) {
+        r = wz_fs_load(path, max, ret_buf);
+    } else {
+        ssize_t n = 1;
+
+        while (n > 0 && ret_buf->len <= max) {
+            wz_buf_reserve(ret_buf, 65536);
+            n = read(STDIN_FILENO, ret_buf->ptr + ret_buf->len, 65536);
+            ret_buf->len += n > 0 ? (size_t)n : 0;
+        }
+        r = n < 0 ? WZ_ERR_IO : ret_buf->len > max ? WZ_ERR_TOO_LARGE : WZ_OK;
+    }
+    if (r < 0) {
+        (void)wz_problem_set(&cli->problem, r, 0, "The input cannot be read: %s.", wz_err_text(r));
+        wz_problem_where(&cli->problem, "%s", path);
+    }
+    return r;
+}
+
+int wz_cli_print_rows(struct wz_cli *cli, const json_t *rows, const struct wz_column *columns,
+                      size_t column_count)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+
+    wz_output_add_rows(&text, cli->form, rows, columns, column_count);
+    return wz_output_write(wz_buf_slice(&text));
+}
+
+int wz_cli_print_object(struct wz_cli *cli, const json_t *object)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+
+    wz_output_add_object(&text, cli->form, object);
+    return wz_output_write(wz_buf_slice(&text));
+}
+
+static void add_options(struct wz_buf *buf, const struct wz_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char head[64];
+
+        (void)snprintf(head, sizeof(head), "%s %s", options[i].name,
+                       options[i].value != NULL ? options[i].value : "");
+        wz_buf_addf(buf, "  %-24s %s\n", head, options[i].help);
+    }
+}
+
+static int print_command_help(const struct wz_command *command)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+
+    wz_buf_addf(&buf, "wyze %s: %s\n\n  wyze %s %s\n\n", command->name, command->summary,
+                command->name, command->words);
+    if (command->option_count > 0) {
+        add_options(&buf, command->options, command->option_count);
+        wz_buf_add_byte(&buf, '\n');
+    }
+    wz_buf_add_str(&buf, "For all commands:\n");
+    add_options(&buf, common, sizeof(common) / sizeof(common[0]) - 1);
+    wz_buf_addf(&buf, "\nExample:\n  %s\n", command->example);
+    return wz_output_write(wz_buf_slice(&buf));
+}
+
+static int print_help(void)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+
+    wz_buf_add_str(&buf, "wyze COMMAND ...\n\n");
+    for (size_t i = 0; i < wz_command_count; i++) {
+        const struct wz_command *command = &wz_commands[i];
+        char head[64];
+
+        (void)snprintf(head, sizeof(head), "%s %s", command->name, command->words);
+        wz_buf_addf(&buf, "  %-40s %s\n", head, command->summary);
+    }
+    wz_buf_add_str(&buf, "\nwyze COMMAND --help says more, with an example.\n"
+                         "First steps: wyze run, then wyze sub '#' in another terminal.\n");
+    return wz_output_write(wz_buf_slice(&buf));
+}
+
+// How many of the first words of ARGV are COMMAND's name; 0 when it is not that command.
+static int match(const struct wz_command *command, int argc, char **argv)
+{
+    const char *space = strchr(command->name, ' ');
+    size_t len = space != NULL ? (size_t)(space - command->name) : strlen(command->name);
+
+    if (argc < 1 || strlen(argv[0]) != len || memcmp(argv[0], command->name, len) != 0)
+        return 0;
+    if (space == NULL)
+        return 1;
+    return argc > 1 && strcmp(argv[1], space + 1) == 0 ? 2 : 0;
+}
+
+static const struct wz_command *find_command(int argc, char **argv, int *ret_words)
+{
+    for (size_t i = 0; i < wz_command_count; i++) {
+        *ret_words = match(&wz_commands[i], argc, argv);
+        if (*ret_words > 0)
+            return &wz_commands[i];
+    }
+    return NULL;
+}
+
+// Whether all commands that begin with the word have a second one ("map").
+static bool is_group(const char *word)
+{
+    for (size_t i = 0; i < wz_command_count; i++) {
+        size_t len = strlen(word);
+
+        if (strncmp(wz_commands[i].name, word, len) == 0 && wz_commands[i].name[len] == ' ')
+            return true;
+    }
+    return false;
+}
+
+static int print_group_help(const char *word)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+
+    for (size_t i = 0; i < wz_command_count; i++) {
+        size_t len = strlen(word);
+
+        if (strncmp(wz_commands[i].name, word, len) == 0 && wz_commands[i].name[len] == ' ')
+            wz_buf_addf(&buf, "  wyze %s %s\n      %s\n", wz_commands[i].name, wz_commands[i].words,
+                        wz_commands[i].summary);
+    }
+    return wz_output_write(wz_buf_slice(&buf));
+}
+
+static int refuse_command(int argc, char **argv)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf given = {0};
+    struct wz_problem problem;
+    const char *best = NULL;
+    size_t best_distance = SIZE_MAX;
+
+    wz_buf_add_str(&given, argv[0]);
+    if (is_group(argv[0]) && argc > 1)
+        wz_buf_addf(&given, " %s", argv[1]);
+    for (size_t i = 0; i < wz_command_count; i++) {
+        size_t distance = wz_near_distance(wz_buf_slice(&given), wz_slice_str(wz_commands[i].name));
+
+        if (distance < best_distance) {
+            best = wz_commands[i].name;
+            best_distance = distance;
+        }
+    }
+    (void)wz_problem_set(&problem, WZ_ERR_INVALID, 0, "There is no command \"%.64s\".",
+                         wz_buf_str(&given));
+    if (best_distance <= 3)
+        wz_problem_fix(&problem, "Did you mean \"wyze %s\"? \"wyze help\" lists them all.", best);
+    else
+        wz_problem_fix(&problem, "\"wyze help\" lists them all.");
+    wz_output_problem(&problem);
+    return WZ_EXIT_USAGE;
+}
+
+// Loads the configuration with what of the common flags belongs to it.
+static int load_config(struct wz_cli *cli)
+{
+    static const char *const names[] = {"--data", "--config"};
+    const char *args[4];
+    struct wz_config_sources sources = {
+        .args = args, .env = (const char *const *)environ, .other_env = wz_cli_env};
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *value = wz_args_value(&cli->args, names[i]);
+
+        if (value == NULL)
+            continue;
+        args[sources.arg_count++] = names[i];
+        args[sources.arg_count++] = value;
+    }
+    return wz_config_load(&sources, &cli->config, &cli->problem);
+}
+
+static int prepare(struct wz_cli *cli)
+{
+    const char *output = wz_args_value(&cli->args, "--output");
+    int r;
+
+    if (wz_args_value(&cli->args, "--json") != NULL)
+        output = "json";
+    r = wz_output_choose(output, &cli->form, &cli->problem);
+    if (r < 0)
+        return r;
+    cli->url = wz_args_value(&cli->args, "--url");
+    if (cli->url == NULL)
+        cli->url = getenv("WYZE_URL");
+    if (cli->url != NULL && cli->url[0] == '\0')
+        cli->url = NULL;
+    return load_config(cli);
+}
+
+static int refuse_words(const struct wz_command *command)
+{
+    struct wz_problem problem;
+
+    (void)wz_problem_set(&problem, WZ_ERR_INVALID, 0, "\"wyze %s\" is called otherwise.",
+                         command->name);
+    wz_problem_fix(&problem, "wyze %s %s", command->name, command->words);
+    wz_output_problem(&problem);
+    return WZ_EXIT_USAGE;
+}
+
+static int run(const struct wz_command *command, int argc, char **argv)
+{
+    struct wz_option options[WZ_ARGS_OPTIONS_MAX];
+    size_t count = sizeof(common) / sizeof(common[0]);
+    struct wz_cli cli = {.command = command};
+    int code;
+
+    memcpy(options, common, sizeof(common));
+    for (size_t i = 0; i < command->option_count; i++)
+        options[count++] = command->options[i];
+    if (wz_args_read(argc, argv, options, count, &cli.args, &cli.problem) < 0) {
+        wz_output_problem(&cli.problem);
+        return WZ_EXIT_USAGE;
+    }
+    if (wz_args_value(&cli.args, "--help") != NULL || wz_args_value(&cli.args, "-h") != NULL)
+        return print_command_help(command);
+    if (cli.args.word_count < command->least_words || cli.args.word_count > command->most_words)
+        return refuse_words(command);
+    code = wz_cli_exit(prepare(&cli));
+    if (code == WZ_EXIT_OK)
+        code = command->run(&cli);
+    if (code != WZ_EXIT_OK && (cli.problem.err != WZ_OK || cli.problem.what[0] != '\0'))
+        wz_output_problem(&cli.problem);
+    wz_client_close(cli.client);
+    wz_config_free(cli.config);
+    return code;
+}
+
+static int help(int argc, char **argv)
+{
+    const struct wz_command *command;
+    int words;
+
+    if (argc == 0)
+        return print_help();
+    command = find_command(argc, argv, &words);
+    if (command != NULL)
+        return print_command_help(command);
+    return is_group(argv[0]) ? print_group_help(argv[0]) : refuse_command(argc, argv);
+}
+
+int wz_cli_main(int argc, char **argv)
+{
+    const struct wz_command *command;
+    int words;
+
+    if (argc < 2) {
+        (void)print_help(); // it was not asked for
+        return WZ_EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
+        return help(argc - 2, argv + 2);
+    if (strcmp(argv[1], "--version") == 0)
+        argv[1] += 2;
+    command = find_command(argc - 1, argv + 1, &words);
+    if (command != NULL && command->run != NULL)
+        return run(command, argc - 1 - words, argv + 1 + words);
+    if (is_group(argv[1]) && (argc == 2 || strcmp(argv[2], "--help") == 0)) {
+        (void)print_group_help(argv[1]); // as above
+        return argc == 2 ? WZ_EXIT_USAGE : WZ_EXIT_OK;
+    }
+    return refuse_command(argc - 1, argv + 1);
+}

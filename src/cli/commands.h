@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the commands of the table do. Each returns an exit code, with the cli's problem filled when
+// it failed.
+#pragma once
+
+#include "cli/cli.h"
+
+// pub.c, sub.c: a message in, messages out.
+int wz_cmd_pub(struct wz_cli *cli);
+int wz_cmd_sub(struct wz_cli *cli);
+
+// map.c: the mapping as text and by entries.
+int wz_cmd_map_export(struct wz_cli *cli);
+int wz_cmd_map_import(struct wz_cli *cli);
+int wz_cmd_map_ls(struct wz_cli *cli);
+int wz_cmd_map_set(struct wz_cli *cli);
+int wz_cmd_map_rm(struct wz_cli *cli);
+
+// device.c: devices.
+int wz_cmd_device_ls(struct wz_cli *cli);
+int wz_cmd_device_get(struct wz_cli *cli);
+int wz_cmd_device_set(struct wz_cli *cli);
+int wz_cmd_device_rm(struct wz_cli *cli);
+
+// script.c, script_check.c: scripts.
+int wz_cmd_script_ls(struct wz_cli *cli);
+int wz_cmd_script_get(struct wz_cli *cli);
+int wz_cmd_script_deploy(struct wz_cli *cli);
+int wz_cmd_script_rm(struct wz_cli *cli);
+int wz_cmd_script_start(struct wz_cli *cli);
+int wz_cmd_script_stop(struct wz_cli *cli);
+int wz_cmd_script_check(struct wz_cli *cli);
+
+// log.c: the streams' files.
+int wz_cmd_log_info(struct wz_cli *cli);
+int wz_cmd_log_verify(struct wz_cli *cli);
+
+// status.c: how the server is.
+int wz_cmd_status(struct wz_cli *cli);
+int wz_cmd_ready(struct wz_cli *cli);
+int wz_cmd_version(struct wz_cli *cli);

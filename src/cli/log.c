@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns `wyze log`: what is on the streams, and whether it is whole. Verifying reads the files of a
+// folder itself, without a lock, also while a server writes to them.
+#include <string.h>
+#include <unistd.h>
+
+#include "base/codes.h"
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "stream/reader.h"
+
+int wz_cmd_log_info(struct wz_cli *cli)
+{
+    static const struct wz_column columns[] = {
+        {"STREAM", "name"},       {"FIRST", "first_offset"},      {"NEXT", "next_offset"},
+        {"SINCE", "first_time"},  {"LAST", "last_time"},          {"BYTES", "size_bytes"},
+        {"SEGMENTS", "segments"}, {"DAMAGED", "damaged_batches"}, {"STATE", "state"},
+    };
+    struct wz_reply reply = {0};
+    json_t *answer;
+    int code = wz_cli_exit(wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, "/api/v1/streams"));
+
+    if (code != WZ_EXIT_OK)
+        return code;
+    answer = wz_client_json(&reply, &cli->problem);
+    code = answer != NULL ? wz_cli_print_rows(cli, json_object_get(answer, "items"), columns,
+                                              sizeof(columns) / sizeof(columns[0]))
+                          : WZ_EXIT_FAILED;
+    json_decref(answer);
+    wz_client_release_reply(&reply);
+    return code;
+}
+
+// What was found in a folder.
+struct findings {
+    struct wz_log_recovery recovery;
+    struct wz_log_info info;
+    int64_t records;
+    int64_t damaged;
+    int64_t disorder; // records whose offset or append time is not above, or below, the one before
+};
+
+static int read_all(struct wz_log *log, struct findings *findings)
+{
+    struct wz_reader_options options = {0};
+    struct wz_reader *reader;
+    struct wz_record record;
+    int64_t last_offset = -1;
+    int64_t last_ms = 0;
+    int r = wz_reader_open(log, &options, &reader);
+
+    if (r < 0)
+        return r;
+    while ((r = wz_reader_next(reader, &record)) == WZ_OK) {
+        findings->records++;
+        if (record.offset <= last_offset || record.append_ms < last_ms)
+            findings->disorder++;
+        last_offset = record.offset;
+        last_ms = record.append_ms;
+    }
+    findings->damaged = wz_reader_damaged(reader);
+    wz_reader_close(reader);
+    return r == WZ_END ? WZ_OK : r;
+}
+
+static json_t *describe(const char *dir, const struct findings *findings)
+{
+    int64_t damaged = findings->damaged > findings->recovery.damaged_batches
+                          ? findings->damaged
+                          : findings->recovery.damaged_batches;
+    bool whole = damaged == 0 && findings->disorder == 0 && findings->recovery.cut_bytes == 0 &&
+                 findings->recovery.rebuilt_indexes == 0;
+
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I}", "stream", dir, "state",
+                     whole ? "whole" : "damaged", "records", (json_int_t)findings->records,
+                     "first_offset", (json_int_t)findings->info.first_offset, "next_offset",
+                     (json_int_t)findings->info.next_offset, "size_bytes",
+                     (json_int_t)findings->info.size_bytes, "damaged_batches", (json_int_t)damaged,
+                     "torn_bytes", (json_int_t)findings->recovery.cut_bytes, "damaged_indexes",
+                     findings->recovery.rebuilt_indexes, "disorder",
+                     (json_int_t)findings->disorder);
+}
+
+// Verifies the stream in DIR and adds what was found to ROWS.
+static int verify(struct wz_cli *cli, const char *dir, json_t *rows)
+{
+    struct wz_log_options options = {.read_only = true};
+    struct findings findings = {0};
+    struct wz_log *log;
+    int r = wz_log_open(dir, &options, &log, &findings.recovery, &cli->problem);
+
+    if (r < 0)
+        return r;
+    r = read_all(log, &findings);
+    wz_log_info(log, &findings.info);
+    (void)wz_log_close(log); // it was only read
+    if (r < 0) {
+        (void)wz_problem_set(&cli->problem, r, WZ_CODE_STREAM_IO, "The stream cannot be read: %s.",
+                             wz_err_text(r));
+        wz_problem_where(&cli->problem, "%s", dir);
+        return r;
+    }
+    (void)json_array_append_new(rows, describe(dir, &findings)); // refuses a path that is not UTF-8
+    return WZ_OK;
+}
+
+static int verify_data(struct wz_cli *cli, json_t *rows)
+{
+    static const char *const streams[] = {"raw-stream", "processed-stream"};
+    const char *data = wz_config_str(cli->config, WZ_CONFIG_DATA);
+    int r = WZ_OK;
+
+    for (size_t i = 0; i < 2 && r == WZ_OK; i++) {
+        WZ_AUTO(wz_buf_release) struct wz_buf dir = {0};
+
+        wz_buf_addf(&dir, "%s/%s", data, streams[i]);
+        if (access(wz_buf_str(&dir), F_OK) == 0)
+            r = verify(cli, wz_buf_str(&dir), rows);
+    }
+    if (r == WZ_OK && json_array_size(rows) == 0)
+        r = wz_problem_set(&cli->problem, WZ_ERR_NOT_FOUND, WZ_CODE_STREAM_NOT_FOUND,
+                           "There are no streams in the data folder %.128s.", data);
+    return r;
+}
+
+int wz_cmd_log_verify(struct wz_cli *cli)
+{
+    static const struct wz_column columns[] = {
+        {"STREAM", "stream"},           {"STATE", "state"},      {"RECORDS", "records"},
+        {"FIRST", "first_offset"},      {"NEXT", "next_offset"}, {"BYTES", "size_bytes"},
+        {"DAMAGED", "damaged_batches"}, {"TORN", "torn_bytes"},  {"INDEXES", "damaged_indexes"},
+        {"DISORDER", "disorder"},
+    };
+    json_t *rows = json_array();
+    json_t *row;
+    size_t i;
+    int code;
+    int r =
+        cli->args.word_count > 0 ? verify(cli, cli->args.words[0], rows) : verify_data(cli, rows);
+
+    code = r == WZ_OK ? wz_cli_print_rows(cli, rows, columns, sizeof(columns) / sizeof(columns[0]))
+                      : wz_cli_exit(r);
+    json_array_foreach(rows, i, row)
+    {
+        if (code == WZ_EXIT_OK &&
+            strcmp(json_string_value(json_object_get(row, "state")), "whole") != 0)
+            code = WZ_EXIT_FAILED;
+    }
+    json_decref(rows);
+    return code;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns `wyze map`: the mapping as text, and entry by entry.
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "gateway/uri.h"
+
+#define WZ_MAP_TEXT_MAX (64 * 1024 * 1024)
+
+// The kinds of entries: how a person calls them, where they are kept, and under which member.
+static const struct kind {
+    const char *name;
+    const char *collection;
+    const char *member;
+} kinds[] = {
+    {"device", "devices", "route"},
+    {"subtopic", "subtopics", "channel"},
+    {"type", "types", "word"},
+};
+
+#define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
+
+int wz_cmd_map_export(struct wz_cli *cli)
+{
+    const char *path = cli->args.word_count > 0 ? cli->args.words[0] : NULL;
+    struct wz_reply reply = {0};
+    int r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, "/api/v1/mapping");
+    int code = wz_cli_exit(r);
+
+    if (r == WZ_OK && path == NULL) {
+        code = wz_output_write(wz_buf_slice(&reply.content));
+    } else if (r == WZ_OK) {
+        const char *slash = strrchr(path, '/');
+        WZ_AUTO(wz_free_ptr)
+        char *dir = slash != NULL ? wz_strndup(path, (size_t)(slash - path) + 1) : wz_strdup(".");
+
+        r = wz_fs_replace(dir, slash != NULL ? slash + 1 : path, wz_buf_slice(&reply.content));
+        code = wz_cli_exit(r);
+        if (r < 0)
+            (void)wz_problem_set(&cli->problem, r, 0, "The file %.128s cannot be written: %s.",
+                                 path, wz_err_text(r));
+    }
+    wz_client_release_reply(&reply);
+    return code;
+}
+
+int wz_cmd_map_import(struct wz_cli *cli)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+    struct wz_reply reply = {0};
+    json_t *answer;
+    int r = wz_cli_load(cli, cli->args.words[0], WZ_MAP_TEXT_MAX, &text);
+
+    if (r == WZ_OK)
+        r = wz_cli_ask(cli, "PUT", wz_buf_slice(&text), &reply, "/api/v1/mapping");
+    if (r == WZ_OK) {
+        answer = wz_client_json(&reply, &cli->problem);
+        (void)fprintf(stderr, "%lld documents changed\n",
+                      (long long)json_integer_value(
+                          json_object_get(answer, "changed"))); // nobody is left to be told
+        json_decref(answer);
+    }
+    wz_client_release_reply(&reply);
+    return wz_cli_exit(r);
+}
+
+// Adds the entries of one kind to ROWS.
+static int add_entries(struct wz_cli *cli, const struct kind *kind, json_t *rows)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    struct wz_reply reply = {0};
+    json_t *answer;
+    json_t *item;
+    size_t i;
+    int r;
+
+    wz_buf_addf(&target, "/api/v1/%s", kind->collection);
+    r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, wz_buf_str(&target));
+    if (r < 0)
+        return r;
+    answer = wz_client_json(&reply, &cli->problem);
+    json_array_foreach(json_object_get(answer, "items"), i, item)
+    {
+        json_t *value = json_object_get(json_object_get(item, "document"), kind->member);
+
+        (void)json_array_append_new(rows, json_pack("{s:s, s:O, s:O*}", "kind", kind->name, "name",
+                                                    json_object_get(item, "name"), "value",
+                                                    value)); // made of what jansson has parsed
+    }
+    r = answer != NULL ? WZ_OK : WZ_ERR_PROTOCOL;
+    json_decref(answer);
+    wz_client_release_reply(&reply);
+    return r;
+}
+
+int wz_cmd_map_ls(struct wz_cli *cli)
+{
+    static const struct wz_column columns[] = {
+        {"KIND", "kind"}, {"NAME", "name"}, {"VALUE", "value"}};
+    json_t *rows = json_array();
+    int code;
+    int r = WZ_OK;
+
+    for (size_t i = 0; i < KIND_COUNT && r == WZ_OK; i++)
+        r = add_entries(cli, &kinds[i], rows);
+    code = r == WZ_OK ? wz_cli_print_rows(cli, rows, columns, 3) : wz_cli_exit(r);
+    json_decref(rows);
+    return code;
+}
+
+// The kind that the command's first word names, and the address of the entry of its second.
+static const struct kind *read_entry(struct wz_cli *cli, struct wz_buf *ret_target)
+{
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        if (strcmp(cli->args.words[0], kinds[i].name) != 0)
+            continue;
+        wz_buf_addf(ret_target, "/api/v1/%s/", kinds[i].collection);
+        wz_uri_encode(ret_target, wz_slice_str(cli->args.words[1]));
+        return &kinds[i];
+    }
+    (void)wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0,
+                         "A mapping has no entries of the kind \"%.32s\".", cli->args.words[0]);
+    wz_problem_fix(&cli->problem, "There are device, subtopic and type.");
+    return NULL;
+}
+
+int wz_cmd_map_set(struct wz_cli *cli)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    const struct kind *kind = read_entry(cli, &target);
+    struct wz_reply reply = {0};
+    json_t *document;
+    char *text;
+    int r;
+
+    if (kind == NULL)
+        return WZ_EXIT_USAGE;
+    document = json_pack("{s:s}", kind->member, cli->args.words[2]);
+    text = json_dumps(document, JSON_COMPACT);
+    if (text == NULL)
+        r = wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0, "The value is not UTF-8.");
+    else
+        r = wz_cli_ask(cli, "PUT", wz_slice_str(text), &reply, wz_buf_str(&target));
+    free(text);
+    json_decref(document);
+    wz_client_release_reply(&reply);
+    return wz_cli_exit(r);
+}
+
+int wz_cmd_map_rm(struct wz_cli *cli)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    struct wz_reply reply = {0};
+    int r;
+
+    if (read_entry(cli, &target) == NULL)
+        return WZ_EXIT_USAGE;
+    r = wz_cli_ask(cli, "DELETE", wz_slice(NULL, 0), &reply, wz_buf_str(&target));
+    wz_client_release_reply(&reply);
+    return wz_cli_exit(r);
+}

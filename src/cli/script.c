@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns `wyze script` but for its check.
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/codes.h"
+#include "base/mem.h"
+#include "cli/bindings.h"
+#include "cli/commands.h"
+#include "gateway/uri.h"
+
+#define WZ_SCRIPT_CODE_MAX (1024 * 1024)
+
+// How long deploy waits for the engine's verdict, and how often it looks.
+#define WZ_VERDICT_US (30 * 1000000LL)
+#define WZ_VERDICT_LOOK_NS (50 * 1000000L)
+
+static const char *target_of(const char *name, struct wz_buf *buf)
+{
+    wz_buf_add_str(buf, "/api/v1/scripts/");
+    wz_uri_encode(buf, wz_slice_str(name));
+    return wz_buf_str(buf);
+}
+
+static json_t *ask_json(struct wz_cli *cli, const char *target, int *ret_r)
+{
+    struct wz_reply reply = {0};
+    json_t *answer = NULL;
+
+    *ret_r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, target);
+    if (*ret_r == WZ_OK) {
+        answer = wz_client_json(&reply, &cli->problem);
+        *ret_r = answer != NULL ? WZ_OK : WZ_ERR_PROTOCOL;
+    }
+    wz_client_release_reply(&reply);
+    return answer;
+}
+
+// "raw:bedroom.#, processed:alarm.*" for people.
+static json_t *bindings_text(const json_t *bindings)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+
+    for (size_t i = 0; i < json_array_size(bindings); i++) {
+        json_t *binding = json_array_get(bindings, i);
+        const char *stream = json_string_value(json_object_get(binding, "stream"));
+        const char *pattern = json_string_value(json_object_get(binding, "pattern"));
+
+        wz_buf_addf(&text, "%s%s:%s", i > 0 ? ", " : "", stream != NULL ? stream : "",
+                    pattern != NULL ? pattern : "");
+    }
+    return json_string(wz_buf_str(&text));
+}
+
+// A script's row: what the document says, and what is said of its run.
+static json_t *make_row(const json_t *item)
+{
+    json_t *document = json_object_get(item, "document");
+    json_t *live = json_object_get(item, "live");
+    json_t *row = json_object();
+
+    (void)json_object_set(row, "name", json_object_get(item, "name")); // parsed by jansson
+    (void)json_object_set_new(row, "status",
+                              json_string(json_is_false(json_object_get(document, "active"))
+                                              ? "stopped"
+                                              : "unknown")); // plain text
+    (void)json_object_set_new(row, "bindings",
+                              bindings_text(json_object_get(document, "bindings"))); // as above
+    (void)json_object_update(row, live); // as above; fails when there is none
+    return row;
+}
+
+int wz_cmd_script_ls(struct wz_cli *cli)
+{
+    static const struct wz_column columns[] = {
+        {"SCRIPT", "name"}, {"STATUS", "status"}, {"LISTENS TO", "bindings"},
+        {"IN", "in"},       {"OUT", "out"},       {"ERRORS", "errors"},
+        {"LAG", "lag"},     {"REMARK", "remark"},
+    };
+    json_t *rows = json_array();
+    json_t *item;
+    size_t i;
+    int code;
+    int r;
+    json_t *answer = ask_json(cli, "/api/v1/scripts", &r);
+
+    json_array_foreach(json_object_get(answer, "items"), i, item)(void)
+        json_array_append_new(rows, make_row(item)); // never NULL
+    code = r == WZ_OK ? wz_cli_print_rows(cli, rows, columns, sizeof(columns) / sizeof(columns[0]))
+                      : wz_cli_exit(r);
+    json_decref(rows);
+    json_decref(answer);
+    return code;
+}
+
+int wz_cmd_script_get(struct wz_cli *cli)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    const char *source;
+    int code;
+    int r;
+    json_t *document = ask_json(cli, target_of(cli->args.words[0], &target), &r);
+
+    if (r < 0)
+        return wz_cli_exit(r);
+    source = json_string_value(json_object_get(document, "code"));
+    if (wz_args_value(&cli->args, "--code") != NULL)
+        code = wz_output_write(wz_slice_str(source != NULL ? source : ""));
+    else
+        code = wz_cli_print_object(cli, document);
+    json_decref(document);
+    return code;
+}
+
+int wz_cmd_script_rm(struct wz_cli *cli)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    struct wz_reply reply = {0};
+    int r = wz_cli_ask(cli, "DELETE", wz_slice(NULL, 0), &reply,
+                       target_of(cli->args.words[0], &target));
+
+    wz_client_release_reply(&reply);
+    return wz_cli_exit(r);
+}
+
+static int set_active(struct wz_cli *cli, struct wz_slice patch)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    struct wz_reply reply = {0};
+    int r = wz_cli_ask(cli, "PATCH", patch, &reply, target_of(cli->args.words[0], &target));
+
+    wz_client_release_reply(&reply);
+    return wz_cli_exit(r);
+}
+
+int wz_cmd_script_start(struct wz_cli *cli)
+{
+    return set_active(cli, WZ_SLICE_LIT("{\"active\":true}"));
+}
+
+int wz_cmd_script_stop(struct wz_cli *cli)
+{
+    return set_active(cli, WZ_SLICE_LIT("{\"active\":false}"));
+}
+
+// The script's name: as given, else the file's without folder and ".py".
+static char *choose_name(const struct wz_cli *cli)
+{
+    const char *name = wz_args_value(&cli->args, "--name");
+    const char *path = cli->args.words[0];
+    const char *slash = strrchr(path, '/');
+    size_t len;
+
+    if (name != NULL)
+        return wz_strdup(name);
+    path = slash != NULL ? slash + 1 : path;
+    len = strlen(path);
+    if (len > 3 && strcmp(path + len - 3, ".py") == 0)
+        len -= 3;
+    return wz_strndup(path, len);
+}
+
+// The document's members that the file and the options give.
+static json_t *make_document(struct wz_cli *cli, struct wz_slice code)
+{
+    json_t *text = json_stringn((const char *)code.ptr, code.len);
+    json_t *bindings;
+    json_t *document;
+
+    if (text == NULL) {
+        (void)wz_problem_set(&cli->problem, WZ_ERR_INVALID, WZ_CODE_SCRIPT_INVALID,
+                             "The script is not UTF-8.");
+        wz_problem_where(&cli->problem, "%s", cli->args.words[0]);
+        return NULL;
+    }
+    bindings = wz_bindings_read(code, &cli->args, &cli->problem);
+    if (bindings == NULL) {
+        json_decref(text);
+        return NULL;
+    }
+    document = json_pack("{s:o, s:b}", "code", text, "active",
+                         wz_args_value(&cli->args, "--stopped") == NULL);
+    if (json_array_size(bindings) > 0)
+        (void)json_object_set_new(document, "bindings", bindings); // the object is ours
+    else
+        json_decref(bindings);
+    return document;
+}
+
+// Saves the document: over the members of one that is there, else as a new one.
+static int save(struct wz_cli *cli, const char *target, const json_t *document,
+                int64_t *ret_revision)
+{
+    struct wz_reply reply = {0};
+    char *text = json_dumps(document, JSON_COMPACT);
+    int r = wz_cli_ask(cli, "PATCH", wz_slice_str(text), &reply, target);
+
+    if (r == WZ_ERR_NOT_FOUND) {
+        cli->problem = (struct wz_problem){0};
+        if (json_object_get(document, "bindings") == NULL) {
+            (void)wz_problem_set(&cli->problem, WZ_ERR_INVALID, WZ_CODE_SCRIPT_INVALID,
+                                 "It is not said what the script listens to.");
+            wz_problem_fix(&cli->problem, "Give --on raw:PATTERN, or write a line \"# wyze: on "
+                                          "raw:PATTERN\" in the file.");
+            r = WZ_ERR_INVALID;
+        } else {
+            r = wz_cli_ask(cli, "PUT", wz_slice_str(text), &reply, target);
+        }
+    }
+    *ret_revision = reply.revision;
+    free(text);
+    wz_client_release_reply(&reply);
+    return r;
+}
+
+static int report_invalid(struct wz_cli *cli, const json_t *live)
+{
+    const char *remark = json_string_value(json_object_get(live, "remark"));
+    const char *traceback = json_string_value(json_object_get(live, "traceback"));
+    json_int_t line = json_integer_value(json_object_get(live, "line"));
+
+    (void)wz_problem_set(&cli->problem, WZ_ERR_INVALID, WZ_CODE_SCRIPT_INVALID, "%s",
+                         remark != NULL ? remark : "The script is not valid.");
+    if (line > 0)
+        wz_problem_where(&cli->problem, "%s:%lld", cli->args.words[0], (long long)line);
+    else
+        wz_problem_where(&cli->problem, "%s", cli->args.words[0]);
+    if (traceback != NULL)
+        (void)fprintf(stderr, "%s\n", traceback); // nobody is left to be told
+    return WZ_ERR_INVALID;
+}
+
+// Whether the engine has come to an end with the REVISION; RET_R is then what came of it.
+static bool decided(struct wz_cli *cli, const json_t *document, int64_t revision, int *ret_r)
+{
+    json_t *live = json_object_get(document, "live");
+    const char *status = json_string_value(json_object_get(live, "status"));
+    json_t *seen = json_object_get(live, "revision");
+
+    if (status == NULL || (seen != NULL && json_integer_value(seen) < revision))
+        return false;
+    *ret_r = WZ_OK;
+    if (strcmp(status, "invalid") == 0)
+        *ret_r = report_invalid(cli, live);
+    else if (strcmp(status, "running") != 0 && strcmp(status, "stopped") != 0)
+        return false;
+    return true;
+}
+
+static int await_verdict(struct wz_cli *cli, const char *target, int64_t revision)
+{
+    static const struct timespec pause = {.tv_nsec = WZ_VERDICT_LOOK_NS};
+    int64_t end_us = wz_clock_mono_us() + WZ_VERDICT_US;
+
+    do {
+        int r;
+        json_t *document = ask_json(cli, target, &r);
+        bool done = r < 0 || decided(cli, document, revision, &r);
+
+        json_decref(document);
+        if (done)
+            return r;
+        (void)nanosleep(&pause, NULL); // shorter is fine
+    } while (wz_clock_mono_us() < end_us);
+    (void)wz_problem_set(&cli->problem, WZ_ERR_TIMEOUT, WZ_CODE_SCRIPT_WORKER,
+                         "The script is saved, but the engine has not said yet whether it runs.");
+    wz_problem_fix(&cli->problem, "Look with \"wyze script ls\".");
+    return WZ_ERR_TIMEOUT;
+}
+
+int wz_cmd_script_deploy(struct wz_cli *cli)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    WZ_AUTO(wz_free_ptr) char *name = choose_name(cli);
+    json_t *document;
+    int64_t revision;
+    int r = wz_cli_load(cli, cli->args.words[0], WZ_SCRIPT_CODE_MAX, &code);
+
+    if (r < 0)
+        return wz_cli_exit(r);
+    document = make_document(cli, wz_buf_slice(&code));
+    if (document == NULL)
+        return WZ_EXIT_INPUT;
+    r = save(cli, target_of(name, &target), document, &revision);
+    json_decref(document);
+    if (r == WZ_OK)
+        r = await_verdict(cli, wz_buf_str(&target), revision);
+    if (r == WZ_OK)
+        (void)fprintf(stderr, "script %s, revision %lld: %s\n", name, (long long)revision,
+                      wz_args_value(&cli->args, "--stopped") != NULL ? "saved"
+                                                                     : "runs"); // as above
+    return wz_cli_exit(r);
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns `wyze sub`: a range of records as lines, or live ones as server-sent events.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/codes.h"
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "gateway/uri.h"
+#include "json/scan.h"
+#include "json/text.h"
+
+// The server sends a sign of life every 15 seconds.
+#define WZ_SUB_TIMEOUT_S 60
+
+// What is being shown.
+struct view {
+    struct wz_cli *cli;
+    struct wz_buf lines;  // received, not whole lines yet
+    struct wz_buf output; // to be printed after this piece
+    int64_t left;         // messages that may still be shown; -1: any number
+    bool live;
+    bool gap; // the event at hand tells of a gap
+};
+
+static void add_param(struct wz_buf *target, const char *name, const char *value)
+{
+    if (value == NULL)
+        return;
+    wz_buf_addf(target, "&%s=", name);
+    wz_uri_encode(target, wz_slice_str(value));
+}
+
+// The value of the member NAME (with its quotes) of a record's line.
+static struct wz_slice find_member(struct wz_slice line, struct wz_slice name)
+{
+    struct wz_json_scan scan;
+    struct wz_json_members walk;
+    struct wz_json_member member;
+
+    wz_json_scan(line, &scan);
+    walk = (struct wz_json_members){.rest = scan.members};
+    while (scan.kind == WZ_JSON_OBJECT && wz_json_members_next(&walk, &member)) {
+        if (wz_slice_eq(member.name, name))
+            return member.value;
+    }
+    return wz_slice(NULL, 0);
+}
+
+// Adds a record: its line as it is, or topic and body for people.
+static void show_record(struct view *view, struct wz_slice line)
+{
+    struct wz_slice topic;
+
+    if (view->left == 0)
+        return;
+    if (view->left > 0)
+        view->left--;
+    if (view->cli->form == WZ_OUTPUT_JSON) {
+        wz_buf_add_slice(&view->output, line);
+    } else {
+        WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+
+        topic = find_member(line, WZ_SLICE_LIT("\"topic\""));
+        if (topic.len >= 2 && topic.ptr[0] == '"')
+            wz_json_add_unescaped(&text, topic);
+        wz_output_add_safe(&view->output, wz_buf_slice(&text));
+        wz_buf_add_byte(&view->output, ' ');
+        wz_output_add_safe(&view->output, find_member(line, WZ_SLICE_LIT("\"body\"")));
+    }
+    wz_buf_add_byte(&view->output, '\n');
+}
+
+// Takes one line of server-sent events. The server puts all data of an event on one line.
+static void take_event_line(struct view *view, struct wz_slice line)
+{
+    struct wz_slice data = WZ_SLICE_LIT("data: ");
+
+    if (line.len == 0) {
+        view->gap = false;
+    } else if (wz_slice_eq(line, WZ_SLICE_LIT("event: gap"))) {
+        view->gap = true;
+    } else if (wz_slice_starts(line, data)) {
+        line = wz_slice_sub(line, data.len, line.len - data.len);
+        if (view->gap)
+            (void)fprintf(stderr, "wyze: records were skipped: %.*s\n",
+                          WZ_SLICE_FMT(line)); // nobody is left to be told
+        else
+            show_record(view, line);
+    }
+}
+
+// Shows the whole lines that have come.
+static int show_lines(struct view *view)
+{
+    size_t start = 0;
+    int code;
+
+    for (size_t i = 0; i < view->lines.len; i++) {
+        struct wz_slice line;
+
+        if (view->lines.ptr[i] != '\n')
+            continue;
+        line = wz_slice(view->lines.ptr + start, i - start);
+        start = i + 1;
+        if (view->live)
+            take_event_line(view, line);
+        else
+            show_record(view, line);
+    }
+    wz_buf_consume(&view->lines, start);
+    code = wz_output_write(wz_buf_slice(&view->output));
+    view->output.len = 0;
+    return code;
+}
+
+// An answer that is a refusal: reads the rest of it into the cli's problem.
+static int read_refusal(struct wz_cli *cli, const char *target)
+{
+    struct wz_reply reply = {0};
+    int r;
+
+    wz_client_close(cli->client);
+    cli->client = NULL;
+    r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, target);
+    wz_client_release_reply(&reply);
+    return wz_cli_exit(r < 0 ? r : WZ_ERR_IO);
+}
+
+static int follow(struct view *view, const char *target)
+{
+    struct wz_cli *cli = view->cli;
+    struct wz_ask ask = {.method = "GET", .target = target};
+    struct wz_reply reply;
+    int r = wz_client_begin(cli->client, &ask, &reply, &cli->problem);
+
+    if (r == WZ_OK && reply.status >= 400)
+        return read_refusal(cli, target);
+    while (r == WZ_OK && view->left != 0) {
+        r = wz_client_next(cli->client, &view->lines, &cli->problem);
+        if (r >= 0 && show_lines(view) != WZ_EXIT_OK)
+            return WZ_EXIT_FAILED;
+    }
+    return r < 0 ? wz_cli_exit(r) : WZ_EXIT_OK;
+}
+
+static int read_count(struct wz_cli *cli, int64_t *ret_count)
+{
+    const char *text = wz_args_value(&cli->args, "--count");
+    char *end;
+
+    *ret_count = -1;
+    if (text == NULL)
+        return WZ_OK;
+    *ret_count = strtoll(text, &end, 10);
+    if (*end == '\0' && *ret_count > 0)
+        return WZ_OK;
+    return wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0,
+                          "--count takes a number from 1 on, not \"%.32s\".", text);
+}
+
+// "raw" and "raw-stream" are the same.
+static int read_stream(struct wz_cli *cli, const char **ret_stream)
+{
+    const char *name = wz_args_value(&cli->args, "--stream");
+
+    *ret_stream = "raw-stream";
+    if (name == NULL || strcmp(name, "raw") == 0 || strcmp(name, *ret_stream) == 0)
+        return WZ_OK;
+    *ret_stream = "processed-stream";
+    if (strcmp(name, "processed") == 0 || strcmp(name, *ret_stream) == 0)
+        return WZ_OK;
+    return wz_problem_set(&cli->problem, WZ_ERR_INVALID, WZ_CODE_STREAM_NOT_FOUND,
+                          "--stream is raw or processed, not \"%.32s\".", name);
+}
+
+int wz_cmd_sub(struct wz_cli *cli)
+{
+    const char *to = wz_args_value(&cli->args, "--to");
+    struct view view = {.cli = cli, .live = to == NULL};
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    const char *stream = NULL;
+    int code;
+    int r = read_count(cli, &view.left);
+
+    if (r == WZ_OK)
+        r = read_stream(cli, &stream);
+    if (r == WZ_OK)
+        r = wz_cli_connect(cli, view.live ? WZ_SUB_TIMEOUT_S : 0);
+    if (r < 0)
+        return wz_cli_exit(r);
+    if (view.live && !wz_client_remote(cli->client)) {
+        (void)wz_problem_set(&cli->problem, WZ_ERR_UNREACHABLE, WZ_CODE_API_UNREACHABLE,
+                             "No wyze runs with this data folder, so nothing new will come.");
+        wz_problem_fix(&cli->problem, "To read what is there give --from and --to end.");
+        return WZ_EXIT_UNREACHABLE;
+    }
+    wz_buf_addf(&target, "/api/v1/streams/%s/%s?pattern=", stream, view.live ? "live" : "records");
+    wz_uri_encode(&target, wz_slice_str(cli->args.words[0]));
+    add_param(&target, "from", wz_args_value(&cli->args, "--from"));
+    add_param(&target, "to", to);
+    if (!view.live)
+        add_param(&target, "limit", wz_args_value(&cli->args, "--count"));
+    code = follow(&view, wz_buf_str(&target));
+    wz_buf_release(&view.lines);
+    wz_buf_release(&view.output);
+    return code;
+}
