@@ -86,8 +86,7 @@ static void test_differences_on_mutated_documents_are_the_listed_ones(void **sta
     static const char *const documents[] = {
         "{\"value\":23.51,\"unit\":\"C\",\"seq\":123456,\"list\":[1,2,-3e5,0.25]}",
         "[true,false,null,{},[],\"\",\"a\\n\\u00e9\\ud83d\\ude00\",{\"a\":{\"b\":[{}]}}]",
-        "\"gr\xc3\xbc\xc3\x9f"
-        "e \xe2\x82\xac \xf0\x9f\x98\x80 and more\"",
+        "\"gr\xc3\xbcn, \xe2\x82\xac \xf0\x9f\x98\x80 and more\"",
         " { \"a\" : [ 1 , 2 ] , \"b\" : { \"c\" : -0.5E-10 } } ",
         "-123.456e+78",
         "{\"\":\"\",\"\\u0061\":\"\\\\\\\"\\/\\b\\f\\n\\r\\t\"}",

@@ -309,16 +309,23 @@ static void test_scan_sees_reserved_names_at_the_top_only(void **state)
     }
 }
 
-// The last byte of the document is the last one of its page; the next page cannot be read.
-static void test_scan_never_reads_past_any_truncation(void **state)
+// One page that can be read, between two that cannot.
+static uint8_t *guarded_page(size_t page)
+{
+    uint8_t *pages = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    assert_int_equal(mprotect(pages + page, page, PROT_READ | PROT_WRITE), 0);
+    return pages + page;
+}
+
+// Each truncation stands once at the start of its page, and once at the end.
+static void test_scan_never_reads_outside_any_truncation(void **state)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *pages =
-        mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *guarded = guarded_page(page);
 
     (void)state;
-    assert_ptr_not_equal(pages, MAP_FAILED);
-    assert_int_equal(mprotect(pages + page, page, PROT_NONE), 0);
     for (size_t i = 0; i < COUNT(valid); i++) {
         size_t whole = strlen(valid[i]);
         size_t needed = whole;
@@ -326,13 +333,15 @@ static void test_scan_never_reads_past_any_truncation(void **state)
         while (valid[i][needed - 1] == '\n')
             needed--;
         for (size_t len = 0; len < whole; len++) {
-            uint8_t *body = pages + page - len;
+            uint8_t *at_end = guarded + page - len;
 
-            memcpy(body, valid[i], len);
-            assert_int_equal(scan(wz_slice(body, len)).kind != WZ_JSON_NONE, len >= needed);
+            memcpy(guarded, valid[i], len);
+            assert_int_equal(scan(wz_slice(guarded, len)).kind != WZ_JSON_NONE, len >= needed);
+            memcpy(at_end, valid[i], len);
+            assert_int_equal(scan(wz_slice(at_end, len)).kind != WZ_JSON_NONE, len >= needed);
         }
     }
-    assert_int_equal(munmap(pages, 2 * page), 0);
+    assert_int_equal(munmap(guarded - page, 3 * page), 0);
 }
 
 // A string of LEN bytes with the two bytes of PAIR somewhere is JSON just when it is UTF-8.
@@ -367,7 +376,7 @@ int main(void)
         cmocka_unit_test(test_scan_knows_the_grammar_of_numbers),
         cmocka_unit_test(test_scan_accepts_128_levels_and_no_more),
         cmocka_unit_test(test_scan_sees_reserved_names_at_the_top_only),
-        cmocka_unit_test(test_scan_never_reads_past_any_truncation),
+        cmocka_unit_test(test_scan_never_reads_outside_any_truncation),
         cmocka_unit_test(test_scan_checks_utf8_at_every_place_in_a_string),
     };
 

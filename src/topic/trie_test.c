@@ -284,6 +284,24 @@ static void test_trie_of_many_subscriptions_stays_small(void **state)
     wz_trie_free(trie);
 }
 
+static void test_trie_uses_the_nodes_of_removed_patterns_again(void **state)
+{
+    struct wz_trie *trie = wz_trie_new(&wz_topic_mqtt);
+    size_t before = heap_in_use();
+    char pattern[64];
+    int counter;
+
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        (void)snprintf(pattern, sizeof(pattern), "gone-%d/+/a-word-that-is-not-short-%d/#", i, i);
+        assert_int_equal(wz_trie_add(trie, wz_slice_str(pattern), &counter), WZ_OK);
+        assert_int_equal(wz_trie_remove(trie, wz_slice_str(pattern), &counter), WZ_OK);
+    }
+    assert_true(heap_in_use() - before < 65536); // a sanitizer's allocator shows 0
+    assert_int_equal(matches(trie, pattern, &counter), 0);
+    wz_trie_free(trie);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +313,7 @@ int main(void)
         cmocka_unit_test(test_trie_with_many_wildcards_is_matched_in_bounded_time),
         cmocka_unit_test(test_trie_agrees_with_patterns_one_by_one),
         cmocka_unit_test(test_trie_of_many_subscriptions_stays_small),
+        cmocka_unit_test(test_trie_uses_the_nodes_of_removed_patterns_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
