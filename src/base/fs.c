@@ -99,6 +99,16 @@ int wz_fs_sync(int fd)
     return fdatasync(fd) == 0 ? WZ_OK : last_error();
 }
 
+int wz_fs_set_direct(int fd, bool direct)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0)
+        return last_error();
+    flags = direct ? flags | O_DIRECT : flags & ~O_DIRECT;
+    return fcntl(fd, F_SETFL, flags) == 0 ? WZ_OK : last_error();
+}
+
 int wz_fs_allocate(int fd, int64_t pos, int64_t len)
 {
     int r;

@@ -15,6 +15,14 @@ void *wz_alloc(size_t size)
     return ptr;
 }
 
+void *wz_alloc_aligned(size_t alignment, size_t size)
+{
+    void *ptr = NULL;
+
+    WZ_ASSERT(posix_memalign(&ptr, alignment, size) == 0);
+    return ptr;
+}
+
 void *wz_zalloc(size_t count, size_t size)
 {
     void *ptr = calloc(count > 0 ? count : 1, size > 0 ? size : 1);

@@ -35,6 +35,8 @@ static int owe_ack(struct wz_mqtt_client *client, const struct wz_ack *ack)
     r = wz_acks_push(&client->acks, ack);
     if (r < 0)
         return WZ_ERR_PROTOCOL; // more unacked messages than there are identifiers
+    if (ack->ticket.stream != NULL)
+        wz_log_want(ack->ticket.stream);
     if (wz_list_empty(&client->waiting))
         wz_list_push(&client->mqtt->waiting, &client->waiting);
     return WZ_OK;

@@ -181,6 +181,7 @@ static void on_post(struct wz_mail *mail)
         answer(post, r);
         return;
     }
+    wz_log_want(post->ticket.stream);
     mail->next = bus->pending;
     bus->pending = mail;
 }

@@ -8,6 +8,7 @@
 // Plain data, but for the bytes of the pattern, which wz_filter_release frees.
 struct wz_filter {
     struct wz_buf pattern; // empty: every record
+    size_t prefix_len;     // so many bytes of it every topic that matches begins with
     bool literal;          // no wildcard in it: one topic
 };
 

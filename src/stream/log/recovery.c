@@ -220,43 +220,36 @@ static void load_checkpoint(struct recovery *rec, struct wz_segment *seg)
     seg->checkpoint_pos = facts.log_len;
 }
 
-// Finds out where the zeros begin with which the writer fills the last block: what lies between the
-// last valid batch and them is torn.
-static int find_zeros(const struct wz_segment *seg, int64_t len, int64_t *ret_pos)
+// Whether only zeros stand behind the last valid batch: with them the writer fills the last block.
+static int is_filling(const struct wz_segment *seg, int64_t len, bool *ret_filling)
 {
     uint8_t bytes[WZ_TAIL_BLOCK];
-    int64_t end = len;
+    size_t got = 1;
 
-    while (end > seg->facts.log_len) {
-        int64_t pos =
-            end - WZ_TAIL_BLOCK > seg->facts.log_len ? end - WZ_TAIL_BLOCK : seg->facts.log_len;
-        size_t got;
-        int r = wz_fs_read(seg->fd, bytes, (size_t)(end - pos), pos, &got);
+    *ret_filling = true;
+    for (int64_t pos = seg->facts.log_len; pos < len && got > 0; pos += (int64_t)got) {
+        int r = wz_fs_read(seg->fd, bytes, sizeof(bytes), pos, &got);
 
         if (r < 0)
             return r;
-        while (got > 0 && bytes[got - 1] == 0)
-            got--;
-        end = pos + (int64_t)got;
-        if (got > 0)
-            break;
+        for (size_t i = 0; i < got; i++)
+            *ret_filling = *ret_filling && bytes[i] == 0;
     }
-    *ret_pos = end;
     return WZ_OK;
 }
 
 // Cuts off what stands behind the last valid batch.
 static int cut_tail(struct recovery *rec, struct wz_segment *seg, int64_t len)
 {
-    int64_t torn_end;
+    bool filling;
     int r;
 
     if (len == seg->facts.log_len)
         return WZ_OK;
-    r = find_zeros(seg, len, &torn_end);
+    r = is_filling(seg, len, &filling);
     if (r < 0)
         return r;
-    rec->report.cut_bytes = torn_end - seg->facts.log_len;
+    rec->report.cut_bytes = filling ? 0 : len - seg->facts.log_len;
     if (rec->opt->read_only)
         return WZ_OK;
     wz_metric_add(WZ_METRIC_STREAM_CUT_BYTES, rec->report.cut_bytes);

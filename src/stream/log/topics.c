@@ -255,42 +255,74 @@ void wz_topics_encode(const struct wz_topics *topics, uint32_t block_count, stru
     wz_free(blocks);
 }
 
-// The blocks of one entry of a file being loaded.
-struct posted {
-    uint32_t block;
-    uint32_t number;
-};
-
-static int by_block(const void *a, const void *b)
+// Fills the topics of a file in, and counts how many of them each block holds.
+static void load_names(struct wz_topics *topics, struct wz_slice s, uint32_t block_count,
+                       uint32_t *counts)
 {
-    const struct posted *left = a;
-    const struct posted *right = b;
+    struct wz_topics_entry entry;
 
-    return left->block < right->block ? -1 : left->block > right->block;
+    for (uint32_t i = 0; wz_topics_file_get(s, i, &entry); i++) {
+        wz_ignore((int)add_topic(topics, entry.name, wz_hash(entry.name, topics->seed)));
+        for (uint32_t k = 0; k < entry.count; k++) {
+            uint32_t block = wz_topics_entry_next(&entry);
+
+            if (block < block_count) // the checksum was right, yet nothing is taken on trust
+                counts[block]++;
+        }
+    }
+}
+
+// Fills NUMBERS with the topics of the first block, then those of the second, and so on; STARTS
+// says where those of a block begin, and afterwards where they end.
+static void sort_by_block(struct wz_slice s, uint32_t block_count, uint32_t *starts,
+                          uint32_t *numbers)
+{
+    struct wz_topics_entry entry;
+
+    for (uint32_t i = 0; wz_topics_file_get(s, i, &entry); i++) {
+        for (uint32_t k = 0; k < entry.count; k++) {
+            uint32_t block = wz_topics_entry_next(&entry);
+
+            if (block < block_count)
+                numbers[starts[block]++] = i;
+        }
+    }
+}
+
+// Turns counts into where each block's topics start; returns how many there are in all.
+static uint32_t add_up(uint32_t *counts, uint32_t block_count)
+{
+    uint32_t total = 0;
+
+    for (uint32_t block = 0; block < block_count; block++) {
+        uint32_t count = counts[block];
+
+        counts[block] = total;
+        total += count;
+    }
+    return total;
 }
 
 struct wz_topics *wz_topics_load(struct wz_slice s)
 {
     struct wz_topics *topics = wz_topics_new();
-    struct posted *all = NULL;
-    size_t count = 0;
-    size_t cap = 0;
-    struct wz_topics_entry entry;
+    uint32_t block_count = wz_topics_file_blocks(s);
+    uint32_t *starts = wz_zalloc((size_t)block_count + 1, sizeof(starts[0]));
+    uint32_t *numbers;
+    uint32_t at = 0;
 
-    for (uint32_t i = 0; wz_topics_file_get(s, i, &entry); i++) {
-        uint32_t number = add_topic(topics, entry.name, wz_hash(entry.name, topics->seed));
+    load_names(topics, s, block_count, starts);
+    numbers = wz_alloc(((size_t)add_up(starts, block_count) + 1) * sizeof(numbers[0]));
+    sort_by_block(s, block_count, starts, numbers);
+    for (uint32_t block = 0; block < block_count; block++) {
+        for (; at < starts[block]; at++) {
+            struct topic *topic = &topics->topics[numbers[at]];
 
-        if (count + entry.count > cap) {
-            cap = (count + entry.count) * 2;
-            all = wz_realloc(all, cap * sizeof(all[0]));
+            if (topic->last_block != block)
+                add_posting(topics, topic, block);
         }
-        for (uint32_t k = 0; k < entry.count; k++)
-            all[count++] = (struct posted){.block = wz_topics_entry_next(&entry), .number = number};
     }
-    if (count > 0)
-        qsort(all, count, sizeof(all[0]), by_block);
-    for (size_t i = 0; i < count; i++)
-        add_posting(topics, &topics->topics[all[i].number], all[i].block);
-    wz_free(all);
+    wz_free(starts);
+    wz_free(numbers);
     return topics;
 }

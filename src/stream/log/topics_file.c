@@ -133,6 +133,8 @@ uint32_t wz_topics_entry_next(struct wz_topics_entry *entry)
     return entry->last;
 }
 
+uint32_t wz_topics_file_blocks(struct wz_slice s) { return layout_of(s).block_count; }
+
 // Whether every entry's places lie inside the file.
 static bool entries_ok(struct wz_slice s, const struct layout *at)
 {

@@ -29,9 +29,12 @@ void wz_topics_file_add(struct wz_topics_file *file, struct wz_slice name, const
 // Adds the whole of the file to RET_BUF and frees what was collected.
 void wz_topics_file_end(struct wz_topics_file *file, struct wz_buf *ret_buf);
 
-// Whether S is a whole and undamaged .topics file: WZ_OK or WZ_ERR_CORRUPT. The functions below
-// demand one.
+// Whether S is a whole and undamaged .topics file, each of its places inside it: WZ_OK or
+// WZ_ERR_CORRUPT. The functions below demand one.
 WZ_MUST int wz_topics_file_check(struct wz_slice s);
+
+// How many blocks the file covers.
+uint32_t wz_topics_file_blocks(struct wz_slice s);
 
 // Adds the blocks that hold a topic which FILTER wants.
 void wz_topics_file_select(struct wz_slice s, const struct wz_filter *filter,
