@@ -42,6 +42,7 @@ enum wz_metric {
         WZ_METRIC_COUNT,
 };
 
+// The values of all metrics; reached through the functions below.
 extern _Atomic int64_t wz_metrics[WZ_METRIC_COUNT];
 
 // Adds COUNT to a metric; negative for a gauge that falls.
