@@ -25,6 +25,8 @@ static const struct wz_option common[] = {
     {"-h", NULL, "this page"},
 };
 
+#define COMMON_COUNT (sizeof(common) / sizeof(common[0]))
+
 static const struct wz_option pub_options[] = {
     {"--exchange", "X", "ingress, egress or amq.topic; without it as the topic looks"},
 };
@@ -223,7 +225,7 @@ static int print_command_help(const struct wz_command *command)
         wz_buf_add_byte(&buf, '\n');
     }
     wz_buf_add_str(&buf, "For all commands:\n");
-    add_options(&buf, common, sizeof(common) / sizeof(common[0]) - 1);
+    add_options(&buf, common, COMMON_COUNT - 1);
     wz_buf_addf(&buf, "\nExample:\n  %s\n", command->example);
     return wz_output_write(wz_buf_slice(&buf));
 }
@@ -373,7 +375,7 @@ static int refuse_words(const struct wz_command *command)
 static int run(const struct wz_command *command, int argc, char **argv)
 {
     struct wz_option options[WZ_ARGS_OPTIONS_MAX];
-    size_t count = sizeof(common) / sizeof(common[0]);
+    size_t count = COMMON_COUNT;
     struct wz_cli cli = {.command = command};
     int code;
 
@@ -411,11 +413,46 @@ static int help(int argc, char **argv)
     return is_group(argv[0]) ? print_group_help(argv[0]) : refuse_command(argc, argv);
 }
 
+// How many of the first arguments are flags of all commands, with their values.
+static int count_common(int argc, char **argv)
+{
+    int count = 0;
+
+    while (count < argc && argv[count][0] == '-' && argv[count][1] == '-') {
+        const char *equals = strchr(argv[count], '=');
+        size_t len = equals != NULL ? (size_t)(equals - argv[count]) : strlen(argv[count]);
+        size_t i = 0;
+
+        while (i < COMMON_COUNT &&
+               (strlen(common[i].name) != len || memcmp(common[i].name, argv[count], len) != 0))
+            i++;
+        if (i == COMMON_COUNT || strcmp(common[i].name, "--help") == 0)
+            break;
+        count += common[i].value != NULL && equals == NULL ? 2 : 1;
+    }
+    return count < argc ? count : 0;
+}
+
+// Brings flags that stand before the command behind it.
+static void move_common(int argc, char **argv)
+{
+    int count = count_common(argc - 1, argv + 1);
+
+    for (int i = 0; i < count; i++) {
+        char *first = argv[1];
+
+        memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof(*argv));
+        argv[argc - 1] = first;
+    }
+}
+
 int wz_cli_main(int argc, char **argv)
 {
     const struct wz_command *command;
     int words;
 
+    if (argc > 1)
+        move_common(argc, argv);
     if (argc < 2) {
         (void)print_help(); // it was not asked for
         return WZ_EXIT_USAGE;

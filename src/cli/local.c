@@ -8,10 +8,9 @@
 #include "base/codes.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "cli/document_check.h"
 #include "cli/mapping_text.h"
-#include "engine/script_document.h"
 #include "gateway/peer.h"
-#include "router/mapping.h"
 #include "stream/reader.h"
 
 #define WZ_LOCAL_TURN_BYTES (64 * 1024)
@@ -29,35 +28,9 @@ struct wz_local {
 // The connection needs no waking: its one user asks for output himself.
 static void wake(void *arg) { (void)arg; }
 
-static int check_scripts(struct wz_store_view *view, struct wz_problem *ret_problem)
-{
-    struct wz_document_list list;
-    int r = wz_store_view_list(view, WZ_COLLECTION_SCRIPTS, &list);
-
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < list.count && r == WZ_OK; i++)
-        r = wz_script_document_check(list.items[i].name, list.items[i].body, ret_problem);
-    wz_document_list_release(&list);
-    return r;
-}
-
-// On the store thread: what the server would refuse is refused here too.
-static int check(void *arg, struct wz_store_view *view, struct wz_problem *ret_problem)
-{
-    struct wz_mapping *mapping;
-    int r = wz_mapping_build(view, &mapping, ret_problem);
-
-    (void)arg; // the documents alone decide
-    if (r < 0)
-        return r;
-    wz_mapping_free(mapping);
-    return check_scripts(view, ret_problem);
-}
-
 static int open_store(struct wz_local *local, const char *data, struct wz_problem *ret_problem)
 {
-    struct wz_store_options options = {.check = check};
+    struct wz_store_options options = {.check = wz_document_check};
     WZ_AUTO(wz_buf_release) struct wz_buf path = {0};
 
     wz_buf_addf(&path, "%s/store.db", data);

@@ -116,13 +116,16 @@ static int read_conn(struct conn *conn, const void *bytes, size_t len)
 // Tells one who is too many, as well as one write can.
 static void turn_away(int fd)
 {
-    static const char text[] =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-        "Content-Length: 104\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
-        "{\"type\":\"about:blank\",\"title\":\"Too much is under way\",\"status\":503,\"code\":"
-        "\"WYZ-6005\",\"detail\":\"connections\"}";
+    static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Too much is under way\","
+                               "\"status\":503,\"code\":\"WZ-6005\","
+                               "\"detail\":\"Too many connections are open.\"}\n";
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
 
-    (void)send(fd, text, sizeof(text) - 1, MSG_DONTWAIT | MSG_NOSIGNAL); // nobody to be told
+    wz_buf_addf(&text,
+                "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
+                "Content-Length: %zu\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s",
+                sizeof(body) - 1, body);
+    (void)send(fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL); // nobody to be told
     wz_fs_close(fd);
 }
 

@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "gateway/answer.h"
+#include "gateway/route.h"
 
 enum state {
     HEAD,    // a request's head is coming in, or none yet
@@ -115,7 +115,7 @@ static void begin_request(struct wz_peer *peer, size_t len)
         return;
     }
     peer->close = head->close;
-    if (head->content_length > WZ_REQUEST_BODY_MAX) {
+    if (head->content_length > (int64_t)wz_route_body_max(peer->req)) {
         refuse(peer, WZ_ERR_TOO_LARGE);
         return;
     }
@@ -152,10 +152,11 @@ static bool read_body(struct wz_peer *peer)
 {
     struct wz_slice input = wz_buf_slice(&peer->input);
     struct wz_slice piece;
+    size_t body_max = wz_route_body_max(peer->req);
     int r;
 
     while ((r = wz_http_body_next(&peer->body, &input, &piece)) == WZ_OK) {
-        if (peer->req->body.len + piece.len > WZ_REQUEST_BODY_MAX) {
+        if (peer->req->body.len + piece.len > body_max) {
             refuse(peer, WZ_ERR_TOO_LARGE);
             return true;
         }

@@ -9,26 +9,29 @@
 #include "gateway/uri.h"
 #include "topic/pattern.h"
 
+// A mapping of many devices is one text.
+#define WZ_MAPPING_MAX (64 * 1024 * 1024)
+
 // clang-format off
 const struct wz_route wz_routes[] = {
-    {WZ_METHOD_GET,    "/livez",                          wz_handle_livez},
-    {WZ_METHOD_GET,    "/readyz",                         wz_handle_readyz},
-    {WZ_METHOD_GET,    "/metrics",                        wz_handle_metrics},
-    {WZ_METHOD_GET,    "/api/v1/openapi.json",            wz_handle_openapi},
-    {WZ_METHOD_GET,    "/api/v1/version",                 wz_handle_version},
-    {WZ_METHOD_GET,    "/api/v1/status",                  wz_handle_status},
-    {WZ_METHOD_GET,    "/api/v1/mapping",                 wz_handle_mapping_get},
-    {WZ_METHOD_PUT,    "/api/v1/mapping",                 wz_handle_mapping_put},
-    {WZ_METHOD_POST,   "/api/v1/publish",                 wz_handle_publish},
-    {WZ_METHOD_GET,    "/api/v1/streams",                 wz_handle_streams},
-    {WZ_METHOD_GET,    "/api/v1/streams/{stream}",         wz_handle_stream},
-    {WZ_METHOD_GET,    "/api/v1/streams/{stream}/records", wz_handle_records},
-    {WZ_METHOD_GET,    "/api/v1/streams/{stream}/live",    wz_handle_live},
-    {WZ_METHOD_GET,    "/api/v1/{collection}",            wz_handle_document_list},
-    {WZ_METHOD_GET,    "/api/v1/{collection}/{name}",     wz_handle_document_get},
-    {WZ_METHOD_PUT,    "/api/v1/{collection}/{name}",     wz_handle_document_put},
-    {WZ_METHOD_PATCH,  "/api/v1/{collection}/{name}",     wz_handle_document_patch},
-    {WZ_METHOD_DELETE, "/api/v1/{collection}/{name}",     wz_handle_document_delete},
+    {WZ_METHOD_GET,    "/livez",                          wz_handle_livez, 0},
+    {WZ_METHOD_GET,    "/readyz",                         wz_handle_readyz, 0},
+    {WZ_METHOD_GET,    "/metrics",                        wz_handle_metrics, 0},
+    {WZ_METHOD_GET,    "/api/v1/openapi.json",            wz_handle_openapi, 0},
+    {WZ_METHOD_GET,    "/api/v1/version",                 wz_handle_version, 0},
+    {WZ_METHOD_GET,    "/api/v1/status",                  wz_handle_status, 0},
+    {WZ_METHOD_GET,    "/api/v1/mapping",                 wz_handle_mapping_get, 0},
+    {WZ_METHOD_PUT,    "/api/v1/mapping",                 wz_handle_mapping_put, WZ_MAPPING_MAX},
+    {WZ_METHOD_POST,   "/api/v1/publish",                 wz_handle_publish, 0},
+    {WZ_METHOD_GET,    "/api/v1/streams",                 wz_handle_streams, 0},
+    {WZ_METHOD_GET,    "/api/v1/streams/{stream}",         wz_handle_stream, 0},
+    {WZ_METHOD_GET,    "/api/v1/streams/{stream}/records", wz_handle_records, 0},
+    {WZ_METHOD_GET,    "/api/v1/streams/{stream}/live",    wz_handle_live, 0},
+    {WZ_METHOD_GET,    "/api/v1/{collection}",            wz_handle_document_list, 0},
+    {WZ_METHOD_GET,    "/api/v1/{collection}/{name}",     wz_handle_document_get, 0},
+    {WZ_METHOD_PUT,    "/api/v1/{collection}/{name}",     wz_handle_document_put, 0},
+    {WZ_METHOD_PATCH,  "/api/v1/{collection}/{name}",     wz_handle_document_patch, 0},
+    {WZ_METHOD_DELETE, "/api/v1/{collection}/{name}",     wz_handle_document_delete, 0},
 };
 // clang-format on
 
@@ -42,6 +45,16 @@ const char *wz_route_method_name(enum wz_method method)
     };
 
     return names[method];
+}
+
+size_t wz_route_body_max(const struct wz_request *req)
+{
+    for (size_t i = 0; i < wz_route_count; i++) {
+        if (wz_routes[i].body_max > 0 && wz_routes[i].method == req->method &&
+            wz_slice_eq(req->path, wz_slice_str(wz_routes[i].path)))
+            return wz_routes[i].body_max;
+    }
+    return WZ_REQUEST_BODY_MAX;
 }
 
 // Whether PATH has the segments of ROUTE; fills the captures.

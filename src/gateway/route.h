@@ -8,11 +8,13 @@
 // Answers a request, at once or later.
 typedef void (*wz_handler_fn)(struct wz_request *req);
 
-// A line of the table. PATH holds captures in braces, each for one segment.
+// A line of the table. PATH holds captures in braces, each for one segment. BODY_MAX is for paths
+// without captures only; 0 stands for WZ_REQUEST_BODY_MAX.
 struct wz_route {
     enum wz_method method;
     const char *path;
     wz_handler_fn handle;
+    size_t body_max;
 };
 
 // The table and its length.
@@ -28,6 +30,9 @@ const char *wz_route_method_name(enum wz_method method);
 // filled.
 WZ_MUST int wz_route_find(struct wz_request *req, struct wz_buf *ret_allow,
                           struct wz_problem *ret_problem);
+
+// The largest body that the request's route takes, in bytes; also before wz_route_find.
+size_t wz_route_body_max(const struct wz_request *req);
 
 // Fills the problem of a path at which there is nothing, with one that may be meant; returns
 // WZ_ERR_NOT_FOUND.

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the check of documents: each tier judges its own.
+#include "cli/document_check.h"
+
+#include "base/mem.h"
+#include "engine/script_document.h"
+#include "router/mapping.h"
+
+static int check_mapping(struct wz_store_view *view, struct wz_problem *ret_problem)
+{
+    struct wz_mapping *mapping;
+    int r = wz_mapping_build(view, &mapping, ret_problem);
+
+    if (r == WZ_OK)
+        wz_mapping_free(mapping);
+    return r;
+}
+
+static int check_scripts(struct wz_store_view *view, struct wz_problem *ret_problem)
+{
+    WZ_AUTO(wz_document_list_release) struct wz_document_list list = {0};
+    int r = wz_store_view_list(view, WZ_COLLECTION_SCRIPTS, &list);
+
+    for (size_t i = 0; r == WZ_OK && i < list.count; i++)
+        r = wz_script_document_check(list.items[i].name, list.items[i].body, ret_problem);
+    return r;
+}
+
+int wz_document_check(void *arg, struct wz_store_view *view, struct wz_problem *ret_problem)
+{
+    const unsigned mapping =
+        1u << WZ_COLLECTION_TYPES | 1u << WZ_COLLECTION_SUBTOPICS | 1u << WZ_COLLECTION_DEVICES;
+    unsigned changed = wz_store_view_changed(view);
+    int r = WZ_OK;
+
+    (void)arg; // the documents alone decide
+    if ((changed & mapping) != 0)
+        r = check_mapping(view, ret_problem);
+    if (r == WZ_OK && (changed & 1u << WZ_COLLECTION_SCRIPTS) != 0)
+        r = check_scripts(view, ret_problem);
+    return r;
+}
