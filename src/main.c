@@ -16,7 +16,7 @@
 
 static int complain(const struct wz_problem *problem)
 {
-    fprintf(stderr, "wyze: %s (WZ-%d)\n", problem->what, problem->code);
+    fprintf(stderr, "wyze: %s (WYZ-%d)\n", problem->what, problem->code);
     if (problem->where[0] != '\0')
         fprintf(stderr, "  where: %s\n", problem->where);
     if (problem->fix[0] != '\0')

@@ -6,7 +6,6 @@
 
 #include <signal.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/codes.h"
@@ -15,8 +14,10 @@
 #include "base/mem.h"
 #include "broker/mqtt.h"
 #include "bus/embedded.h"
+#include "cli/document_check.h"
+#include "cli/mapping_text.h"
+#include "cli/worker_path.h"
 #include "engine/engine.h"
-#include "engine/script_document.h"
 #include "gateway/gateway.h"
 #include "router/router.h"
 #include "store/store.h"
@@ -41,6 +42,7 @@ struct node {
     struct wz_store *store;
     struct wz_gateway *gateway;
     struct wz_mqtt *mqtt;
+    struct wz_buf worker_path;
     int64_t started_ms;
     bool loop_made;
     bool stopping;
@@ -78,29 +80,6 @@ static void on_scripts(struct wz_mail *mail)
         wz_engine_apply(letter->node->engine, letter->list.items, letter->list.count);
     wz_document_list_release(&letter->list);
     wz_free(letter);
-}
-
-static int scripts_check(struct wz_store_view *view, struct wz_problem *ret_problem)
-{
-    WZ_AUTO(wz_document_list_release) struct wz_document_list list = {0};
-    int r = wz_store_view_list(view, WZ_COLLECTION_SCRIPTS, &list);
-
-    for (size_t i = 0; r == WZ_OK && i < list.count; i++)
-        r = wz_script_document_check(list.items[i].name, list.items[i].body, ret_problem);
-    return r;
-}
-
-// On the store thread: what cannot be mapped or run is not saved.
-static int on_store_check(void *arg, struct wz_store_view *view, struct wz_problem *ret_problem)
-{
-    struct wz_mapping *mapping;
-    int r = wz_mapping_build(view, &mapping, ret_problem);
-
-    (void)arg; // the documents alone decide
-    if (r < 0)
-        return r;
-    wz_mapping_free(mapping);
-    return scripts_check(view, ret_problem);
 }
 
 static void mapping_send(struct node *node, struct wz_store_view *view)
@@ -216,7 +195,7 @@ static int stream_open(struct node *node, const char *name, struct wz_log **ret_
 static int store_open(struct node *node)
 {
     struct wz_store_options options = {
-        .check = on_store_check,
+        .check = wz_document_check,
         .changed = on_store_changed,
         .arg = node,
     };
@@ -254,41 +233,20 @@ static int mqtt_open(struct node *node)
     return wz_mqtt_open(&options, &node->mqtt, node->problem);
 }
 
-// The program that runs scripts: beside this one, or where the build or an installation puts it.
-static const char *worker_path(char ret_path[PATH_BYTES])
-{
-    static const char *const places[] = {"wyze-python", "worker/wyze-python",
-                                         "../libexec/wyze/wyze-python"};
-    char self[PATH_BYTES / 2];
-    ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash;
-
-    self[len > 0 ? len : 0] = '\0';
-    slash = strrchr(self, '/');
-    if (slash == NULL)
-        slash = self;
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        (void)snprintf(ret_path, PATH_BYTES, "%.*s/%s", (int)(slash - self), self, places[i]);
-        if (access(ret_path, X_OK) == 0)
-            break;
-    }
-    return ret_path;
-}
-
 static void engine_open(struct node *node)
 {
-    char path[PATH_BYTES];
     struct wz_engine_options options = {
         .loop = &node->loop,
         .bus = node->bus,
         .board = node->board,
         .raw = node->raw,
         .processed = node->processed,
-        .worker_path = worker_path(path),
         .max_message_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_MESSAGE_TIME),
         .window_bytes = (size_t)wz_config_int(node->config, WZ_CONFIG_SCRIPTS_WINDOW),
     };
 
+    wz_worker_path_add(&node->worker_path);
+    options.worker_path = wz_buf_str(&node->worker_path);
     node->engine = wz_engine_new(&options);
 }
 
@@ -304,6 +262,8 @@ static int gateway_open(struct node *node)
                 .config = node->config,
                 .streams = {{"raw-stream", node->raw}, {"processed-stream", node->processed}},
                 .stream_count = 2,
+                .import = wz_mapping_text_import,
+                .export = wz_mapping_text_export,
                 .started_ms = node->started_ms,
             },
         .listen = wz_config_address(node->config, WZ_CONFIG_HTTP_LISTEN),
@@ -442,6 +402,7 @@ static int finish(struct node *node)
     wz_bus_free(node->bus);
     if (node->board != NULL)
         wz_board_free(node->board);
+    wz_buf_release(&node->worker_path);
     wz_fs_close(node->lock_fd);
     return r;
 }

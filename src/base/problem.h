@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 
-// A refusal. CODE is the stable number behind "WZ-", from the table in docs/errors.md; ERR is what
+// A refusal. CODE is the stable number behind "WYZ-", from the table in docs/errors.md; ERR is what
 // the function returned. All texts are complete plain sentences or empty.
 struct wz_problem {
     int err;

@@ -182,7 +182,7 @@ void wz_output_problem(const struct wz_problem *problem)
     wz_output_add_safe(
         &text, wz_slice_str(problem->what[0] != '\0' ? problem->what : wz_err_text(problem->err)));
     if (problem->code != 0)
-        wz_buf_addf(&text, " (WZ-%d)", problem->code);
+        wz_buf_addf(&text, " (WYZ-%d)", problem->code);
     if (problem->where[0] != '\0') {
         wz_buf_add_str(&text, "\n  where: ");
         wz_output_add_safe(&text, wz_slice_str(problem->where));
