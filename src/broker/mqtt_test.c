@@ -35,9 +35,12 @@
 // A log of which only the durable end is looked at.
 struct wz_log {
     int64_t durable_end;
+    int wanted; // how often somebody has said that he waits
 };
 
 int64_t wz_log_durable_end(const struct wz_log *log) { return log->durable_end; }
+
+void wz_log_want(struct wz_log *log) { log->wanted++; }
 
 struct world {
     struct wz_loop loop;
