@@ -53,7 +53,7 @@ TSAN_TESTS ?= $(wildcard tests/system tests/test_thread*.py)
 run:
 	scripts/install-deps run
 	$(OWNED) scripts/build $(BUILD) $(WITHOUT_TESTS) $(MESON_ARGS)
-	exec $(BUILD)/src/wyze run --example $(EXAMPLE)
+	exec examples/$(EXAMPLE)/run $(BUILD)
 
 build:
 	scripts/install-deps run
