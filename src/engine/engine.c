@@ -93,8 +93,12 @@ static void on_flush(void *arg)
 
     if (wz_list_empty(&engine->fed))
         return;
-    while ((link = wz_list_shift(&engine->fed)))
-        wz_script_pump(WZ_SCRIPT_OF(link, fed));
+    while ((link = wz_list_shift(&engine->fed))) {
+        struct wz_script *script = WZ_SCRIPT_OF(link, fed);
+
+        wz_script_pump(script);
+        on_counted(engine, script); // its lag grows even if it never answers
+    }
     (void)uv_idle_stop(&engine->awake); // cannot fail
 }
 

@@ -3,6 +3,7 @@
 // the engine uses are defined here.
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -217,6 +218,8 @@ static int teardown(void **state)
     struct rig *rig = *state;
 
     stop_engine(rig);
+    while (rig->bus.waiter) // the bus calls when the engine is gone, too
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&rig->tick, NULL);
     wz_loop_stop(&rig->loop);
     wz_loop_run(&rig->loop);
@@ -315,6 +318,8 @@ static bool has_answered(struct rig *rig, int64_t num)
 {
     return board_int(rig, "in") + board_int(rig, "skipped") >= num;
 }
+
+static bool has_lag(struct rig *rig, int64_t num) { return board_int(rig, "lag") == num; }
 
 static bool has_restarted(struct rig *rig, int64_t num)
 {
@@ -714,6 +719,50 @@ static void test_engine_stop_kills_what_does_not_end(void **state)
     assert_int_equal(rig->bus.output_count, 0);
 }
 
+static void test_engine_stop_does_not_wait_for_a_busy_bus(void **state)
+{
+    struct rig *rig = *state;
+    int64_t began_us;
+
+    start_engine(rig, (struct wz_engine_options){.drain_ms = 200});
+    apply(rig, ECHO_CODE);
+    run_until(rig, is_running, 0);
+    rig->bus.busy_every = 1; // always
+    feed(rig, "in.a", 10);
+    for (int i = 0; i < 20; i++)
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
+    began_us = wz_clock_mono_us();
+    stop_engine(rig);
+    assert_in_range(wz_clock_mono_us() - began_us, 150000, 5000000);
+    assert_int_equal(rig->bus.output_count, 0);
+}
+
+static void test_engine_shows_the_lag_of_a_script_that_never_answers(void **state)
+{
+    struct rig *rig = *state;
+
+    start_engine(rig, (struct wz_engine_options){.drain_ms = 100, .window_bytes = 8192});
+    apply(rig, "def handle_input(msg, context):\n    while True: pass\n");
+    run_until(rig, is_running, 0);
+    feed(rig, "in.a", 10);
+    run_until(rig, has_lag, 10);
+    feed(rig, "in.a", 500);
+    run_until(rig, has_lag, 510);
+}
+
+static void test_engine_runs_a_document_made_anew_under_its_old_revision(void **state)
+{
+    struct rig *rig = *state;
+
+    start_engine(rig, (struct wz_engine_options){0});
+    apply(rig, "def init(context): context.emit('first', 1)\n" ECHO_CODE);
+    run_until(rig, has_outputs, 1);
+    rig->revision--;
+    apply(rig, "def init(context): context.emit('second', 1)\n" ECHO_CODE);
+    run_until(rig, has_outputs, 2);
+    assert_string_equal(rig->bus.outputs[1].topic, "second");
+}
+
 static void test_engine_tries_again_when_the_worker_cannot_be_started(void **state)
 {
     struct rig *rig = *state;
@@ -773,10 +822,14 @@ int main(void)
         TEST(test_engine_ends_scripts_that_are_gone_or_not_active),
         TEST(test_engine_stop_waits_for_what_workers_hold),
         TEST(test_engine_stop_kills_what_does_not_end),
+        TEST(test_engine_stop_does_not_wait_for_a_busy_bus),
+        TEST(test_engine_shows_the_lag_of_a_script_that_never_answers),
+        TEST(test_engine_runs_a_document_made_anew_under_its_old_revision),
         TEST(test_engine_tries_again_when_the_worker_cannot_be_started),
         TEST(test_engine_puts_a_document_of_the_wrong_shape_on_the_board),
         TEST(test_engine_ends_a_worker_that_breaks_the_protocol),
     };
 
+    (void)signal(SIGPIPE, SIG_IGN); // as in the program
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

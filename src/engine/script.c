@@ -557,7 +557,7 @@ static void on_exited(void *arg, const struct wz_worker_end *end)
 
     script->ended = true;
     script->end = *end;
-    if (!script->busy)
+    if (!script->busy || script->broken)
         take_frames(script);
 }
 
@@ -664,11 +664,13 @@ void wz_script_apply(struct wz_script *script, int64_t revision, json_t *body)
 {
     json_t *now = script->next_body ? script->next_body : script->document.body;
 
-    if (script->revision == revision)
-        return;
+    bool renamed = script->revision != revision;
+
+    // A document that was deleted and made anew may have an old revision: the body decides.
     script->revision = revision;
     if (runs_same(now, body)) {
-        script->parts->events.changed(script->parts->events.arg, script);
+        if (renamed)
+            script->parts->events.changed(script->parts->events.arg, script);
         return;
     }
     json_decref(script->next_body);

@@ -289,11 +289,10 @@ static int consume(void *arg, const struct wz_message *msg, void **slot,
         source->behind = true;
         source->next_read = msg->offset;
     }
-    if (source->behind) {
+    if (source->behind)
         push_tail(source, &record);
-        return WZ_OK;
-    }
-    wz_input_queue_push(&source->queue, &record);
+    else
+        wz_input_queue_push(&source->queue, &record);
     source->options.filled(source->options.arg);
     return WZ_OK;
 }

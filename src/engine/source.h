@@ -12,7 +12,7 @@
 
 struct wz_source;
 
-// Called when records wait in the queue; it must not stop the source.
+// Called when records have come, live or by reading; it must not close the source.
 typedef void (*wz_source_filled_fn)(void *arg);
 
 // Called when a source that was closed is gone.

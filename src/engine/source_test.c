@@ -91,7 +91,7 @@ static int setup(void **state)
     assert_int_equal(wz_loop_init(&rig->loop), WZ_OK);
     assert_int_equal(uv_timer_init(&rig->loop.uv, &rig->tick), 0);
     assert_int_equal(uv_timer_start(&rig->tick, on_tick, 1, 1), 0);
-    strcpy(rig->dir, "/tmp/wyze-source-test-XXXXXX");
+    (void)snprintf(rig->dir, sizeof(rig->dir), "/tmp/wyze-source-test-XXXXXX");
     assert_non_null(mkdtemp(rig->dir));
     options.loop_mail = &rig->loop.mail;
     options.durability = WZ_DURABILITY_OS;
