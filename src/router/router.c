@@ -3,7 +3,8 @@
 //   devices -> demux -> stamp -> raw-stream -> exchange raw
 //   ingress ----------> stamp -> raw-stream -> exchange raw
 //   egress -----------> stamp -> processed-stream -> exchange processed, and commands -> devices
-// What a topic resolves to is kept in the exchange's cache (struct route), so it is worked out once.
+// What a topic resolves to is kept in the exchange's cache (struct route), so it is worked out
+// once.
 #include "router/router.h"
 
 #include "base/log.h"
@@ -49,6 +50,7 @@ struct route {
     struct wz_slice topic;   // logical
     struct wz_slice text;    // the topic as the stamps have it
     struct wz_slice from;    // the record header
+    struct wz_slice source;  // what the header says
     struct wz_slice device;  // egress: the physical topic of the command, empty when none
     struct wz_buf bytes;     // what the slices lie in
     enum wz_outcome outcome; // devices: why it is no reading
@@ -85,6 +87,7 @@ static void route_lay_out(struct route *route, struct wz_slice topic, struct wz_
     route->topic = wz_slice(bytes->ptr, text_pos);
     route->text = wz_slice(bytes->ptr + text_pos, from_pos - text_pos);
     route->from = wz_slice(bytes->ptr + from_pos, device_pos - from_pos);
+    route->source = wz_slice(bytes->ptr + device_pos - from.len, from.len); // its last bytes
     route->device = wz_slice(bytes->ptr + device_pos, device.len);
     route->records = true;
 }
@@ -140,7 +143,7 @@ static void mirror(struct wz_router *router, const struct route *route,
         .topic = route->topic,
         .body = value,
         .client = msg->client,
-        .from = msg->topic,
+        .from = route->source,
         .script = msg->script,
         .parent = msg->parent,
         .offset = offset,
