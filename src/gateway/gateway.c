@@ -117,7 +117,7 @@ static int read_conn(struct conn *conn, const void *bytes, size_t len)
 static void turn_away(int fd)
 {
     static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Too much is under way\","
-                               "\"status\":503,\"code\":\"WZ-6005\","
+                               "\"status\":503,\"code\":\"WYZ-6005\","
                                "\"detail\":\"Too many connections are open.\"}\n";
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
 
