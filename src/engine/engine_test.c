@@ -8,50 +8,50 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "engine/testrig.h"
+#include "engine/rig_test.h"
 
 static void test_engine_gives_each_record_once_and_publishes_its_outputs(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_feed(rig, "in.a", 5); // before the script was there
-    testrig_apply(rig, TESTRIG_ECHO);
-    testrig_feed(rig, "in.b", 5); // matches two bindings; the worker is not there yet
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed_hops(rig, "in.a", 995, 3);
-    testrig_feed(rig, "other", 1);
-    testrig_run_until(rig, testrig_has_answered, 1000);
-    testrig_assert_numbers(rig, 5, 1000, -1);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_feed(rig, "in.a", 5); // before the script was there
+    rig_apply(rig, RIG_ECHO);
+    rig_feed(rig, "in.b", 5); // matches two bindings; the worker is not there yet
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed_hops(rig, "in.a", 995, 3);
+    rig_feed(rig, "other", 1);
+    rig_run_until(rig, rig_has_answered, 1000);
+    rig_assert_numbers(rig, 5, 1000, -1);
     assert_string_equal(rig->bus.outputs[0].topic, "out");
     assert_int_equal(rig->bus.outputs[0].hops, 1);
     assert_int_equal(rig->bus.outputs[999].hops, 4);
-    assert_int_equal(testrig_board_int(rig, "lag"), 0);
+    assert_int_equal(rig_board_int(rig, "lag"), 0);
 }
 
 static void test_engine_reads_the_stream_when_a_script_is_behind(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
     rig->logs[0].slow = true;
-    testrig_start(rig, (struct wz_engine_options){.window_bytes = 8192});
-    testrig_apply(rig, TESTRIG_ECHO);
-    testrig_run_until(rig, testrig_is_running, 0);
+    rig_start(rig, (struct wz_engine_options){.window_bytes = 8192});
+    rig_apply(rig, RIG_ECHO);
+    rig_run_until(rig, rig_is_running, 0);
     for (int i = 0; i < 400; i++) { // live records keep coming while it catches up
-        testrig_feed(rig, "in.a", i % 3 == 0 ? 300 : 20);
+        rig_feed(rig, "in.a", i % 3 == 0 ? 300 : 20);
         uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
     }
-    testrig_run_until(rig, testrig_has_answered, rig->logs[0].count);
+    rig_run_until(rig, rig_has_answered, rig->logs[0].count);
     assert_in_range(rig->logs[0].read_count, 10000, rig->logs[0].count * 2);
-    testrig_assert_numbers(rig, 0, rig->logs[0].count, -1);
+    rig_assert_numbers(rig, 0, rig->logs[0].count, -1);
     rig->logs[0].read_count = 0;
-    testrig_feed(rig, "in.a", 20); // live again
-    testrig_run_until(rig, testrig_has_outputs, rig->logs[0].count);
-    testrig_assert_numbers(rig, 0, rig->logs[0].count, -1);
+    rig_feed(rig, "in.a", 20); // live again
+    rig_run_until(rig, rig_has_outputs, rig->logs[0].count);
+    rig_assert_numbers(rig, 0, rig->logs[0].count, -1);
     assert_int_equal(rig->logs[0].read_count, 0);
 }
 
-static bool is_off_board(struct testrig *rig, int64_t num)
+static bool is_off_board(struct rig *rig, int64_t num)
 {
     json_t *state = wz_board_get(rig->board, WZ_ENGINE_BOARD, "probe");
     bool off = !state && num == 0;
@@ -60,34 +60,34 @@ static bool is_off_board(struct testrig *rig, int64_t num)
     return off;
 }
 
-static bool is_stopped(struct testrig *rig, int64_t num)
+static bool is_stopped(struct rig *rig, int64_t num)
 {
     (void)num;
-    return testrig_board_is(rig, "status", "stopped");
+    return rig_board_is(rig, "status", "stopped");
 }
 
 static void test_engine_ends_scripts_that_are_gone_or_not_active(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
     struct wz_document document = {.name = (char *)"probe", .revision = 9};
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, TESTRIG_ECHO);
-    testrig_run_until(rig, testrig_is_running, 0);
-    document.body = json_pack("{s:s, s:b, s:[{s:s}]}", "code", TESTRIG_ECHO, "active", 0,
-                              "bindings", "pattern", "in.#");
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, RIG_ECHO);
+    rig_run_until(rig, rig_is_running, 0);
+    document.body = json_pack("{s:s, s:b, s:[{s:s}]}", "code", RIG_ECHO, "active", 0, "bindings",
+                              "pattern", "in.#");
     wz_engine_apply(rig->engine, &document, 1);
-    testrig_run_until(rig, is_stopped, 0);
-    testrig_feed(rig, "in.a", 3);
+    rig_run_until(rig, is_stopped, 0);
+    rig_feed(rig, "in.a", 3);
     json_object_set_new(document.body, "active", json_true());
     document.revision++;
     wz_engine_apply(rig->engine, &document, 1); // goes on where it stopped
-    testrig_run_until(rig, testrig_has_outputs, 3);
-    testrig_assert_numbers(rig, 0, 3, -1);
+    rig_run_until(rig, rig_has_outputs, 3);
+    rig_assert_numbers(rig, 0, 3, -1);
     json_decref(document.body);
-    testrig_apply(rig, NULL);
-    testrig_run_until(rig, is_off_board, 0);
-    testrig_feed(rig, "in.a", 3);
+    rig_apply(rig, NULL);
+    rig_run_until(rig, is_off_board, 0);
+    rig_feed(rig, "in.a", 3);
     for (int i = 0; i < 20; i++)
         uv_run(&rig->loop.uv, UV_RUN_ONCE);
     assert_int_equal(rig->bus.output_count, 3);
@@ -96,83 +96,83 @@ static void test_engine_ends_scripts_that_are_gone_or_not_active(void **state)
 
 static void test_engine_stop_waits_for_what_workers_hold(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, "import time\n"
-                       "def handle_input(msg, context):\n"
-                       "    time.sleep(0.1)\n"
-                       "    context.emit('out', msg['n'])\n");
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 3);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "import time\n"
+                   "def handle_input(msg, context):\n"
+                   "    time.sleep(0.1)\n"
+                   "    context.emit('out', msg['n'])\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 3);
     uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
-    testrig_stop(rig);
-    testrig_assert_numbers(rig, 0, 3, -1);
+    rig_stop(rig);
+    rig_assert_numbers(rig, 0, 3, -1);
 }
 
 static void test_engine_stop_kills_what_does_not_end(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
     int64_t began_us;
 
-    testrig_start(rig, (struct wz_engine_options){.drain_ms = 200});
-    testrig_apply(rig, "def handle_input(msg, context):\n    while True: pass\n");
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 1);
+    rig_start(rig, (struct wz_engine_options){.drain_ms = 200});
+    rig_apply(rig, "def handle_input(msg, context):\n    while True: pass\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 1);
     uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
     began_us = wz_clock_mono_us();
-    testrig_stop(rig);
+    rig_stop(rig);
     assert_in_range(wz_clock_mono_us() - began_us, 150000, 5000000);
     assert_int_equal(rig->bus.output_count, 0);
 }
 
 static void test_engine_stop_does_not_wait_for_a_busy_bus(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
     int64_t began_us;
 
-    testrig_start(rig, (struct wz_engine_options){.drain_ms = 200});
-    testrig_apply(rig, TESTRIG_ECHO);
-    testrig_run_until(rig, testrig_is_running, 0);
+    rig_start(rig, (struct wz_engine_options){.drain_ms = 200});
+    rig_apply(rig, RIG_ECHO);
+    rig_run_until(rig, rig_is_running, 0);
     rig->bus.busy_every = 1; // always
-    testrig_feed(rig, "in.a", 10);
+    rig_feed(rig, "in.a", 10);
     for (int i = 0; i < 20; i++)
         uv_run(&rig->loop.uv, UV_RUN_ONCE);
     began_us = wz_clock_mono_us();
-    testrig_stop(rig);
+    rig_stop(rig);
     assert_in_range(wz_clock_mono_us() - began_us, 150000, 5000000);
     assert_int_equal(rig->bus.output_count, 0);
 }
 
 static void test_engine_runs_a_document_made_anew_under_its_old_revision(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, "def init(context): context.emit('first', 1)\n" TESTRIG_ECHO);
-    testrig_run_until(rig, testrig_has_outputs, 1);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "def init(context): context.emit('first', 1)\n" RIG_ECHO);
+    rig_run_until(rig, rig_has_outputs, 1);
     rig->revision--;
-    testrig_apply(rig, "def init(context): context.emit('second', 1)\n" TESTRIG_ECHO);
-    testrig_run_until(rig, testrig_has_outputs, 2);
+    rig_apply(rig, "def init(context): context.emit('second', 1)\n" RIG_ECHO);
+    rig_run_until(rig, rig_has_outputs, 2);
     assert_string_equal(rig->bus.outputs[1].topic, "second");
 }
 
 static void test_engine_puts_a_document_of_the_wrong_shape_on_the_board(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
     struct wz_document document = {.name = (char *)"probe", .revision = 1};
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    document.body = json_pack("{s:s, s:i}", "code", TESTRIG_ECHO, "speed", 3);
+    rig_start(rig, (struct wz_engine_options){0});
+    document.body = json_pack("{s:s, s:i}", "code", RIG_ECHO, "speed", 3);
     wz_engine_apply(rig->engine, &document, 1);
     json_decref(document.body);
-    assert_true(testrig_is_invalid(rig, 0));
-    assert_true(testrig_board_is(rig, "remark", "there is no member \"speed\""));
+    assert_true(rig_is_invalid(rig, 0));
+    assert_true(rig_board_is(rig, "remark", "there is no member \"speed\""));
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, testrig_setup, testrig_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_engine_gives_each_record_once_and_publishes_its_outputs),
         TEST(test_engine_reads_the_stream_when_a_script_is_behind),

@@ -11,28 +11,28 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "engine/testrig.h"
+#include "engine/rig_test.h"
 
 static void test_inputs_skips_the_record_at_which_workers_die(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, "import os\n"
-                       "def handle_input(msg, context):\n"
-                       "    context.emit('out', msg['n'])\n"
-                       "    if msg['n'] == 50: os._exit(1)\n");
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 100);
-    testrig_run_until(rig, testrig_has_answered, 100);
-    testrig_assert_numbers(rig, 0, 99, 50);
-    assert_int_equal(testrig_board_int(rig, "skipped"), 1);
-    assert_in_range(testrig_board_int(rig, "restarts"), 3, 4);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "import os\n"
+                   "def handle_input(msg, context):\n"
+                   "    context.emit('out', msg['n'])\n"
+                   "    if msg['n'] == 50: os._exit(1)\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 100);
+    rig_run_until(rig, rig_has_answered, 100);
+    rig_assert_numbers(rig, 0, 99, 50);
+    assert_int_equal(rig_board_int(rig, "skipped"), 1);
+    assert_in_range(rig_board_int(rig, "restarts"), 3, 4);
 }
 
 static void test_inputs_loses_and_doubles_nothing_when_a_worker_dies_once(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
     char flag[] = "/tmp/wyze-engine-test-XXXXXX";
     WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
 
@@ -45,15 +45,15 @@ static void test_inputs_loses_and_doubles_nothing_when_a_worker_dies_once(void *
                 "        open(f'%s/{msg[\"n\"]}', 'w').close()\n"
                 "        os.kill(os.getpid(), signal.SIGSEGV)\n",
                 flag, flag);
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, wz_buf_str(&code));
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 2000);
-    testrig_run_until(rig, testrig_has_outputs, 1000);
-    testrig_feed(rig, "in.a", 1000);
-    testrig_run_until(rig, testrig_has_answered, 3000);
-    testrig_assert_numbers(rig, 0, 3000, -1);
-    assert_int_equal(testrig_board_int(rig, "restarts"), 4);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, wz_buf_str(&code));
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 2000);
+    rig_run_until(rig, rig_has_outputs, 1000);
+    rig_feed(rig, "in.a", 1000);
+    rig_run_until(rig, rig_has_answered, 3000);
+    rig_assert_numbers(rig, 0, 3000, -1);
+    assert_int_equal(rig_board_int(rig, "restarts"), 4);
     for (int n = 699; n < 3000; n += 700) {
         char path[64];
 
@@ -65,7 +65,7 @@ static void test_inputs_loses_and_doubles_nothing_when_a_worker_dies_once(void *
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, testrig_setup, testrig_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_inputs_skips_the_record_at_which_workers_die),
         TEST(test_inputs_loses_and_doubles_nothing_when_a_worker_dies_once),

@@ -7,20 +7,20 @@
 
 #include <cmocka.h>
 
-#include "engine/testrig.h"
+#include "engine/rig_test.h"
 
 static void test_script_log_publishes_logs_with_their_cause(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, "def init(context):\n"
-                       "    context.log('here \"I\" am')\n"
-                       "def handle_input(msg, context):\n"
-                       "    context.log('hot', 'warning')\n");
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 1);
-    testrig_run_until(rig, testrig_has_answered, 1);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "def init(context):\n"
+                   "    context.log('here \"I\" am')\n"
+                   "def handle_input(msg, context):\n"
+                   "    context.log('hot', 'warning')\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 1);
+    rig_run_until(rig, rig_has_answered, 1);
     assert_int_equal(rig->bus.output_count, 2);
     assert_string_equal(rig->bus.outputs[0].topic, "logs.info");
     assert_string_equal(rig->bus.outputs[0].body,
@@ -32,7 +32,7 @@ static void test_script_log_publishes_logs_with_their_cause(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, testrig_setup, testrig_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_script_log_publishes_logs_with_their_cause),
     };

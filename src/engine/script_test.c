@@ -9,132 +9,132 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "engine/testrig.h"
+#include "engine/rig_test.h"
 
 static void test_script_shows_an_invalid_script_and_runs_its_mend(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, "x = 1\ndef handle_input(msg context): pass\n");
-    testrig_run_until(rig, testrig_is_invalid, 0);
-    assert_true(testrig_board_is(rig, "remark", "SyntaxError"));
-    assert_true(testrig_board_is(rig, "traceback", "^"));
-    assert_int_equal(testrig_board_int(rig, "line"), 2);
-    testrig_feed(rig, "in.a", 10);
-    testrig_apply(rig, TESTRIG_ECHO);
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 10);
-    testrig_run_until(rig, testrig_has_answered, 10);
-    testrig_assert_numbers(rig, 10, 10, -1);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "x = 1\ndef handle_input(msg context): pass\n");
+    rig_run_until(rig, rig_is_invalid, 0);
+    assert_true(rig_board_is(rig, "remark", "SyntaxError"));
+    assert_true(rig_board_is(rig, "traceback", "^"));
+    assert_int_equal(rig_board_int(rig, "line"), 2);
+    rig_feed(rig, "in.a", 10);
+    rig_apply(rig, RIG_ECHO);
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 10);
+    rig_run_until(rig, rig_has_answered, 10);
+    rig_assert_numbers(rig, 10, 10, -1);
 }
 
 static void test_script_ends_a_top_level_that_never_returns(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){.load_ms = 300});
-    testrig_apply(rig, "while True: pass\n");
-    testrig_run_until(rig, testrig_is_invalid, 0);
-    assert_true(testrig_board_is(rig, "remark", "the top level did not return within 300 ms"));
+    rig_start(rig, (struct wz_engine_options){.load_ms = 300});
+    rig_apply(rig, "while True: pass\n");
+    rig_run_until(rig, rig_is_invalid, 0);
+    assert_true(rig_board_is(rig, "remark", "the top level did not return within 300 ms"));
 }
 
 static void test_script_flags_a_script_whose_process_ends_while_it_is_loaded(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, "import os\nos._exit(3)\n");
-    testrig_run_until(rig, testrig_is_invalid, 0);
-    assert_true(testrig_board_is(rig, "remark", "exited with code 3 while it was loaded"));
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "import os\nos._exit(3)\n");
+    rig_run_until(rig, rig_is_invalid, 0);
+    assert_true(rig_board_is(rig, "remark", "exited with code 3 while it was loaded"));
 }
 
 static void test_script_goes_on_after_an_exception(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, "def handle_input(msg, context):\n"
-                       "    context.emit('out', msg['n'])\n"
-                       "    if msg['n'] == 2: raise ValueError('no')\n");
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 5);
-    testrig_run_until(rig, testrig_has_answered, 5);
-    testrig_assert_numbers(rig, 0, 4, 2);
-    assert_int_equal(testrig_board_int(rig, "errors"), 1);
-    assert_int_equal(testrig_board_int(rig, "restarts"), 0);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "def handle_input(msg, context):\n"
+                   "    context.emit('out', msg['n'])\n"
+                   "    if msg['n'] == 2: raise ValueError('no')\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 5);
+    rig_run_until(rig, rig_has_answered, 5);
+    rig_assert_numbers(rig, 0, 4, 2);
+    assert_int_equal(rig_board_int(rig, "errors"), 1);
+    assert_int_equal(rig_board_int(rig, "restarts"), 0);
 }
 
 static void test_script_goes_on_behind_the_last_answer_when_a_script_changes(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, TESTRIG_ECHO);
-    testrig_run_until(rig, testrig_is_running, 0);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, RIG_ECHO);
+    rig_run_until(rig, rig_is_running, 0);
     for (int version = 0; version < 5; version++) {
         WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
 
-        testrig_feed(rig, "in.a", 3000);
+        rig_feed(rig, "in.a", 3000);
         uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
-        wz_buf_addf(&code, "# %d\n" TESTRIG_ECHO, version);
-        testrig_apply(rig, wz_buf_str(&code));
-        testrig_feed(rig, "in.a", 100);
+        wz_buf_addf(&code, "# %d\n" RIG_ECHO, version);
+        rig_apply(rig, wz_buf_str(&code));
+        rig_feed(rig, "in.a", 100);
     }
-    testrig_run_until(rig, testrig_has_answered, 15500);
-    testrig_assert_numbers(rig, 0, 15500, -1);
-    assert_int_equal(testrig_board_int(rig, "restarts"), 0);
+    rig_run_until(rig, rig_has_answered, 15500);
+    rig_assert_numbers(rig, 0, 15500, -1);
+    assert_int_equal(rig_board_int(rig, "restarts"), 0);
 }
 
 static void test_script_does_not_restart_for_a_new_description(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
     struct wz_document document = {.name = (char *)"probe", .revision = 1};
 
-    testrig_start(rig, (struct wz_engine_options){0});
+    rig_start(rig, (struct wz_engine_options){0});
     document.body =
-        json_pack("{s:s, s:s}", "code", "def init(context): context.emit('up', 1)\n" TESTRIG_ECHO,
+        json_pack("{s:s, s:s}", "code", "def init(context): context.emit('up', 1)\n" RIG_ECHO,
                   "description", "a");
     wz_engine_apply(rig->engine, &document, 1);
-    testrig_run_until(rig, testrig_is_running, 1);
+    rig_run_until(rig, rig_is_running, 1);
     json_object_set_new(document.body, "description", json_string("b"));
     document.revision = 2;
     wz_engine_apply(rig->engine, &document, 1);
-    testrig_run_until(rig, testrig_is_running, 2);
+    rig_run_until(rig, rig_is_running, 2);
     assert_int_equal(rig->bus.output_count, 1);
     json_object_set_new(document.body, "config", json_pack("{s:i}", "a", 1));
     document.revision = 3;
     wz_engine_apply(rig->engine, &document, 1);
-    testrig_run_until(rig, testrig_has_outputs, 2);
+    rig_run_until(rig, rig_has_outputs, 2);
     json_decref(document.body);
 }
 
 static void test_script_shows_the_lag_of_a_script_that_never_answers(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){.drain_ms = 100, .window_bytes = 8192});
-    testrig_apply(rig, "def handle_input(msg, context):\n    while True: pass\n");
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 10);
-    testrig_run_until(rig, testrig_has_lag, 10);
-    testrig_feed(rig, "in.a", 500);
-    testrig_run_until(rig, testrig_has_lag, 510);
+    rig_start(rig, (struct wz_engine_options){.drain_ms = 100, .window_bytes = 8192});
+    rig_apply(rig, "def handle_input(msg, context):\n    while True: pass\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 10);
+    rig_run_until(rig, rig_has_lag, 10);
+    rig_feed(rig, "in.a", 500);
+    rig_run_until(rig, rig_has_lag, 510);
 }
 
 static void test_script_tries_again_when_the_worker_cannot_be_started(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){.worker_path = "/nowhere/wyze-python"});
-    testrig_apply(rig, TESTRIG_ECHO);
-    assert_true(testrig_board_is(rig, "status", "starting"));
-    assert_true(testrig_board_is(rig, "remark", "cannot be started from /nowhere/wyze-python"));
+    rig_start(rig, (struct wz_engine_options){.worker_path = "/nowhere/wyze-python"});
+    rig_apply(rig, RIG_ECHO);
+    assert_true(rig_board_is(rig, "status", "starting"));
+    assert_true(rig_board_is(rig, "remark", "cannot be started from /nowhere/wyze-python"));
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, testrig_setup, testrig_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_script_shows_an_invalid_script_and_runs_its_mend),
         TEST(test_script_ends_a_top_level_that_never_returns),

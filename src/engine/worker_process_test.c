@@ -7,41 +7,41 @@
 
 #include <cmocka.h>
 
-#include "engine/testrig.h"
+#include "engine/rig_test.h"
 
 static void test_worker_process_kills_a_worker_that_takes_too_long(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){.max_message_ms = 100});
-    testrig_apply(rig, "def handle_input(msg, context):\n"
-                       "    while msg['n'] == 3: pass\n"
-                       "    context.emit('out', msg['n'])\n");
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 6);
-    testrig_run_until(rig, testrig_has_answered, 6);
-    testrig_assert_numbers(rig, 0, 5, 3);
-    assert_true(testrig_has_restarted(rig, 3));
+    rig_start(rig, (struct wz_engine_options){.max_message_ms = 100});
+    rig_apply(rig, "def handle_input(msg, context):\n"
+                   "    while msg['n'] == 3: pass\n"
+                   "    context.emit('out', msg['n'])\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 6);
+    rig_run_until(rig, rig_has_answered, 6);
+    rig_assert_numbers(rig, 0, 5, 3);
+    assert_true(rig_has_restarted(rig, 3));
 }
 
 static void test_worker_process_ends_a_worker_that_breaks_the_protocol(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_start(rig, (struct wz_engine_options){0});
-    testrig_apply(rig, "import os\n"
-                       "def handle_input(msg, context):\n"
-                       "    if msg['n'] == 1: os.write(3, b'\\xff' * 100)\n"
-                       "    context.emit('out', msg['n'])\n");
-    testrig_run_until(rig, testrig_is_running, 0);
-    testrig_feed(rig, "in.a", 3);
-    testrig_run_until(rig, testrig_has_answered, 3);
-    testrig_assert_numbers(rig, 0, 2, 1);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "import os\n"
+                   "def handle_input(msg, context):\n"
+                   "    if msg['n'] == 1: os.write(3, b'\\xff' * 100)\n"
+                   "    context.emit('out', msg['n'])\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 3);
+    rig_run_until(rig, rig_has_answered, 3);
+    rig_assert_numbers(rig, 0, 2, 1);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, testrig_setup, testrig_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_worker_process_kills_a_worker_that_takes_too_long),
         TEST(test_worker_process_ends_a_worker_that_breaks_the_protocol),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns a bus and streams in memory: the functions of bus.h and stream/ that the engine uses are
 // defined here.
-#include "engine/testrig.h"
+#include "engine/rig_test.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -65,7 +65,7 @@ int wz_bus_bind(struct wz_bus *bus, enum wz_bus_exchange id, struct wz_slice pat
                 struct wz_binding **ret_binding)
 {
     (void)forget;
-    for (int i = 0; i < TESTRIG_BINDINGS_MAX; i++) {
+    for (int i = 0; i < RIG_BINDINGS_MAX; i++) {
         struct wz_binding *binding = &bus->bindings[i];
 
         if (binding->used)
@@ -88,7 +88,7 @@ void wz_bus_unbind(struct wz_bus *bus, struct wz_binding *binding)
 int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id, const struct wz_message *msg,
                    struct wz_ticket *ret_ticket)
 {
-    struct testrig_output *output;
+    struct rig_output *output;
 
     (void)ret_ticket;
     assert_int_equal(id, WZ_BUS_EGRESS);
@@ -114,7 +114,7 @@ void wz_bus_on_ready(struct wz_bus *bus, struct wz_bus_waiter *waiter)
 
 static void on_tick(uv_timer_t *timer)
 {
-    struct testrig *rig = timer->data;
+    struct rig *rig = timer->data;
     struct wz_bus_waiter *waiter = rig->bus.waiter;
 
     pthread_mutex_lock(&rig->logs[0].lock);
@@ -134,9 +134,9 @@ static void open_log(struct wz_log *log)
     log->bodies = wz_zalloc(RECORDS_MAX, sizeof(*log->bodies));
 }
 
-int testrig_setup(void **state)
+int rig_setup(void **state)
 {
-    struct testrig *rig = wz_zalloc(1, sizeof(*rig));
+    struct rig *rig = wz_zalloc(1, sizeof(*rig));
 
     wz_log_set_level(WZ_LOG_ERROR);
     assert_int_equal(wz_loop_init(&rig->loop), WZ_OK);
@@ -150,9 +150,9 @@ int testrig_setup(void **state)
     return 0;
 }
 
-static void on_stopped(void *arg) { ((struct testrig *)arg)->stopped = true; }
+static void on_stopped(void *arg) { ((struct rig *)arg)->stopped = true; }
 
-void testrig_stop(struct testrig *rig)
+void rig_stop(struct rig *rig)
 {
     if (!rig->engine)
         return;
@@ -164,11 +164,11 @@ void testrig_stop(struct testrig *rig)
     rig->engine = NULL;
 }
 
-int testrig_teardown(void **state)
+int rig_teardown(void **state)
 {
-    struct testrig *rig = *state;
+    struct rig *rig = *state;
 
-    testrig_stop(rig);
+    rig_stop(rig);
     while (rig->bus.waiter) // the bus calls when the engine is gone, too
         uv_run(&rig->loop.uv, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&rig->tick, NULL);
@@ -190,7 +190,7 @@ int testrig_teardown(void **state)
     return 0;
 }
 
-void testrig_start(struct testrig *rig, struct wz_engine_options options)
+void rig_start(struct rig *rig, struct wz_engine_options options)
 {
     options.loop = &rig->loop;
     options.bus = &rig->bus;
@@ -203,7 +203,7 @@ void testrig_start(struct testrig *rig, struct wz_engine_options options)
 }
 
 // Makes CODE, bound to raw by "in.#", the only script; NULL: no script.
-void testrig_apply(struct testrig *rig, const char *code)
+void rig_apply(struct rig *rig, const char *code)
 {
     struct wz_document document = {.name = (char *)"probe", .revision = ++rig->revision};
 
@@ -214,8 +214,7 @@ void testrig_apply(struct testrig *rig, const char *code)
     json_decref(document.body);
 }
 
-void testrig_run_until(struct testrig *rig, bool (*done)(struct testrig *rig, int64_t num),
-                       int64_t num)
+void rig_run_until(struct rig *rig, bool (*done)(struct rig *rig, int64_t num), int64_t num)
 {
     int64_t end_us = wz_clock_mono_us() + WITHIN_US;
 
@@ -231,7 +230,7 @@ void testrig_run_until(struct testrig *rig, bool (*done)(struct testrig *rig, in
     }
 }
 
-int64_t testrig_board_int(struct testrig *rig, const char *member)
+int64_t rig_board_int(struct rig *rig, const char *member)
 {
     json_t *state = wz_board_get(rig->board, WZ_ENGINE_BOARD, "probe");
     int64_t num = json_integer_value(json_object_get(state, member));
@@ -240,7 +239,7 @@ int64_t testrig_board_int(struct testrig *rig, const char *member)
     return num;
 }
 
-bool testrig_board_is(struct testrig *rig, const char *member, const char *text)
+bool rig_board_is(struct rig *rig, const char *member, const char *text)
 {
     json_t *state = wz_board_get(rig->board, WZ_ENGINE_BOARD, "probe");
     const char *value = json_string_value(json_object_get(state, member));
@@ -250,39 +249,33 @@ bool testrig_board_is(struct testrig *rig, const char *member, const char *text)
     return is;
 }
 
-bool testrig_is_running(struct testrig *rig, int64_t num)
+bool rig_is_running(struct rig *rig, int64_t num)
 {
-    return testrig_board_is(rig, "status", "running") && testrig_board_int(rig, "revision") >= num;
+    return rig_board_is(rig, "status", "running") && rig_board_int(rig, "revision") >= num;
 }
 
-bool testrig_is_invalid(struct testrig *rig, int64_t num)
+bool rig_is_invalid(struct rig *rig, int64_t num)
 {
     (void)num;
-    return testrig_board_is(rig, "status", "invalid");
+    return rig_board_is(rig, "status", "invalid");
 }
 
-bool testrig_has_outputs(struct testrig *rig, int64_t num)
+bool rig_has_outputs(struct rig *rig, int64_t num) { return rig->bus.output_count >= (size_t)num; }
+
+bool rig_has_answered(struct rig *rig, int64_t num)
 {
-    return rig->bus.output_count >= (size_t)num;
+    return rig_board_int(rig, "in") + rig_board_int(rig, "skipped") >= num;
 }
 
-bool testrig_has_answered(struct testrig *rig, int64_t num)
-{
-    return testrig_board_int(rig, "in") + testrig_board_int(rig, "skipped") >= num;
-}
+bool rig_has_lag(struct rig *rig, int64_t num) { return rig_board_int(rig, "lag") == num; }
 
-bool testrig_has_lag(struct testrig *rig, int64_t num)
+bool rig_has_restarted(struct rig *rig, int64_t num)
 {
-    return testrig_board_int(rig, "lag") == num;
-}
-
-bool testrig_has_restarted(struct testrig *rig, int64_t num)
-{
-    return testrig_board_int(rig, "restarts") >= num && testrig_board_is(rig, "status", "running");
+    return rig_board_int(rig, "restarts") >= num && rig_board_is(rig, "status", "running");
 }
 
 // Appends records of a body {"_id", "n": offset} to raw-stream and shows them on the exchange.
-void testrig_feed_hops(struct testrig *rig, const char *topic, int64_t count, uint8_t hops)
+void rig_feed_hops(struct rig *rig, const char *topic, int64_t count, uint8_t hops)
 {
     struct wz_log *log = &rig->logs[0];
 
@@ -302,7 +295,7 @@ void testrig_feed_hops(struct testrig *rig, const char *topic, int64_t count, ui
         pthread_mutex_unlock(&log->lock);
         msg.topic = wz_slice_str(log->topics[offset]);
         msg.body = wz_slice_str(log->bodies[offset]);
-        for (int b = 0; b < TESTRIG_BINDINGS_MAX; b++) {
+        for (int b = 0; b < RIG_BINDINGS_MAX; b++) {
             struct wz_binding *binding = &rig->bus.bindings[b];
 
             if (binding->used && binding->exchange == WZ_BUS_RAW &&
@@ -312,13 +305,13 @@ void testrig_feed_hops(struct testrig *rig, const char *topic, int64_t count, ui
     }
 }
 
-void testrig_feed(struct testrig *rig, const char *topic, int64_t count)
+void rig_feed(struct rig *rig, const char *topic, int64_t count)
 {
-    testrig_feed_hops(rig, topic, count, 0);
+    rig_feed_hops(rig, topic, count, 0);
 }
 
 // The outputs are the numbers from FIRST on, all but MISSING, each once and in order.
-void testrig_assert_numbers(struct testrig *rig, int64_t first, int64_t count, int64_t missing)
+void rig_assert_numbers(struct rig *rig, int64_t first, int64_t count, int64_t missing)
 {
     int64_t expected = first;
 

@@ -6,10 +6,10 @@
 
 #include "engine/engine.h"
 
-#define TESTRIG_BINDINGS_MAX 16
+#define RIG_BINDINGS_MAX 16
 
 // A script that emits each record's number.
-#define TESTRIG_ECHO "def handle_input(msg, context):\n    context.emit('out', msg['n'])\n"
+#define RIG_ECHO "def handle_input(msg, context):\n    context.emit('out', msg['n'])\n"
 
 // A stream.
 struct wz_log {
@@ -32,7 +32,7 @@ struct wz_binding {
 };
 
 // What the engine has published.
-struct testrig_output {
+struct rig_output {
     char *topic;
     char *body;
     char *parent;
@@ -41,8 +41,8 @@ struct testrig_output {
 
 // The bus.
 struct wz_bus {
-    struct wz_binding bindings[TESTRIG_BINDINGS_MAX];
-    struct testrig_output *outputs;
+    struct wz_binding bindings[RIG_BINDINGS_MAX];
+    struct rig_output *outputs;
     size_t output_count;
     int64_t busy_every; // each so many outputs the bus is busy once; 0: never
     int64_t busy_left;
@@ -50,7 +50,7 @@ struct wz_bus {
 };
 
 // Everything a test needs.
-struct testrig {
+struct rig {
     struct wz_loop loop;
     uv_timer_t tick;
     struct wz_bus bus;
@@ -62,40 +62,39 @@ struct testrig {
 };
 
 // Makes a rig for a test, without an engine; and takes it away with all that is in it.
-int testrig_setup(void **state);
-int testrig_teardown(void **state);
+int rig_setup(void **state);
+int rig_teardown(void **state);
 
 // Makes the engine, with the parts of the rig and what else OPTIONS say.
-void testrig_start(struct testrig *rig, struct wz_engine_options options);
+void rig_start(struct rig *rig, struct wz_engine_options options);
 
 // Ends it, and waits for that; fine when there is none.
-void testrig_stop(struct testrig *rig);
+void rig_stop(struct rig *rig);
 
 // Makes CODE, bound to raw by "in.#" and by "in.b", the only script; NULL: no script.
-void testrig_apply(struct testrig *rig, const char *code);
+void rig_apply(struct rig *rig, const char *code);
 
 // Appends COUNT records of a body {"_id", "n": offset} to raw-stream and shows them on the
 // exchange.
-void testrig_feed(struct testrig *rig, const char *topic, int64_t count);
-void testrig_feed_hops(struct testrig *rig, const char *topic, int64_t count, uint8_t hops);
+void rig_feed(struct rig *rig, const char *topic, int64_t count);
+void rig_feed_hops(struct rig *rig, const char *topic, int64_t count, uint8_t hops);
 
 // Turns the loop until DONE says so; the test fails when that takes too long.
-void testrig_run_until(struct testrig *rig, bool (*done)(struct testrig *rig, int64_t num),
-                       int64_t num);
+void rig_run_until(struct rig *rig, bool (*done)(struct rig *rig, int64_t num), int64_t num);
 
 // What stands on the board of the script: a number, and whether a text holds TEXT.
-int64_t testrig_board_int(struct testrig *rig, const char *member);
-bool testrig_board_is(struct testrig *rig, const char *member, const char *text);
+int64_t rig_board_int(struct rig *rig, const char *member);
+bool rig_board_is(struct rig *rig, const char *member, const char *text);
 
-// For testrig_run_until: the script runs a document of at least revision NUM, is invalid; so many
+// For rig_run_until: the script runs a document of at least revision NUM, is invalid; so many
 // outputs are there, records answered, records behind, workers started again.
-bool testrig_is_running(struct testrig *rig, int64_t num);
-bool testrig_is_invalid(struct testrig *rig, int64_t num);
-bool testrig_has_outputs(struct testrig *rig, int64_t num);
-bool testrig_has_answered(struct testrig *rig, int64_t num);
-bool testrig_has_lag(struct testrig *rig, int64_t num);
-bool testrig_has_restarted(struct testrig *rig, int64_t num);
+bool rig_is_running(struct rig *rig, int64_t num);
+bool rig_is_invalid(struct rig *rig, int64_t num);
+bool rig_has_outputs(struct rig *rig, int64_t num);
+bool rig_has_answered(struct rig *rig, int64_t num);
+bool rig_has_lag(struct rig *rig, int64_t num);
+bool rig_has_restarted(struct rig *rig, int64_t num);
 
 // The outputs are COUNT numbers from FIRST on, all but MISSING, each once, in order, with the right
 // cause.
-void testrig_assert_numbers(struct testrig *rig, int64_t first, int64_t count, int64_t missing);
+void rig_assert_numbers(struct rig *rig, int64_t first, int64_t count, int64_t missing);

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns a worker process under test and our end of its pipe.
+#include "worker/peer_test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+
+#define ANSWER_WITHIN_S 20
+
+static void exec_worker(int fd)
+{
+    char parent[16];
+    char *const argv[] = {(char *)WZ_WORKER_PATH, (char *)"test", parent, NULL};
+    char *const env[] = {NULL};
+    int null = open("/dev/null", O_RDWR);
+
+    (void)snprintf(parent, sizeof(parent), "%d", (int)getppid());
+    // The test's own stderr stays in place, so that a failure to start can be seen.
+    if (dup2(null, 0) < 0 || dup2(fd, 3) < 0)
+        _exit(126);
+    execve(argv[0], argv, env);
+    _exit(127);
+}
+
+int peer_setup(void **state)
+{
+    struct peer *peer = wz_zalloc(1, sizeof(*peer));
+    struct timeval limit = {.tv_sec = ANSWER_WITHIN_S};
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, fds) < 0)
+        return -1;
+    peer->pid = fork();
+    if (peer->pid == 0) {
+        close(fds[0]);
+        exec_worker(fds[1]);
+    }
+    close(fds[1]);
+    peer->fd = fds[0];
+    *state = peer;
+    return setsockopt(peer->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+int peer_teardown(void **state)
+{
+    struct peer *peer = *state;
+
+    close(peer->fd);
+    if (peer->pid > 0) {
+        kill(peer->pid, SIGKILL);
+        waitpid(peer->pid, NULL, 0);
+    }
+    wz_buf_release(&peer->in);
+    wz_free(peer);
+    return 0;
+}
+
+// Takes over what BUF holds.
+static void send_buf(struct peer *peer, struct wz_buf *buf)
+{
+    size_t done = 0;
+
+    while (done < buf->len) {
+        ssize_t n = send(peer->fd, buf->ptr + done, buf->len - done, MSG_NOSIGNAL);
+
+        assert_true(n > 0);
+        done += (size_t)n;
+    }
+    wz_buf_release(buf);
+}
+
+void peer_send_load(struct peer *peer, const char *code, const char *config)
+{
+    struct wz_buf buf = {0};
+    struct wz_frame_load load = {
+        .name = WZ_SLICE_LIT("test"),
+        .code = wz_slice_str(code),
+        .config = wz_slice_str(config),
+    };
+
+    wz_frame_put_load(&buf, &load);
+    send_buf(peer, &buf);
+}
+
+void peer_send_empty(struct peer *peer, enum wz_frame_type type)
+{
+    struct wz_buf buf = {0};
+
+    wz_frame_put_empty(&buf, type);
+    send_buf(peer, &buf);
+}
+
+void peer_send_batch(struct peer *peer, int64_t first_offset, uint32_t count, const char *body)
+{
+    struct wz_buf buf = {0};
+    size_t start = wz_frame_list_open(&buf, WZ_FRAME_BATCH);
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct wz_frame_record record = {
+            .stream = 1,
+            .offset = first_offset + i,
+            .append_ms = 1770000000123,
+            .topic = WZ_SLICE_LIT("bedroom.light"),
+            .body = wz_slice_str(body),
+        };
+
+        wz_frame_put_record(&buf, &record);
+    }
+    wz_frame_list_close(&buf, start, count);
+    send_buf(peer, &buf);
+}
+
+// The next frame; false at the end of the stream.
+static bool next_frame(struct peer *peer, struct wz_frame *ret_frame)
+{
+    for (;;) {
+        size_t len;
+        int r = wz_frame_read(wz_slice(peer->in.ptr + peer->in_done, peer->in.len - peer->in_done),
+                              ret_frame, &len);
+        ssize_t n;
+
+        assert_true(r >= 0);
+        if (r == WZ_OK) {
+            peer->in_done += len;
+            return true;
+        }
+        wz_buf_consume(&peer->in, peer->in_done);
+        peer->in_done = 0;
+        wz_buf_reserve(&peer->in, 65536);
+        n = recv(peer->fd, peer->in.ptr + peer->in.len, peer->in.cap - peer->in.len, 0);
+        if (n <= 0) {
+            assert_true(n == 0 || errno == ECONNRESET); // else: no answer in time
+            return false;
+        }
+        peer->in.len += (size_t)n;
+    }
+}
+
+struct wz_frame peer_expect(struct peer *peer, enum wz_frame_type type)
+{
+    struct wz_frame frame = {0};
+
+    assert_true(next_frame(peer, &frame));
+    if (frame.type == WZ_FRAME_INVALID && type != WZ_FRAME_INVALID)
+        print_error("invalid: %.*s\n", WZ_SLICE_FMT(frame.payload));
+    assert_int_equal(frame.type, type);
+    return frame;
+}
+
+void peer_start_script(struct peer *peer, const char *code)
+{
+    peer_send_load(peer, code, "{\"room\":\"kitchen\"}");
+    peer_expect(peer, WZ_FRAME_READY);
+    peer_send_empty(peer, WZ_FRAME_START);
+    peer_expect(peer, WZ_FRAME_STARTED);
+}
+
+struct wz_frame_invalid peer_expect_invalid(struct peer *peer, const char *reason, uint32_t line)
+{
+    struct wz_frame frame = peer_expect(peer, WZ_FRAME_INVALID);
+    struct wz_frame_invalid invalid;
+
+    assert_int_equal(wz_frame_get_invalid(frame.payload, &invalid), WZ_OK);
+    if (!memmem(invalid.reason.ptr, invalid.reason.len, reason, strlen(reason)))
+        fail_msg("reason: %.*s", WZ_SLICE_FMT(invalid.reason));
+    assert_int_equal(invalid.line, line);
+    return invalid;
+}
+
+// The one result of the next RESULT frame.
+struct wz_frame_result peer_expect_result(struct peer *peer, int64_t offset)
+{
+    struct wz_frame frame = peer_expect(peer, WZ_FRAME_RESULT);
+    struct wz_frame_result result;
+    struct wz_frame_iter it;
+
+    assert_int_equal(wz_frame_iter_init(&it, frame.payload), WZ_OK);
+    assert_int_equal(wz_frame_next_result(&it, &result), WZ_OK);
+    assert_int_equal(result.stream, 1);
+    assert_int_equal(result.offset, offset);
+    return result;
+}
+
+void peer_assert_contains(struct wz_slice s, const char *text)
+{
+    if (!memmem(s.ptr, s.len, text, strlen(text)))
+        fail_msg("no \"%s\" in: %.*s", text, WZ_SLICE_FMT(s));
+}
+
+void peer_assert_text(struct wz_slice s, const char *text)
+{
+    if (!wz_slice_eq(s, wz_slice_str(text)))
+        fail_msg("\"%.*s\" is not \"%s\"", WZ_SLICE_FMT(s), text);
+}
+
+int peer_wait_exit(struct peer *peer)
+{
+    struct wz_frame frame;
+    int status;
+
+    while (next_frame(peer, &frame))
+        continue;
+    assert_int_equal(waitpid(peer->pid, &status, 0), peer->pid);
+    peer->pid = 0;
+    return status;
+}
