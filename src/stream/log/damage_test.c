@@ -10,7 +10,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "stream/log/testlog.h"
+#include "stream/log/testlog_test.h"
 
 #define BATCHES 8
 #define BATCH_RECORDS 5

@@ -14,7 +14,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "stream/log/testlog.h"
+#include "stream/log/testlog_test.h"
 
 #define FILES_MAX 4096
 

@@ -11,7 +11,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "stream/log/testlog.h"
+#include "stream/log/testlog_test.h"
 
 static void test_log_gives_back_what_was_appended(void **state)
 {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "stream/log/testlog.h"
+#include "stream/log/testlog_test.h"
 
 #define RECORDS_MAX 20000
 

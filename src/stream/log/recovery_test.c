@@ -11,7 +11,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "stream/log/testlog.h"
+#include "stream/log/testlog_test.h"
 #include "stream/log/topics_file.h"
 
 #define FIRST_LOG "00000000000000000000.log"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "stream/log/testlog.h"
+#include "stream/log/testlog_test.h"
 
 #define RECORDS 20000
 

@@ -27,6 +27,7 @@ struct topic {
 struct posting {
     uint32_t block;
     uint32_t prev;
+    uint32_t topic;
 };
 
 struct wz_topics {
@@ -130,8 +131,8 @@ static void add_posting(struct wz_topics *topics, struct topic *topic, uint32_t 
         topics->postings =
             wz_realloc(topics->postings, topics->posting_cap * sizeof(topics->postings[0]));
     }
-    topics->postings[topics->posting_count] =
-        (struct posting){.block = block, .prev = topic->newest};
+    topics->postings[topics->posting_count] = (struct posting){
+        .block = block, .prev = topic->newest, .topic = (uint32_t)(topic - topics->topics)};
     topic->newest = topics->posting_count++;
     topic->last_block = block;
     topic->count++;
@@ -221,20 +222,30 @@ static int by_name(const void *a, const void *b, void *arg)
                         name_of(topics, &topics->topics[*right]));
 }
 
-// Fills BLOCKS with the blocks of a topic, ascending.
-static void list_blocks(const struct wz_topics *topics, const struct topic *topic, uint32_t *blocks)
+// Fills BLOCKS with the blocks of the first topic, ascending, then those of the second, and so on;
+// ENDS gets where those of each topic end. It goes through the postings once, from front to back:
+// the chains would miss the cache at each step.
+static void list_blocks(const struct wz_topics *topics, uint32_t *blocks, uint32_t *ends)
 {
-    uint32_t i = topic->count;
+    uint32_t start = 0;
 
-    for (uint32_t at = topic->newest; at != NONE; at = topics->postings[at].prev)
-        blocks[--i] = topics->postings[at].block;
-    WZ_ASSERT(i == 0);
+    for (uint32_t i = 0; i < topics->count; i++) {
+        ends[i] = start;
+        start += topics->topics[i].count;
+    }
+    WZ_ASSERT(start == topics->posting_count);
+    for (uint32_t at = 0; at < topics->posting_count; at++) {
+        const struct posting *posting = &topics->postings[at];
+
+        blocks[ends[posting->topic]++] = posting->block;
+    }
 }
 
 void wz_topics_encode(const struct wz_topics *topics, uint32_t block_count, struct wz_buf *ret_buf)
 {
-    uint32_t *order = wz_alloc((topics->count + 1) * sizeof(order[0]));
-    uint32_t *blocks = wz_alloc(((size_t)block_count + 1) * sizeof(blocks[0]));
+    uint32_t *order = wz_alloc(((size_t)topics->count + 1) * sizeof(order[0]));
+    uint32_t *ends = wz_alloc(((size_t)topics->count + 1) * sizeof(ends[0]));
+    uint32_t *blocks = wz_alloc(((size_t)topics->posting_count + 1) * sizeof(blocks[0]));
     struct wz_topics_file file;
     uint32_t count = 0;
 
@@ -243,15 +254,17 @@ void wz_topics_encode(const struct wz_topics *topics, uint32_t block_count, stru
             order[count++] = i;
     }
     qsort_r(order, count, sizeof(order[0]), by_name, (void *)(uintptr_t)topics);
+    list_blocks(topics, blocks, ends);
     wz_topics_file_begin(&file, count, block_count);
     for (uint32_t i = 0; i < count; i++) {
         const struct topic *topic = &topics->topics[order[i]];
 
-        list_blocks(topics, topic, blocks);
-        wz_topics_file_add(&file, name_of(topics, topic), blocks, topic->count);
+        wz_topics_file_add(&file, name_of(topics, topic), blocks + ends[order[i]] - topic->count,
+                           topic->count);
     }
     wz_topics_file_end(&file, ret_buf);
     wz_free(order);
+    wz_free(ends);
     wz_free(blocks);
 }
 

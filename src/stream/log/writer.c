@@ -13,11 +13,11 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 
-// The most batches of one write.
-#define GROUP_MAX 256
+// The most batches of one write: 1 MiB, so that checksum, copy and index find them in the cache.
+#define GROUP_MAX 16
 
 // A segment's indexes are saved each time it has grown by this much.
-#define CHECKPOINT_BYTES (64ll * 1024 * 1024)
+#define CHECKPOINT_BYTES (128ll * 1024 * 1024)
 
 // Disk space is taken ahead in steps as large as the segment is, between these two.
 #define AHEAD_MIN_BYTES (1024ll * 1024)
@@ -351,14 +351,22 @@ static int write_group(struct wz_writer *w)
     return WZ_OK;
 }
 
-static bool more_waits(struct wz_writer *w)
+// Whether what was written is to be synced now: what was taken together is written first; if
+// somebody waits for it, no more is taken before.
+static bool is_due(struct wz_writer *w)
 {
-    bool more = !wz_list_empty(&w->pending);
+    bool more;
 
+    if (w->written_bytes >= UNSYNCED_MAX_BYTES)
+        return true;
+    if (!wz_list_empty(&w->pending))
+        return false;
+    if (w->wanted)
+        return true;
     lock(w);
-    more = more || !wz_list_empty(&w->queue);
+    more = !wz_list_empty(&w->queue);
     unlock(w);
-    return more;
+    return !more;
 }
 
 // Takes the first group of the batches that wait a step towards being durable.
@@ -378,9 +386,7 @@ static int commit_group(struct wz_writer *w)
         return WZ_ERR_IO; // what had room before the disk was full
     if (r < 0)
         return r;
-    if (w->wanted || w->written_bytes >= UNSYNCED_MAX_BYTES || !more_waits(w))
-        return commit(w);
-    return WZ_OK;
+    return is_due(w) ? commit(w) : WZ_OK;
 }
 
 static int reserve(struct wz_writer *w, int64_t end)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the folder and the records of the log's tests.
-#include "stream/log/testlog.h"
+#include "stream/log/testlog_test.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
