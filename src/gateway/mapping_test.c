@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gateway/stage_test.h"
+
+// A mapping text of this test: the name of one device, or "bad".
+static int import_text(void *arg, struct wz_slice text, const struct wz_api_documents *documents,
+                       struct wz_api_changes *ret_changes, struct wz_problem *ret_problem)
+{
+    size_t count = documents->lists[WZ_COLLECTION_DEVICES].count;
+
+    (void)arg;
+    if (wz_slice_eq(text, WZ_SLICE_LIT("bad")))
+        return wz_problem_set(ret_problem, WZ_ERR_INVALID, 2201, "line 1 is bad");
+    ret_changes->items = wz_zalloc(2, sizeof(*ret_changes->items));
+    ret_changes->items[ret_changes->count++] = (struct wz_store_change){
+        .collection = WZ_COLLECTION_DEVICES,
+        .name = wz_strndup(text.ptr, text.len),
+        .body = json_object(),
+    };
+    for (size_t i = 0; i < count && i < 1; i++)
+        ret_changes->items[ret_changes->count++] = (struct wz_store_change){
+            .collection = WZ_COLLECTION_DEVICES,
+            .name = wz_strdup(documents->lists[WZ_COLLECTION_DEVICES].items[i].name),
+        };
+    return WZ_OK;
+}
+
+static int export_text(void *arg, const struct wz_api_documents *documents, struct wz_buf *ret_text,
+                       struct wz_problem *ret_problem)
+{
+    (void)arg;
+    (void)ret_problem;
+    for (size_t i = 0; i < documents->lists[WZ_COLLECTION_DEVICES].count; i++)
+        wz_buf_addf(ret_text, "%s;", documents->lists[WZ_COLLECTION_DEVICES].items[i].name);
+    return WZ_OK;
+}
+
+static void test_mapping_text_replaces_the_documents_and_comes_back(void **state)
+{
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage);
+    stage.parts.import = import_text;
+    stage.parts.export = export_text;
+    stage_begin(&stage);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "one"), 200);
+    assert_string_equal(stage_text(&stage), "{\"changed\":1}\n");
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "two"), 200);
+    assert_string_equal(stage_text(&stage), "{\"changed\":2}\n");
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping", "", ""), 200);
+    assert_string_equal(stage_text(&stage), "two;");
+    assert_true(stage_has(&stage, "Content-Type: text/plain; charset=utf-8\r\n"));
+    stage_close(&stage);
+}
+
+static void test_mapping_text_that_is_refused_changes_nothing(void **state)
+{
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage);
+    stage.parts.import = import_text;
+    stage.parts.export = export_text;
+    stage_begin(&stage);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "one"), 200);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "bad"), 422);
+    assert_non_null(strstr(stage_text(&stage), "WYZ-2201"));
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "a\001b"), 422);
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping", "", ""), 200);
+    assert_string_equal(stage_text(&stage), "one;");
+    stage_close(&stage);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mapping_text_replaces_the_documents_and_comes_back),
+        cmocka_unit_test(test_mapping_text_that_is_refused_changes_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
