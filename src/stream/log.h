@@ -50,6 +50,7 @@ struct wz_log_info {
     int64_t size_bytes;
     int segment_count;
     int64_t damaged_batches;
+    int rebuilt_indexes; // of sealed segments, found damaged when a reader needed them
 };
 
 // Opens, or makes, the log in the folder DIR and starts its writer thread. RET_PROBLEM may be NULL;

@@ -388,6 +388,7 @@ void wz_log_info(struct wz_log *log, struct wz_log_info *ret_info)
     struct wz_log_info info = {.next_offset = next_offset(log)};
 
     wz_shelf_info(&log->shelf, &info);
+    info.rebuilt_indexes = wz_cache_rebuilt(log->cache);
     *ret_info = info;
 }
 
