@@ -69,8 +69,8 @@ static void test_client_joins_answers_however_they_are_framed(void **state)
 {
     static const char *const answers[] = {
         "HTTP/1.1 200 OK\r\nETag: \"7\"\r\nContent-Length: 5\r\n\r\nhello",
-        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nETag: \"7\"\r\n"
-        "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nETag: \"7\"\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
         "HTTP/1.0 200 OK\r\nETag: \"7\"\r\n\r\nhello",
     };
 

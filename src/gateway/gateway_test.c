@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/gateway.h"
 
-#include "gateway/stage_test.h"
-
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
 #include "gateway/listen.h"
+#include "gateway/stage_test.h"
 
 #define HOST " HTTP/1.1\r\nHost: localhost\r\n"
 

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/terminal_test.h"
+
+static const char text[] = "# mine\n[Device]\n\"mesh/b5/42\" = \"bedroom.light\"\n\n"
+                           "[Types]\ninput = status\noutput = command\n";
+
+static void test_map_text_comes_back_byte_for_byte(void **state)
+{
+    char path[128];
+    struct terminal t;
+    FILE *file;
+
+    (void)state;
+    terminal_open(&t);
+    (void)snprintf(path, sizeof(path), "%s/mapping.conf", t.folder);
+    file = fopen(path, "w");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0 && fclose(file) == 0);
+    assert_int_equal(TERMINAL(&t, "map", "import", path), 0);
+    assert_int_equal(TERMINAL(&t, "map", "export"), 0);
+    assert_string_equal(t.output, text);
+    assert_int_equal(TERMINAL(&t, "map", "export", path), 0);
+    assert_int_equal(TERMINAL(&t, "map", "import", path), 0);
+    assert_int_equal(TERMINAL(&t, "map", "import", "/tmp/wyze-none"), WZ_EXIT_NOT_FOUND);
+    terminal_close(&t);
+}
+
+static void test_map_entries_are_set_and_removed_by_kind(void **state)
+{
+    struct terminal t;
+
+    (void)state;
+    terminal_open(&t);
+    assert_int_equal(TERMINAL(&t, "map", "set", "device", "a/b", "c.d"), 0);
+    assert_int_equal(TERMINAL(&t, "map", "set", "subtopic", "M", "brightness"), 0);
+    assert_int_equal(TERMINAL(&t, "map", "set", "type", "input", "stat"), 0);
+    assert_int_equal(TERMINAL(&t, "map", "set", "other", "a", "b"), WZ_EXIT_USAGE);
+    assert_int_equal(TERMINAL(&t, "map", "ls", "--output", "table"), 0);
+    assert_string_equal(t.output, "KIND      NAME   VALUE\n"
+                                  "device    a/b    c.d\n"
+                                  "subtopic  M      brightness\n"
+                                  "type      input  stat\n");
+    assert_int_equal(TERMINAL(&t, "map", "rm", "subtopic", "M"), 0);
+    assert_int_equal(TERMINAL(&t, "map", "rm", "subtopic", "M"), WZ_EXIT_NOT_FOUND);
+    terminal_close(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_map_text_comes_back_byte_for_byte),
+        cmocka_unit_test(test_map_entries_are_set_and_removed_by_kind),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
