@@ -407,6 +407,21 @@ static int finish(struct node *node)
     return r;
 }
 
+// Puts up where the doors are, for the API's status.
+static void show_listeners(struct node *node)
+{
+    const struct wz_address *mqtt = wz_config_address(node->config, WZ_CONFIG_MQTT_LISTEN);
+    const struct wz_address *http = wz_config_address(node->config, WZ_CONFIG_HTTP_LISTEN);
+
+    if (node->mqtt != NULL)
+        wz_board_set(node->board, "listeners", "mqtt",
+                     json_pack("{s:s, s:i}", "host", mqtt->host, "port", wz_mqtt_port(node->mqtt)));
+    if (!http->off)
+        wz_board_set(node->board, "listeners", "http",
+                     json_pack("{s:s, s:i}", "host", http->host, "port",
+                               (int)wz_gateway_port(node->gateway)));
+}
+
 int wz_node_run(const struct wz_config *config, struct wz_problem *ret_problem)
 {
     struct node node = {
@@ -422,6 +437,7 @@ int wz_node_run(const struct wz_config *config, struct wz_problem *ret_problem)
     limits_raise();
     r = start(&node);
     if (r == WZ_OK) {
+        show_listeners(&node);
         WZ_LOG(WZ_LOG_INFO, "node.ready", WZ_F_STR("data", wz_config_str(config, WZ_CONFIG_DATA)),
                WZ_F_INT("mqtt_port", node.mqtt != NULL ? wz_mqtt_port(node.mqtt) : 0));
         wz_loop_run(&node.loop);

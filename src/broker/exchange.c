@@ -274,6 +274,16 @@ static int hand_out(struct entry *entry, const struct wz_message *msg, struct wz
     return r;
 }
 
+// Whether a topic has more words than the trie matches: it is refused, for it would reach nobody.
+static bool is_too_deep(const struct wz_exchange *exchange, struct wz_slice topic)
+{
+    size_t words = 1;
+
+    for (size_t i = 0; i < topic.len; i++)
+        words += topic.ptr[i] == exchange->form->separator;
+    return words > WZ_TRIE_DEPTH_MAX;
+}
+
 int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *msg,
                         wz_topic_valid_fn valid, struct wz_ticket *ret_ticket)
 {
@@ -282,7 +292,7 @@ int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *m
     bool outermost = !exchange->publishing;
     int r;
 
-    if (entry == NULL && !valid(msg->topic))
+    if (entry == NULL && (is_too_deep(exchange, msg->topic) || !valid(msg->topic)))
         return WZ_ERR_INVALID;
     // What is resolved may grow. Inside another publish its entry is in use.
     if ((entry == NULL || entry->version != exchange->version) && outermost &&

@@ -58,7 +58,8 @@ void wz_exchange_rebind(struct wz_exchange_binding *binding, unsigned qos);
 void wz_exchange_unbind(struct wz_exchange_binding *binding);
 
 // Gives the message to all receivers whose bindings match. WZ_ERR_BUSY when the one that is asked
-// first refuses; WZ_ERR_INVALID when VALID, asked once for a topic that is not cached, says no.
+// first refuses; WZ_ERR_INVALID when VALID, asked once for a topic that is not cached, says no, or
+// the topic has more than WZ_TRIE_DEPTH_MAX words.
 // RET_TICKET is what an ack has to wait for.
 typedef bool (*wz_topic_valid_fn)(struct wz_slice topic);
 WZ_MUST int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *msg,
@@ -75,5 +76,5 @@ size_t wz_exchange_cached(const struct wz_exchange *exchange);
 
 // More topics than this, or more bytes of their names and receivers, are not cached: the cache is
 // then dropped whole and fills again.
-#define WZ_EXCHANGE_CACHE_TOPICS (256 * 1024)
+#define WZ_EXCHANGE_CACHE_TOPICS (128 * 1024)
 #define WZ_EXCHANGE_CACHE_BYTES (48 * 1024 * 1024)

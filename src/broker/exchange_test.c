@@ -526,9 +526,24 @@ static void test_exchange_refuses_a_pattern_that_is_too_deep(void **state)
     wz_exchange_free(exchange);
 }
 
+static void test_exchange_refuses_a_topic_that_is_too_deep_to_be_matched(void **state)
+{
+    struct wz_exchange *exchange = wz_exchange_new(&wz_topic_mqtt);
+    char topic[2 * WZ_TRIE_DEPTH_MAX + 2] = "a";
+
+    (void)state;
+    for (size_t i = 1; i < WZ_TRIE_DEPTH_MAX; i++)
+        memcpy(topic + strlen(topic), "/a", 3);
+    assert_int_equal(publish_to(exchange, topic), WZ_OK);
+    memcpy(topic + strlen(topic), "/a", 3);
+    assert_int_equal(publish_to(exchange, topic), WZ_ERR_INVALID);
+    wz_exchange_free(exchange);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exchange_refuses_a_topic_that_is_too_deep_to_be_matched),
         cmocka_unit_test(test_exchange_gives_a_message_once_at_the_highest_qos),
         cmocka_unit_test(test_exchange_follows_every_change_of_the_bindings),
         cmocka_unit_test(test_exchange_never_calls_a_receiver_that_has_gone),

@@ -141,6 +141,8 @@ static void on_tick(uv_timer_t *timer)
                         ? silent_ms > mqtt->options.connect_timeout_ms
                         : client->keep_alive_ms > 0 && silent_ms > client->keep_alive_ms;
 
+        wz_packet_ids_trim(&client->session.sent);
+        wz_packet_ids_trim(&client->received);
         if (late && wz_list_empty(&client->blocked)) // who is held up by us is not silent
             wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
     }

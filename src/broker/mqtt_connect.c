@@ -60,7 +60,8 @@ static void take_over(struct wz_mqtt_client *client)
 
     if (before == NULL)
         return;
-    WZ_LOG(WZ_LOG_INFO, "mqtt.takeover", WZ_F_SLICE("client", client->id));
+    if (wz_log_allow(&client->mqtt->log_us))
+        WZ_LOG(WZ_LOG_INFO, "mqtt.takeover", WZ_F_SLICE("client", client->id));
     wz_conn_close(&before->conn, WZ_CONN_NOW, WZ_ERR_CONFLICT);
 }
 

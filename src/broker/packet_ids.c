@@ -14,6 +14,12 @@ void wz_packet_ids_release(struct wz_packet_ids *ids)
     ids->count = 0;
 }
 
+void wz_packet_ids_trim(struct wz_packet_ids *ids)
+{
+    if (ids->count == 0)
+        wz_packet_ids_release(ids);
+}
+
 bool wz_packet_ids_add(struct wz_packet_ids *ids, uint16_t id)
 {
     uint64_t bit = (uint64_t)1 << (id & 63);

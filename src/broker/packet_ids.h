@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The identifiers in use. All zero is an empty set; the bits are there only while it is not empty.
+// The identifiers in use. All zero is an empty set.
 struct wz_packet_ids {
     uint64_t *bits;
     uint32_t count;
@@ -15,6 +15,9 @@ struct wz_packet_ids {
 
 // Frees the bits; the set is empty then.
 void wz_packet_ids_release(struct wz_packet_ids *ids);
+
+// Frees the bits of an empty set; else does nothing. Called now and then, not after each message.
+void wz_packet_ids_trim(struct wz_packet_ids *ids);
 
 // Takes the next free identifier behind the last one given; at least one must be free.
 uint16_t wz_packet_ids_next(struct wz_packet_ids *ids);

@@ -84,6 +84,21 @@ static void test_packet_ids_of_an_empty_set_cost_nothing(void **state)
     assert_null(ids.bits);
 }
 
+static void test_packet_ids_trim_frees_only_an_empty_set(void **state)
+{
+    struct wz_packet_ids ids = {0};
+
+    (void)state;
+    assert_int_equal(wz_packet_ids_next(&ids), 1);
+    wz_packet_ids_trim(&ids);
+    assert_true(wz_packet_ids_has(&ids, 1));
+    assert_true(wz_packet_ids_remove(&ids, 1));
+    wz_packet_ids_trim(&ids);
+    assert_null(ids.bits);
+    assert_int_equal(wz_packet_ids_next(&ids), 2); // the count goes on
+    wz_packet_ids_release(&ids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -92,6 +107,7 @@ int main(void)
         cmocka_unit_test(test_packet_ids_find_the_last_free_one),
         cmocka_unit_test(test_packet_ids_are_in_the_set_once),
         cmocka_unit_test(test_packet_ids_of_an_empty_set_cost_nothing),
+        cmocka_unit_test(test_packet_ids_trim_frees_only_an_empty_set),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

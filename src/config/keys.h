@@ -19,9 +19,6 @@
       "where the API listens, or off")                                                             \
     X(LOG_LEVEL, "log.level", CHOICE, "info", 0, 0, "error|warn|info|debug",                       \
       "the least important lines that the program's own log shows")                                \
-    X(MEMORY_MAX, "memory.max", SIZE, "256MiB", 16 * WZ_MIB, WZ_TIB, NULL,                         \
-      "the memory that all connections' incomplete packets, outgoing bytes and queues may take "   \
-      "together")                                                                                  \
     X(MQTT_CONNECT_TIMEOUT, "mqtt.connect_timeout", DURATION, "10s", 100, 10 * WZ_MINUTE_MS, NULL, \
       "how long a new connection may take until its CONNECT is complete")                          \
     X(MQTT_LISTEN, "mqtt.listen", ADDRESS, "127.0.0.1:1883", 0, 0, NULL,                           \
@@ -30,7 +27,7 @@
       "MQTT connections open at one time")                                                         \
     X(MQTT_MAX_INFLIGHT, "mqtt.max_inflight", COUNT, "1000", 1, 65535, NULL,                       \
       "messages of QoS 1 sent to a session and not yet acknowledged by it")                        \
-    X(MQTT_MAX_PACKET, "mqtt.max_packet", SIZE, "1MiB", 1024, 256 * WZ_MIB, NULL,                  \
+    X(MQTT_MAX_PACKET, "mqtt.max_packet", SIZE, "1MiB", 1024, 2 * WZ_MIB, NULL,                  \
       "the largest MQTT packet that is taken in")                                                  \
     X(MQTT_MAX_QUEUED, "mqtt.max_queued", COUNT, "100000", 1, 100000000, NULL,                     \
       "messages that wait for one session")                                                        \

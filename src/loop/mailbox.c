@@ -21,7 +21,8 @@ static void lock(struct wz_mailbox *mb) { WZ_ASSERT(pthread_mutex_lock(&mb->lock
 
 static void unlock(struct wz_mailbox *mb) { WZ_ASSERT(pthread_mutex_unlock(&mb->lock) == 0); }
 
-// Adds under the lock; gives up the lock and wakes the receiver if it may be asleep.
+// Adds under the lock and wakes the receiver if it may be asleep, still under the lock: a receiver
+// that has the letter may free the mailbox as soon as the lock is free.
 static void add_and_unlock(struct wz_mailbox *mb, struct wz_mail *mail)
 {
     bool was_empty = mb->first == NULL;
@@ -32,9 +33,9 @@ static void add_and_unlock(struct wz_mailbox *mb, struct wz_mail *mail)
     mb->count++;
     if (was_empty)
         (void)pthread_cond_signal(&mb->filled); // cannot fail for a valid condition
-    unlock(mb);
     if (was_empty && mb->wake != NULL)
         mb->wake(mb->wake_arg);
+    unlock(mb);
 }
 
 int wz_mailbox_post(struct wz_mailbox *mb, struct wz_mail *mail)
@@ -97,7 +98,7 @@ void wz_mailbox_close(struct wz_mailbox *mb)
     lock(mb);
     mb->closed = true;
     (void)pthread_cond_broadcast(&mb->filled); // cannot fail for a valid condition
-    unlock(mb);
     if (mb->wake != NULL)
         mb->wake(mb->wake_arg);
+    unlock(mb);
 }

@@ -19,11 +19,12 @@ struct wz_mail {
     wz_mail_fn run;
 };
 
-// Wakes the receiving thread; called on the sender's thread, without the lock held.
+// Wakes the receiving thread; called on the sender's thread with the lock held: it must not wait,
+// nor touch the mailbox.
 typedef void (*wz_mailbox_wake_fn)(void *arg);
 
 // Letters on their way to one thread. LOCK guards all the fields below it; whoever holds it does
-// nothing but move pointers.
+// nothing but move pointers and wake.
 struct wz_mailbox {
     wz_mailbox_wake_fn wake;
     void *wake_arg;

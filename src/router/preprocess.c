@@ -13,6 +13,9 @@
 
 #define ID_POS 8 // behind {"_id":"
 
+// A text whose JSON string is longer, for all its escapes, is kept as base64: a batch must hold it.
+#define TEXT_BYTES_MAX (3 * 1024 * 1024)
+
 static const struct wz_slice form_words[WZ_FORM_COUNT] = {
     [WZ_FORM_OBJECT] = {(const uint8_t *)"object", 6},
     [WZ_FORM_TEXT] = {(const uint8_t *)"text", 4},
@@ -124,11 +127,16 @@ static struct wz_slice trim(struct wz_slice s)
 // The members of a record whose body is no JSON object.
 static enum wz_form add_wrapped(struct wz_buf *buf, struct wz_slice body)
 {
+    size_t start;
+
     add_comma(buf);
     wz_buf_add_str(buf, "\"value\":");
+    start = buf->len;
     if (wz_utf8_valid(body)) {
         wz_json_add_string(buf, trim(body));
-        return WZ_FORM_TEXT;
+        if (buf->len - start <= TEXT_BYTES_MAX)
+            return WZ_FORM_TEXT;
+        buf->len = start; // it is nearly all control characters
     }
     wz_json_add_base64(buf, body);
     wz_buf_add_str(buf, ",\"_encoding\":\"base64\"");

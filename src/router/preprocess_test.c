@@ -203,6 +203,19 @@ static void add_deep(struct wz_buf *buf, const char *name, int depth)
     wz_buf_add_byte(buf, '}');
 }
 
+static void test_preprocess_encodes_a_text_whose_escapes_would_burst_a_batch(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf body = {0};
+    struct stamped *stamped = *state;
+
+    for (int i = 0; i < 1024 * 1024; i++)
+        wz_buf_add_byte(&body, 1);
+    stamped->source.body = wz_buf_slice(&body);
+    stamp(stamped);
+    assert_int_equal(stamped->pp.form, WZ_FORM_BASE64);
+    assert_true(stamped->value.len < (size_t)2 * 1024 * 1024);
+}
+
 static void test_preprocess_takes_json_that_is_too_deep_as_text(void **state)
 {
     struct stamped *stamped = *state;
@@ -324,6 +337,7 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_preprocess_wraps_what_is_no_object),
+        TEST(test_preprocess_encodes_a_text_whose_escapes_would_burst_a_batch),
         TEST(test_preprocess_keeps_an_objects_bytes_order_and_doubles),
         TEST(test_preprocess_moves_reserved_members_apart),
         TEST(test_preprocess_encodes_bytes_that_are_no_text),
