@@ -56,7 +56,8 @@ class Wyze:
         self.data = pathlib.Path(folder)
         self.mqtt_port = free_port()
         self.http_port = free_port()
-        self.env = {**os.environ, "WYZE_DATA": str(self.data), **(env or {})}
+        inherited = {name: value for name, value in os.environ.items() if name != "WYZE_BUILD"}
+        self.env = {**inherited, "WYZE_DATA": str(self.data), **(env or {})}
         self.log_path = self.data.parent / (self.data.name + ".log")
         self.process = None
 

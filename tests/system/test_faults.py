@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A disk that fails while wyze runs: nothing is acked that is not durable, readers go on, /readyz says
+why it is not ready, and when the disk is well again so is wyze, without a restart."""
+
+import pytest
+
+from conftest import Wyze, until
+from disk import Disk
+from ledger import BULK_TOPIC
+from segments import read_stream
+from trial import Trial, make_seed
+
+
+@pytest.fixture
+def make_trial(make_wyze, tmp_path):
+    made = []
+
+    def make(seed, wyze=None, **options):
+        made.append(Trial(wyze or make_wyze(), tmp_path, seed, **options))
+        return made[-1]
+
+    yield make
+    for trial in made:
+        trial.abandon()
+
+
+def wait_standing(trial):
+    """Waits until nothing more is acked: until each window is full."""
+    ledger = trial.ledger
+    ledger.wait(lambda: all(len(link.unacked) >= ledger.window for link in ledger.links), 20,
+                "the windows did not fill")
+
+
+def check_readers_go_on(trial):
+    """A reader that comes now gets every record that was acked so far."""
+    assert len(trial.wyze.records()) >= trial.ledger.acked
+
+
+# What fails for good until the test mends it: the rule, and the word that /readyz has for it.
+LASTING = {
+    "full": ("write|pwrite|pwritev|fallocate|create:ENOSPC", "no-space"),
+    "full at the sync": ("fdatasync:ENOSPC", "no-space"),
+    "over quota": ("pwritev|fallocate:EDQUOT", "no-space"),
+    "no write": ("pwritev:EIO", "io"),
+    "no sync": ("fdatasync:EIO", "io"),
+    "no folder's sync": ("fsync:EIO", "io"),
+    "read only": ("pwritev|ftruncate|create|rename|unlink:EROFS", None),
+}
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_lasting_fault(make_trial, name):
+    rule, word = LASTING[name]
+    trial = make_trial(make_seed("lasting"), faults=True).begin()
+    trial.ledger.wait_acked(1000)
+    trial.set_faults(f"{rule}:path=raw-stream")
+    reasons = trial.wait_ready(503)
+    assert [reason["stream"] for reason in reasons] == ["raw-stream"]
+    assert word in (None, reasons[0]["state"]) and reasons[0]["reason"]
+    wait_standing(trial)
+    acked = trial.ledger.acked
+    trial.wait_hit(more=2)  # it tries again, and acks nothing
+    assert trial.ledger.acked == acked
+    check_readers_go_on(trial)
+    assert "stream.stopped" in trial.wyze.log()
+    trial.set_faults()
+    trial.wait_ready(200)
+    trial.ledger.wait_acked(1000)
+    trial.finish()
+
+
+# What fails a few times only: wyze gets over it by itself, and acks go on.
+PASSING = {
+    "interrupted": "pwritev|fallocate|ftruncate:EINTR:k=20",
+    "short writes": "pwritev:short:k=50",
+    "one byte at a time": "pwritev:short:bytes=1:k=40",
+    "a sync fails": "fdatasync:EIO:n=3:k=1",
+    "a write fails": "pwritev:EIO:n=3:k=1",
+    "sync and fresh segment fail": "fdatasync|create:EIO:n=2:k=3",
+    "the cut fails too": "fdatasync:EIO:n=5:k=1\nftruncate:EIO:k=100",
+    "no space ahead": "fallocate:ENOSPC:k=100",
+    "no rename": "rename:EIO:k=5",
+    "no sync of names": "fsync:EIO:k=3",
+}
+
+
+# These are not even failures: the call is made again, or goes on.
+HARMLESS = ("interrupted", "short writes", "one byte at a time", "no space ahead")
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_passing_fault(make_trial, name):
+    trial = make_trial(make_seed("passing"), faults=True).begin()
+    trial.ledger.wait_acked(500)
+    trial.set_faults(*[f"{rule}:path=raw-stream" for rule in PASSING[name].split("\n")])
+    until(trial.hits, 20, "no call was hit")
+    trial.ledger.wait_acked(6000)
+    trial.wait_ready(200)
+    trial.check()
+    if name in HARMLESS:
+        assert trial.metric("wyze_stream_failures_total") == 0
+    trial.finish()
+
+
+def test_no_ack_before_the_sync(make_trial):
+    trial = make_trial(make_seed("sync"), faults=True, window=50).begin()
+    trial.ledger.wait_acked(500)
+    trial.set_faults("fdatasync:delay:ms=1500:path=raw-stream")
+    trial.wait_hit("fdatasync")
+    wait_standing(trial)  # all that came before has been acked, and nothing since
+    acked = trial.ledger.acked
+    hits = trial.hits("fdatasync")
+    until(lambda: trial.ledger.acked > acked or trial.hits("fdatasync") > hits, 20)
+    assert trial.hits("fdatasync") > hits, "acked while its sync was under way"
+    trial.set_faults()
+    trial.finish()
+
+
+def test_a_segment_whose_sync_failed_is_let_go(make_trial):
+    """After a failed sync the kernel may have dropped what it could not write, and the next sync says
+    that all is well: so there must be no next one on that file."""
+    trial = make_trial(make_seed("once"), faults=True).begin()
+    trial.ledger.wait_acked(500)
+    trial.set_faults("fdatasync:EIO:k=1:path=.log", "fdatasync|pwritev:delay:path=.log")
+    trial.ledger.wait_acked(2000)
+    trial.set_faults()
+    lines = [line.split() for line in trial.hit_lines()]
+    failed = next(i for i, (call, _) in enumerate(lines) if call == "fdatasync")
+    later = [(call, path) for call, path in lines[failed + 1 :]]
+    assert later, "nothing was written afterwards"
+    assert lines[failed][1] not in {path for _, path in later}
+    trial.finish()
+
+
+def test_a_name_is_durable_before_what_is_in_it(make_trial):
+    """A new segment's name is synced before the first record in it counts as durable."""
+    trial = make_trial(make_seed("names"), faults=True).begin()
+    trial.set_faults("create|fsync|fdatasync:delay:path=raw-stream")
+    trial.ledger.wait(lambda: len(list(trial.stream.glob("*.log"))) > 3, 30, "no new segments")
+    trial.ledger.wait_acked(500)
+    trial.set_faults()
+    lines = [line.split() for line in trial.hit_lines()]
+    made = [i for i, (call, path) in enumerate(lines) if call == "create" and path.endswith(".log")]
+    assert made
+    for i in made:
+        following = lines[i + 1 :]
+        synced = following.index(["fsync", str(trial.stream)])
+        durable = following.index(["fdatasync", lines[i][1]])
+        assert synced < durable, lines[i : i + durable + 2]
+    trial.finish()
+
+
+def test_poisoned_tail_stays_hidden(make_trial):
+    """What stands behind the durable end of a poisoned segment that could not be cut is no part of
+    the stream, whoever reads it: the segment that came after it says so."""
+    trial = make_trial(make_seed("tail"), faults=True).begin()
+    trial.ledger.wait_acked(500)
+    trial.set_faults("fdatasync:EIO:n=2:k=1:path=.log", "ftruncate:EIO:path=.log")
+    trial.ledger.wait_acked(3000)
+    trial.ledger.drain()
+    trial.crash()
+    for path in trial.stream.glob("*.seal"):
+        path.unlink()  # so it has to look at every batch
+    contents = read_stream(trial.stream)
+    assert contents.hidden > 0
+    trial.set_faults()
+    trial.start()
+    assert [r["offset"] for r in trial.wyze.records()] == [r.offset for r in contents.records]
+    trial.ledger.resume()
+    trial.finish()
+
+
+def test_backlog_is_bounded_and_nothing_is_refused(make_trial):
+    """While nothing can be written, wyze takes in what fits its backlog and then stops reading: the
+    publishers wait, nothing is dropped."""
+    trial = make_trial(make_seed("backlog"), faults=True, topics=[BULK_TOPIC], links=1, window=650)
+    trial.begin()
+    trial.ledger.wait_acked(10)
+    trial.set_faults("pwritev|create:EIO:path=raw-stream")
+    trial.wait_ready(503)
+    wait_standing(trial)  # 39 MB are under way, the backlog has 32 MiB
+    trial.wait_hit(more=3)
+    trial.check()
+    trial.set_faults()
+    trial.wait_ready(200)
+    trial.ledger.pause()
+    trial.finish()
+
+
+def test_stop_that_cannot_be_orderly(make_trial):
+    """The mark of an orderly stop cannot be written: it is said, and the next start is careful."""
+    trial = make_trial(make_seed("stop"), faults=True).begin()
+    trial.ledger.wait_acked(500)
+    trial.ledger.drain()
+    trial.set_faults("fdatasync:EIO:path=stream.meta")
+    assert trial.wyze.stop() == 1
+    assert "WYZ-4004" in trial.wyze.log()
+    trial.set_faults()
+    trial.start()
+    trial.ledger.resume()
+    trial.ledger.wait_acked(500)
+    trial.finish()
+
+
+def test_start_on_a_disk_that_fails(make_trial):
+    """It does not start on a disk that it cannot write to: it says so, and harms nothing."""
+    trial = make_trial(make_seed("start"), faults=True).begin()
+    trial.ledger.wait_acked(500)
+    trial.crash()
+    for rule in ("fdatasync:EIO:path=stream.meta", "pwritev|pwrite:ENOSPC:path=stream.meta",
+                 "create:EROFS:path=raw-stream", "pread:EIO:path=.log"):
+        before = read_stream(trial.stream)
+        trial.set_faults(rule)
+        trial.start(wait=False)
+        assert trial.wyze.process.wait(20) == 1, rule
+        assert "WYZ-400" in trial.wyze.log(), rule
+        assert read_stream(trial.stream).records == before.records
+        trial.wyze.log_path.unlink()
+    trial.set_faults()
+    trial.start()
+    trial.ledger.wait_acked(500)
+    trial.finish()
+
+
+def test_kill_while_the_disk_fails(make_trial):
+    """What a poisoned segment holds behind its durable end comes back once at the most."""
+    trial = make_trial(make_seed("poison"), faults=True).begin()
+    trial.ledger.wait_acked(500)
+    for _ in range(3):
+        number = trial.rng.randrange(1, 20)
+        trial.set_faults(f"fdatasync:EIO:n={number}:path=raw-stream",
+                         "ftruncate:EIO:path=raw-stream", "fsync:EIO:path=raw-stream")
+        trial.wait_ready(503)
+        trial.crash()
+        trial.set_faults()
+        trial.start()
+        trial.ledger.wait_acked(500)
+    trial.finish()
+
+
+def test_full_disk(make_trial, tmp_path):
+    disk = Disk(tmp_path, 48)
+    try:
+        wyze = Wyze(disk.path / "wyze")
+        wyze.log_path = tmp_path / "wyze.log"
+        trial = make_trial(make_seed("full"), wyze).begin()
+        trial.ledger.wait_acked(1000)
+        ballast = disk.path / "ballast"
+        with open(ballast, "wb") as file:
+            size = disk.free_bytes() - 2 * 1024 * 1024
+            while size > 0:
+                size -= file.write(bytes(min(size, 1024 * 1024)))
+        reasons = trial.wait_ready(503, 60)
+        assert reasons[0]["state"] == "no-space", reasons
+        wait_standing(trial)
+        check_readers_go_on(trial)
+        ballast.unlink()
+        trial.wait_ready(200)
+        trial.ledger.wait_acked(1000)
+        trial.finish()
+    finally:
+        trial.abandon()
+        wyze.stop()
+        disk.unmount()
