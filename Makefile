@@ -15,7 +15,8 @@
 #   make clean      removes all that was built
 #   make help       prints this
 #
-# CC chooses the compiler (gcc), BUILD the folder (build), MESON_ARGS further options (-Dwerror=true),
+# CC chooses the compiler (gcc), BUILD and TEST_BUILD the folders of what is run (build, optimised as a
+# whole) and of what is tested (build-test), MESON_ARGS further options (-Dwerror=true),
 # PYTEST_ARGS which system tests run (tests/test_x.py -k name).
 
 ifeq ($(origin CC),default)
@@ -24,6 +25,7 @@ endif
 export CC
 
 BUILD ?= build
+TEST_BUILD ?= build-test
 MESON_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -42,8 +44,8 @@ SHELL := /bin/bash
 
 # Files that root builds in somebody else's tree are given to the tree's owner.
 OWNED := scripts/keep-owner
-# The tests need cmocka, running wyze does not.
-WITHOUT_TESTS = $$(pkg-config --exists cmocka || echo -Dtests=false)
+# What is run is optimised as a whole, and built without the tests, which need cmocka.
+WHOLE := -Dtests=false -Db_lto=$(if $(findstring clang,$(CC)),false,true)
 # What a sanitizer's build is given besides its name; clang does not link -z defs with it.
 SANITIZED := -Db_lundef=false -Dtests=true
 
@@ -52,24 +54,24 @@ TSAN_TESTS ?= $(wildcard tests/system tests/test_thread*.py)
 
 run:
 	scripts/install-deps run
-	$(OWNED) scripts/build $(BUILD) $(WITHOUT_TESTS) $(MESON_ARGS)
+	$(OWNED) scripts/build $(BUILD) $(WHOLE) $(MESON_ARGS)
 	exec examples/$(EXAMPLE)/run $(BUILD)
 
 build:
 	scripts/install-deps run
-	$(OWNED) scripts/build $(BUILD) $(WITHOUT_TESTS) $(MESON_ARGS)
+	$(OWNED) scripts/build $(BUILD) $(WHOLE) $(MESON_ARGS)
 
 test: export SOAK_SECONDS := $(or $(SOAK_SECONDS),20)
 test: export SOAK_KILLS := $(or $(SOAK_KILLS),5)
 test:
 	scripts/install-deps test
-	$(OWNED) scripts/build $(BUILD) -Dtests=true -Dbench=true $(MESON_ARGS)
-	$(OWNED) scripts/run-tests --build $(BUILD) --pytest "$(PYTEST_ARGS)" $(TEST_PARTS)
+	$(OWNED) scripts/build $(TEST_BUILD) -Dtests=true -Dbench=true $(MESON_ARGS)
+	$(OWNED) scripts/run-tests --build $(TEST_BUILD) --pytest "$(PYTEST_ARGS)" $(TEST_PARTS)
 
 unit system:
 	scripts/install-deps test
-	$(OWNED) scripts/build $(BUILD) -Dtests=true $(MESON_ARGS)
-	$(OWNED) scripts/run-tests --build $(BUILD) --pytest "$(PYTEST_ARGS)" $@
+	$(OWNED) scripts/build $(TEST_BUILD) -Dtests=true $(MESON_ARGS)
+	$(OWNED) scripts/run-tests --build $(TEST_BUILD) --pytest "$(PYTEST_ARGS)" $@
 
 style:
 	scripts/install-deps test
@@ -80,8 +82,8 @@ format-check:
 	scripts/run-tests format
 
 lint: style format-check
-	$(OWNED) scripts/build $(BUILD) -Dtests=true $(MESON_ARGS)
-	run-clang-tidy -quiet -p $(BUILD) "$(CURDIR)/src/.*"
+	$(OWNED) scripts/build $(TEST_BUILD) -Dtests=true $(MESON_ARGS)
+	run-clang-tidy -quiet -p $(TEST_BUILD) "$(CURDIR)/src/.*"
 
 format:
 	scripts/install-deps test
@@ -117,17 +119,17 @@ soak: export SOAK_SECONDS := $(or $(SOAK_SECONDS),600)
 soak: export SOAK_KILLS := $(or $(SOAK_KILLS),100)
 soak:
 	scripts/install-deps test
-	$(OWNED) scripts/build $(BUILD) -Dtests=true $(MESON_ARGS)
-	$(OWNED) scripts/run-tests --build $(BUILD) --pytest "$(PYTEST_ARGS)" soak
+	$(OWNED) scripts/build $(TEST_BUILD) -Dtests=true $(MESON_ARGS)
+	$(OWNED) scripts/run-tests --build $(TEST_BUILD) --pytest "$(PYTEST_ARGS)" soak
 
 bench:
 	scripts/install-deps bench
-	$(OWNED) scripts/build $(BUILD) -Dbench=true $(WITHOUT_TESTS) $(MESON_ARGS)
+	$(OWNED) scripts/build $(BUILD) -Dbench=true $(WHOLE) $(MESON_ARGS)
 	$(OWNED) bench/run --build $(BUILD) $(BENCH_ARGS)
 
 install:
 	scripts/install-deps run
-	$(OWNED) scripts/build $(BUILD) -Dprefix=$(PREFIX) $(WITHOUT_TESTS) $(MESON_ARGS)
+	$(OWNED) scripts/build $(BUILD) -Dprefix=$(PREFIX) $(WHOLE) $(MESON_ARGS)
 	$(OWNED) meson install -C $(BUILD) --no-rebuild
 
 clean:
