@@ -15,12 +15,14 @@
 #define WZ_LIVE_SIGN_US (15 * 1000000)
 
 struct live {
+    const char *stream; // its name
     struct wz_log *log;
     struct wz_reader *reader;
     struct wz_buf pattern;
     int64_t position; // what the client knows to go on from
     int64_t max_lag;  // 0: none
     int64_t sign_us;  // when the client was last sent something
+    int64_t damaged_told;
     bool greeted;
 };
 
@@ -40,6 +42,7 @@ static int open_reader(struct live *live)
 
     wz_reader_close(live->reader);
     live->reader = NULL;
+    live->damaged_told = 0;
     return wz_reader_open(live->log, &options, &live->reader);
 }
 
@@ -71,6 +74,7 @@ static int add_events(struct live *live, struct wz_buf *buf, size_t budget)
         struct wz_record record;
         int r = wz_reader_next(live->reader, &record);
 
+        wz_streams_tell_damage(live->stream, live->reader, &live->damaged_told);
         if (r == WZ_END)
             live->position = wz_reader_position(live->reader);
         if (r != WZ_OK)
@@ -199,6 +203,7 @@ void wz_handle_live(struct wz_request *req)
     if (stream == NULL)
         return;
     live = wz_zalloc(1, sizeof(*live));
+    live->stream = stream->name;
     live->log = stream->log;
     live->sign_us = wz_clock_mono_us();
     r = prepare(req, live, &problem);

@@ -16,18 +16,22 @@
 
 // A range that is being read: offsets from LOW to below HIGH.
 struct range {
+    const char *stream; // its name
     struct wz_reader *reader;
     enum wz_direction direction;
     int64_t low;
     int64_t high;
     int64_t left; // records that may still come; -1: any number
     int64_t next; // where a next range goes on
+    int64_t damaged_told;
 };
 
 static void free_range(void *source)
 {
     struct range *range = source;
 
+    if (range->reader != NULL)
+        wz_streams_tell_damage(range->stream, range->reader, &range->damaged_told);
     wz_reader_close(range->reader);
     wz_free(range);
 }
@@ -239,6 +243,7 @@ void wz_handle_records(struct wz_request *req)
     if (stream == NULL)
         return;
     range = wz_zalloc(1, sizeof(*range));
+    range->stream = stream->name;
     r = read_format(req, &page, &problem);
     if (r == WZ_OK)
         r = read_limit(req, page, &range->left, &problem);

@@ -3,6 +3,7 @@
 #include "gateway/streams.h"
 
 #include "base/codes.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "gateway/answer.h"
 #include "gateway/handlers.h"
@@ -76,6 +77,18 @@ void wz_streams_print_metrics(const struct wz_api *api, struct wz_buf *ret_buf)
                         api->parts.streams[i].name, (long long)gauges[g].read(&info));
         }
     }
+}
+
+void wz_streams_tell_damage(const char *name, const struct wz_reader *reader, int64_t *told)
+{
+    int64_t damaged = wz_reader_damaged(reader);
+
+    if (damaged <= *told)
+        return;
+    *told = damaged;
+    WZ_LOG(WZ_LOG_WARN, "stream.damaged", WZ_F_STR("stream", name),
+           WZ_F_INT("damaged_batches", damaged),
+           WZ_F_STR("what", "their records are not served; wyze log verify names the places"));
 }
 
 const struct wz_api_stream *wz_streams_of_request(struct wz_request *req)

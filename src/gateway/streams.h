@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "gateway/api.h"
+#include "stream/reader.h"
 
 // What there is to say of a stream, as a new object.
 json_t *wz_streams_describe(const struct wz_api_stream *stream);
@@ -14,6 +15,10 @@ json_t *wz_streams_list(const struct wz_api *api);
 
 // Adds the gauges of all streams in Prometheus' text format.
 void wz_streams_print_metrics(const struct wz_api *api, struct wz_buf *ret_buf);
+
+// Says in the program's own log how many damaged batches READER has skipped, if it has skipped more
+// than TOLD, and sets TOLD to that.
+void wz_streams_tell_damage(const char *name, const struct wz_reader *reader, int64_t *told);
 
 // The stream that the request's first capture names; NULL when there is none: the request is then
 // answered.

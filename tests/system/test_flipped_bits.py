@@ -148,7 +148,7 @@ def test_flipped_batches(models, make_wyze, state):
     wyze.start("--streams-segment-bytes=1MiB")
     check_reading(wyze, model, lost)
     assert metric(wyze, "wyze_stream_damaged_batches_total") >= 5
-    until(lambda: "damaged" in wyze.log(), what="the damage is not in the program's own log")
+    until(lambda: "stream.damaged" in wyze.log(), what="the damage is not in the program's log")
     check_appending(wyze, model)
     assert wyze.stop() == 0
     for name, size in sizes.items():
