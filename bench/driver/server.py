@@ -57,6 +57,9 @@ class Server:
     def prepare(self):
         """Fills the data folder before the start."""
 
+    def furnish(self):
+        """What is done once the server runs."""
+
     def command(self):
         """The command line of the server."""
         raise NotImplementedError
@@ -77,6 +80,7 @@ class Server:
         try:
             self.prepare()
             self._start()
+            self.furnish()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -148,6 +152,8 @@ class Wyze(Server):
         if self.mapping is not None:
             path = self._write("mapping", self.mapping)
             self._run("map", "import", path, "--data", self.data)
+
+    def furnish(self):
         if self.script is not None:
             path = self._write("echo.py", self.script)
             binding = ["--name", "echo", "--on", "raw:bench.#"]
