@@ -49,6 +49,7 @@ struct wz_log {
     int64_t now_ms;
     int64_t last_ms; // of the batch finished last
     int state_err;   // told to the owner
+    bool hurried;    // the writer has been told so
     bool wanted;     // somebody waits for what was appended so far
     bool refused;    // an append, for want of reserved offsets; the owner waits to be told
 };
@@ -93,6 +94,8 @@ static bool take_news(struct wz_log *log, struct wz_news *news)
 
     while (!wz_list_empty(&news->done))
         give_back(log, WZ_CONTAINER(wz_list_shift(&news->done), struct wz_pending, link));
+    if (news->durable_end != log->durable_end)
+        log->hurried = false;
     log->durable_end = news->durable_end;
     log->state_err = news->state_err;
     if (news->reserved_end > log->reserved_end) {
@@ -366,8 +369,14 @@ int wz_log_append(struct wz_log *log, const struct wz_record_parts *parts, int64
 
 void wz_log_flush(struct wz_log *log)
 {
-    if (log->open != NULL && log->durable_end == log->posted_end)
+    if (log->open == NULL)
+        return;
+    if (log->durable_end == log->posted_end) {
         post_open(log);
+    } else if (log->wanted && !log->hurried) {
+        wz_writer_hurry(log->writer);
+        log->hurried = true;
+    }
 }
 
 void wz_log_set_time(struct wz_log *log, int64_t now_ms) { log->now_ms = now_ms; }

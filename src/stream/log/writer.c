@@ -27,6 +27,12 @@
 // be written, it is synced at once.
 #define UNSYNCED_MAX_BYTES (4ll * 1024 * 1024)
 
+// As long as nobody waits, this much time lies between two syncs, or this much to write: at a few
+// thousand messages a second a sync for each would cost more than all the rest. Who waits is not
+// held up.
+#define PACE_US 5000
+#define PACE_BYTES (1024 * 1024)
+
 // How long after a failure it is tried again.
 #define RETRY_US 500000
 
@@ -42,11 +48,14 @@ struct wz_writer {
     bool wanted;            // somebody waits for what is written
     struct wz_segment *seg; // written to, or poisoned; NULL: none yet
     int64_t last_ms;
+    int64_t paced_until_us;
 
     // LOCK guards all below; CHANGED is signalled when the thread has something to do.
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct wz_list queue;
+    size_t queue_bytes;
+    bool hurry; // somebody waits for what is in the queue, or for what comes behind it
     struct wz_news news;
     int64_t reserve_end; // asked for
     bool letter_out;     // the letter is in the mailbox
@@ -274,6 +283,7 @@ static void retire(struct wz_writer *w)
     w->seg->durable = w->seg->facts;
     w->last_ms = w->seg->facts.last_ms;
     w->written_bytes = 0;
+    w->paced_until_us = w->wanted ? 0 : wz_clock_mono_us() + PACE_US;
     w->wanted = false;
     lock(w);
     while (!wz_list_empty(&w->written))
@@ -455,6 +465,13 @@ static void wait_until(struct wz_writer *w, int64_t until_us)
     (void)pthread_cond_timedwait(&w->changed, &w->lock, &at);
 }
 
+// Whether what is in the queue can wait for more to come. Under the lock.
+static bool is_paced(const struct wz_writer *w)
+{
+    return !w->hurry && !wz_list_empty(&w->queue) && w->queue_bytes < PACE_BYTES &&
+           wz_clock_mono_us() < w->paced_until_us;
+}
+
 // Waits for work and takes it. After a failure, work waits for RETRY_US at most. False when the
 // thread is to end.
 static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
@@ -467,9 +484,17 @@ static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
         while (!w->stopping && wz_clock_mono_us() < until_us)
             wait_until(w, until_us);
     }
-    while (!w->stopping && wz_list_empty(&w->pending) && wz_list_empty(&w->queue) &&
-           w->reserve_end <= w->opt.meta.reserved_end)
-        (void)pthread_cond_wait(&w->changed, &w->lock); // cannot fail while we hold the lock
+    while (!w->stopping && wz_list_empty(&w->pending) &&
+           w->reserve_end <= w->opt.meta.reserved_end) {
+        if (is_paced(w))
+            wait_until(w, w->paced_until_us);
+        else if (wz_list_empty(&w->queue))
+            (void)pthread_cond_wait(&w->changed, &w->lock); // cannot fail while we hold the lock
+        else
+            break;
+    }
+    w->queue_bytes = 0;
+    w->hurry = false;
     while (!wz_list_empty(&w->queue))
         wz_list_push(&w->pending, wz_list_shift(&w->queue));
     *ret_reserve_end = w->reserve_end;
@@ -583,6 +608,16 @@ void wz_writer_post(struct wz_writer *w, struct wz_pending *pending)
 {
     lock(w);
     wz_list_push(&w->queue, &pending->link);
+    w->queue_bytes += pending->batch.len;
+    w->hurry = w->hurry || pending->wanted;
+    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
+    unlock(w);
+}
+
+void wz_writer_hurry(struct wz_writer *w)
+{
+    lock(w);
+    w->hurry = true;
     (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
     unlock(w);
 }

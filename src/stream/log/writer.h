@@ -48,6 +48,10 @@ WZ_MUST int wz_writer_start(const struct wz_writer_options *options, struct wz_w
 // Hands a finished batch over. Loop thread.
 void wz_writer_post(struct wz_writer *writer, struct wz_pending *pending);
 
+// Says that somebody waits: what was handed over is made durable without waiting for more. Loop
+// thread.
+void wz_writer_hurry(struct wz_writer *writer);
+
 // Asks for offsets below END to be reserved. Loop thread.
 void wz_writer_reserve(struct wz_writer *writer, int64_t end);
 
