@@ -37,9 +37,9 @@ WZ_MUST int wz_fs_read(int fd, void *ret_bytes, size_t len, int64_t pos, size_t 
 // durable before may be believed to be, ever.
 WZ_MUST int wz_fs_sync(int fd);
 
-// Makes writes at FD go past the page cache, or through it again. From then on the bytes, their place
-// and their number must be multiples of the device's block. WZ_ERR_INVALID where the file system
-// cannot.
+// Makes writes at FD go past the page cache, or through it again. From then on the bytes, their
+// place and their number must be multiples of the device's block. WZ_ERR_INVALID where the file
+// system cannot.
 WZ_MUST int wz_fs_set_direct(int fd, bool direct);
 
 // Takes disk space for LEN bytes from POS on, without changing the file's length. A file system

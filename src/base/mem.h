@@ -11,7 +11,8 @@
 // SIZE bytes, not cleared; the caller owns them and gives them to wz_free.
 void *wz_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 
-// SIZE bytes at an address that is a multiple of ALIGNMENT, a power of two of at least 8; for free().
+// SIZE bytes at an address that is a multiple of ALIGNMENT, a power of two of at least 8; for
+// free().
 void *wz_alloc_aligned(size_t alignment, size_t size) __attribute__((returns_nonnull));
 
 // COUNT elements of SIZE bytes, cleared.

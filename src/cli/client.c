@@ -327,7 +327,8 @@ static int read_problem(const struct wz_reply *reply, struct wz_problem *ret_pro
     const char *where = json_string_value(json_object_get(object, "where"));
     const char *fix = json_string_value(json_object_get(object, "fix"));
     const char *code = json_string_value(json_object_get(object, "code"));
-    int number = code != NULL && strncmp(code, "WYZ-", 4) == 0 ? (int)strtol(code + 4, NULL, 10) : 0;
+    int number =
+        code != NULL && strncmp(code, "WYZ-", 4) == 0 ? (int)strtol(code + 4, NULL, 10) : 0;
 
     (void)wz_problem_set(ret_problem, err_of_status(reply->status), number, "%s",
                          what != NULL ? what : wz_http_reason(reply->status));

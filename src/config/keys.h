@@ -27,7 +27,7 @@
       "MQTT connections open at one time")                                                         \
     X(MQTT_MAX_INFLIGHT, "mqtt.max_inflight", COUNT, "1000", 1, 65535, NULL,                       \
       "messages of QoS 1 sent to a session and not yet acknowledged by it")                        \
-    X(MQTT_MAX_PACKET, "mqtt.max_packet", SIZE, "1MiB", 1024, 2 * WZ_MIB, NULL,                  \
+    X(MQTT_MAX_PACKET, "mqtt.max_packet", SIZE, "1MiB", 1024, 2 * WZ_MIB, NULL,                    \
       "the largest MQTT packet that is taken in")                                                  \
     X(MQTT_MAX_QUEUED, "mqtt.max_queued", COUNT, "100000", 1, 100000000, NULL,                     \
       "messages that wait for one session")                                                        \

@@ -131,7 +131,8 @@ void wz_answer_problem(struct wz_request *req, int status, const struct wz_probl
              problem->code != 0 ? wz_answer_title(problem->code) : wz_http_reason(status));
     (void)json_object_set_new(object, "status", json_integer(status)); // as above
     if (problem->code != 0)
-        (void)json_object_set_new(object, "code", json_sprintf("WYZ-%d", problem->code)); // as above
+        (void)json_object_set_new(object, "code",
+                                  json_sprintf("WYZ-%d", problem->code)); // as above
     set_text(object, "detail",
              problem->what[0] != '\0' ? problem->what : wz_err_text(problem->err));
     set_text(object, "where", problem->where);

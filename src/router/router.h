@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The router tier: takes messages from devices, ingress and egress, makes records of them, and sends
-// commands to devices. Loop thread only.
+// The router tier: takes messages from devices, ingress and egress, makes records of them, and
+// sends commands to devices. Loop thread only.
 #pragma once
 
 #include "bus/bus.h"

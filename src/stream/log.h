@@ -75,8 +75,8 @@ WZ_MUST int wz_log_append(struct wz_log *log, const struct wz_record_parts *part
 // collecting. The loop calls it once before it sleeps.
 void wz_log_flush(struct wz_log *log);
 
-// Says that somebody waits for what was appended so far to be durable. Without it the writer may write
-// a little more before it syncs, as long as there is more to write.
+// Says that somebody waits for what was appended so far to be durable. Without it the writer may
+// write a little more before it syncs, as long as there is more to write.
 void wz_log_want(struct wz_log *log);
 
 // Sets the wall clock's time for the records to come; the loop calls it once when it wakes. The

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading a log, from any thread: each reader belongs to one thread at a time. It sees what has been
-// written, durable or not, and holds the segment it stands in open.
+// Reading a log, from any thread: each reader belongs to one thread at a time. It sees what has
+// been written, durable or not, and holds the segment it stands in open.
 #pragma once
 
 #include "stream/log.h"
@@ -32,13 +32,13 @@ WZ_MUST int wz_reader_open(struct wz_log *log, const struct wz_reader_options *o
 // Frees it; NULL is fine.
 void wz_reader_close(struct wz_reader *reader);
 
-// The next record that matches, in the reader's direction; its slices are valid until the next call.
-// WZ_END when there is none: forward, more may come later, and the next call looks again. Damaged
-// batches are skipped and counted. WZ_ERR_IO and the like for a disk that does not answer.
+// The next record that matches, in the reader's direction; its slices are valid until the next
+// call. WZ_END when there is none: forward, more may come later, and the next call looks again.
+// Damaged batches are skipped and counted. WZ_ERR_IO and the like for a disk that does not answer.
 WZ_MUST int wz_reader_next(struct wz_reader *reader, struct wz_record *ret_record);
 
-// Forward: every record below this offset that matches has been returned. It moves past records that
-// do not match, so that a position can be kept.
+// Forward: every record below this offset that matches has been returned. It moves past records
+// that do not match, so that a position can be kept.
 int64_t wz_reader_position(const struct wz_reader *reader);
 
 // How many damaged batches this reader has skipped.
