@@ -305,11 +305,11 @@ def test_topics_and_filters_of_65535_levels_do_no_harm(wire):
     reader.send(subscribe("/" * 65535, "+/" * 32767, "/".join("+" * 128)))
     codes = reader.expect(SUBACK)[2:]
     assert codes[:2] == b"\x80\x80"
-    writer = wire("writer")
     for _ in range(20):
+        writer = wire("writer")
         writer.send(publish("/" * 65535, b"x", qos=1))
-        assert writer.expect(PUBACK) == b"\0\1"
-    writer.ping()
+        assert writer.answers() == b""  # a topic of more than 128 levels closes who publishes it
+    reader.ping()
 
 
 def test_a_packet_of_the_largest_size_is_taken_and_one_byte_more_is_not(wire):
