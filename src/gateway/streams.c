@@ -81,9 +81,10 @@ void wz_streams_print_metrics(const struct wz_api *api, struct wz_buf *ret_buf)
 
 void wz_streams_tell_damage(const char *name, const struct wz_reader *reader, int64_t *told)
 {
+    static int64_t log_us; // the gateway's thread alone comes here
     int64_t damaged = wz_reader_damaged(reader);
 
-    if (damaged <= *told)
+    if (damaged <= *told || !wz_log_allow(&log_us))
         return;
     *told = damaged;
     WZ_LOG(WZ_LOG_WARN, "stream.damaged", WZ_F_STR("stream", name),

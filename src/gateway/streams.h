@@ -17,7 +17,7 @@ json_t *wz_streams_list(const struct wz_api *api);
 void wz_streams_print_metrics(const struct wz_api *api, struct wz_buf *ret_buf);
 
 // Says in the program's own log how many damaged batches READER has skipped, if it has skipped more
-// than TOLD, and sets TOLD to that.
+// than TOLD, and sets TOLD to that; not more often than other troubles that come with each message.
 void wz_streams_tell_damage(const char *name, const struct wz_reader *reader, int64_t *told);
 
 // The stream that the request's first capture names; NULL when there is none: the request is then
