@@ -10,8 +10,7 @@ from ledger import verify
 from segments import read_stream
 from trial import Trial, make_seed
 
-KILLS = int(os.environ.get("WZ_SOAK_KILLS", "6"))
-# What a stream's folder goes through: making segments, writing, syncing, sealing, reserving.
+KILLS = int(os.environ.get("WZ_SOAK_KILLS", "10"))
 CALLS = int(os.environ.get("WZ_SOAK_CALLS", "8"))
 
 
@@ -50,6 +49,18 @@ def test_kill_at_random_moments(make_trial):
     contents = trial.finish()
     assert not contents.damaged and not contents.torn and not contents.hidden
     assert len({batch.path for batch in contents.batches}) > 2  # it went over segments' borders
+
+
+def test_kill_with_durability_os(make_trial):
+    """What was written outlives the process, synced or not."""
+    trial = make_trial(make_seed("os"), flags=("--durability=os", "--streams-segment-bytes=1MiB"))
+    trial.begin()
+    for _ in range(min(KILLS, 3)):
+        trial.ledger.wait_acked(trial.rng.randrange(1, 4000))
+        trial.crash()
+        trial.start()
+    contents = trial.finish()
+    assert not contents.damaged and not contents.torn
 
 
 def test_kill_at_a_chosen_disk_call(make_trial):

@@ -89,6 +89,14 @@ def flip_files(data, kind, rng):
             flip(path, rng.randrange(path.stat().st_size), rng)
 
 
+def misplace_blocks(data):
+    """Moves each block of the indexes by a byte: every entry is wrong, and none looks wrong."""
+    for path in (data / "raw-stream").glob("*.index"):
+        index = bytearray(path.read_bytes())
+        index[7::8] = bytes(low ^ 1 for low in index[7::8])
+        path.write_bytes(index)
+
+
 def records_by_offset(wyze, query):
     with urllib.request.urlopen(wyze.url(f"/api/v1/streams/raw-stream/records{query}"),
                                 timeout=60) as answer:
@@ -172,6 +180,17 @@ def test_flipped_metadata(models, make_wyze, state, kind):
     wyze.start("--streams-segment-bytes=1MiB")
     check_reading(wyze, model, set())
     check_appending(wyze, model)
+    assert metric(wyze, "wyze_stream_damaged_batches_total") == 0
+
+
+@pytest.mark.parametrize("state", ["clean", "killed"])
+def test_index_that_misleads(models, make_wyze, state):
+    model = models[state]
+    wyze = make_wyze()
+    copy_data(wyze, model.folder)
+    misplace_blocks(wyze.data)
+    wyze.start("--streams-segment-bytes=1MiB")
+    check_reading(wyze, model, set())
     assert metric(wyze, "wyze_stream_damaged_batches_total") == 0
 
 

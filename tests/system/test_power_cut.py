@@ -86,7 +86,7 @@ def test_shown_and_lost_offsets_are_not_used_again(make_trial, disk):
     # Written, but durable much later; what has come meanwhile is written next, all at once.
     trial.set_faults("fdatasync:delay:ms=500:k=1:path=raw-stream",
                      "fdatasync:delay:ms=5000:path=raw-stream")
-    trial.wait_hit("fdatasync", more=2)
+    trial.wait_hit("fdatasync", count=2)
     written = read_stream(trial.stream, newest=1).records[-1].offset
     trial.ledger.wait(lambda: trial.watcher.last >= written, 4, "what is written was not shown")
     cut(trial, disk, LOSE_ALL)

@@ -113,6 +113,7 @@ class Trial:
         self.ledger = Ledger(wyze.mqtt_port, self.books, seed, **options)
         self.watcher = Watcher(wyze, self.seen)
         self.control = pathlib.Path(folder) / "faults"
+        self.hits_before = 0
         if faults:
             self.preload()
 
@@ -124,22 +125,30 @@ class Trial:
 
     def set_faults(self, *rules):
         """The disk fails by these rules from now on."""
+        self.hits_before = len(self.all_hit_lines())
         beside = self.control.with_suffix(".new")
         beside.write_text("\n".join(rules))
         beside.rename(self.control)
 
-    def hit_lines(self):
-        """The calls that were hit so far, as "call path"."""
+    def all_hit_lines(self):
         path = pathlib.Path(f"{self.control}.hits")
         return path.read_text().splitlines() if path.exists() else []
 
+    def hit_lines(self):
+        """The calls that were hit since the faults were set, as "call path"."""
+        return self.all_hit_lines()[self.hits_before :]
+
     def hits(self, part=""):
-        """How many calls were hit so far, of those whose line contains PART."""
+        """How many they are, of those whose line contains PART."""
         return sum(part in line for line in self.hit_lines())
 
-    def wait_hit(self, part="", more=1, seconds=20):
-        before = self.hits(part)
-        until(lambda: self.hits(part) >= before + more, seconds, f"no call was hit: {part}")
+    def wait_hit(self, part="", count=1, seconds=20):
+        """Waits until so many calls were hit since the faults were set."""
+        until(lambda: self.hits(part) >= count, seconds, f"no call was hit: {part}")
+
+    def wait_more_hits(self, more, seconds=20):
+        """Waits until so many more calls were hit than now."""
+        self.wait_hit(count=self.hits() + more, seconds=seconds)
 
     @property
     def stream(self):
@@ -215,8 +224,9 @@ class Trial:
             last = json.load(answer)["offset"]
         until(lambda: self.watcher.check() or self.watcher.last >= last, 60,
               "the live reader did not get to the end")
+        self.watcher.stopping.set()
+        assert self.wyze.stop() == 0, self.wyze.log()  # with a live reader still there
         self.watcher.stop()
-        assert self.wyze.stop() == 0, self.wyze.log()
         contents = verify(self.stream, self.books, self.seed, self.seen)
         assert self.watcher.gaps == 0
         shown = {record.offset for record in contents.records} - self.seen.bodies.keys()
