@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every fenced block of the pages is known here: it is run, or held against what wyze really says, or
+it is a drawing. A new block that nobody has put into the table fails."""
+
+import json
+import re
+import shlex
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+from conftest import ROOT, WYZE
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+# Page and first line of a block -> what is done with it.
+KNOWN = {
+    ("README.md", "make run     # installs what is missing, builds, and shows it working with a dice and a lamp"): "make",
+    ("README.md", "export WYZE_DATA=$PWD/build/dice-data PATH=$PWD/build/src:$PATH"): "shell",
+    ("README.md", "wyze map export                               # the whole of it, as text"): "shell",
+    ("README.md", "# alarm.py"): "python",
+    ("README.md", "wyze script check alarm.py                    # says line and reason if something is wrong"): "shell",
+    ("docs/api.md", "curl http://127.0.0.1:5081/api/v1/status"): "curl",
+    ("docs/api.md", "POST /api/v1/publish"): "request",
+    ("docs/api.md", '{"offset":7,"append_time":"2026-02-02T02:40:00.123Z","topic":"a.b","headers":{"from":".."},"body":{..}}'): "record",
+    ("docs/api.md", "event: gap"): "drawing",  # gateway/live_test.c makes such a gap
+    ("docs/api.md", '{"type":"about:blank","title":"The name of a document is not valid","status":422,"code":"WYZ-2001",'): "problem",
+    ("docs/architecture.md", "  device                                                                       app, command line, script"): "drawing",
+    ("docs/architecture.md", "base < config < json, topic, wire < loop < stream, store < broker < bus < router, engine, gateway < cli < node < main"): "drawing",  # scripts/check-style holds the tree to it
+    ("docs/cli.md", "wyze COMMAND [words] [flags]"): "drawing",
+    ("docs/formats/record.md", '{"_id":"019c1c38-a47b-7cc3-98a2-3f1d2b6a9e11","_timestamp":1770000000123,"_topic":"bedroom.light.brightness","value":"255"}'): "body",
+    ("docs/formats/worker.md", "engine                          worker"): "drawing",
+}
+
+
+def blocks():
+    for page in PAGES:
+        text = page.read_text()
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```", text, re.S | re.M):
+            yield str(page.relative_to(ROOT)), match.group(1), match.group(2)
+
+
+def block(page, kind):
+    return [b for p, _, b in blocks() if p == page and KNOWN.get((p, b.split("\n", 1)[0])) == kind]
+
+
+def test_every_block_of_the_pages_is_known():
+    unknown = []
+    for page, language, text in blocks():
+        if language == "yaml" or (language == "sql" and page == "docs/formats/store.md"):
+            continue  # run by the tests below
+        if page == "docs/formats/mapping.md" or page == "docs/formats/worker.md":
+            continue  # mapping: run below; worker: the order of frames, drawn
+        if (page, text.split("\n", 1)[0]) not in KNOWN:
+            unknown.append((page, text.split("\n", 1)[0]))
+    assert unknown == []
+
+
+def test_links_between_the_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_make_targets_of_the_readme_are_there():
+    [text] = block("README.md", "make")
+    for line in text.splitlines():
+        target = line.split("#")[0].split()
+        subprocess.run([*target, "-n"], cwd=ROOT, check=True, capture_output=True)
+
+
+@pytest.fixture
+def dice(make_wyze):
+    wyze = make_wyze().start()
+    wyze.cli("map", "import", str(ROOT / "examples/dice/mapping.conf"))
+    wyze.cli("script", "deploy", str(ROOT / "examples/dice/lamp.py"))
+    return wyze
+
+
+def shell(wyze, line, folder):
+    """Runs a line as a shell would, with the wyze that was built and this instance's folder."""
+    line = re.sub(r"^wyze\b", shlex.quote(str(WYZE)), line)
+    return subprocess.run(["bash", "-c", line], cwd=folder, env=wyze.env, capture_output=True,
+                          text=True, timeout=30, check=False)
+
+
+def test_readme_line_by_line(dice, tmp_path):
+    first, mapping, script = block("README.md", "shell")
+    lamp = dice.client("lamp")
+    lamp.subscribe("mesh/b5ea3f/42/M/command", 1)
+    for line in [*first.splitlines()[1:], *mapping.splitlines()]:  # its first names make's folder
+        done = shell(dice, line, tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert "wyze sub" not in line or '"value":"255"' in done.stdout
+    assert "hall.light" in shell(dice, "wyze device ls", tmp_path).stdout
+
+    [code] = block("README.md", "python")
+    (tmp_path / "alarm.py").write_text(code)
+    for line in script.splitlines():
+        done = shell(dice, line, tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert '"value":100' in done.stdout
+    assert any(message.payload == b'{"value":100}' for message in lamp.wait_for(1))
+    lamp.close()
+
+
+def test_curl_lines_answer(dice, tmp_path):
+    [text] = block("docs/api.md", "curl")
+    for line in text.splitlines():
+        line = line.replace(":5081", f":{dice.http_port}").replace("/var/lib/wyze", str(dice.data))
+        done = shell(dice, line.replace("curl", "curl -sf", 1), tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        json.loads(done.stdout)
+
+
+def test_request_record_and_problem_are_as_the_page_shows_them(dice):
+    [text] = block("docs/api.md", "request")
+    method_and_path, body = text.strip().split("\n")
+    method, path = method_and_path.split()
+    request = urllib.request.Request(dice.url(path), body.encode(), method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.load(answer)["stream"] == "raw-stream"
+    [shown] = block("docs/api.md", "record")
+    [record] = dice.records()
+    assert list(record) == re.findall(r'[{,]"(\w+)":', shown.replace('{"from"', "("))
+    [shown] = block("docs/formats/record.md", "body")
+    assert list(json.loads(shown))[:3] == list(record["body"])[:3]
+    [shown] = block("docs/api.md", "problem")
+    request = urllib.request.Request(dice.url("/api/v1/devices/a%01b"), b"{}", method="PUT")
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(request, timeout=10)
+    problem = json.load(raised.value)
+    assert problem["code"] == "WYZ-2001" and problem["status"] == 422
+    assert set(problem) <= set(re.findall(r'"(\w+)":', shown))
+
+
+def test_configuration_examples_are_taken(make_wyze, tmp_path):
+    for page, language, text in blocks():
+        if page != "docs/configuration.md" or language != "yaml":
+            continue
+        wyze = make_wyze(f"yaml{len(text)}")
+        path = tmp_path / "wyze.yaml"
+        path.write_text(text)
+        wyze.start(f"--config={path}", f"--data={wyze.data}")
+        assert wyze.stop() == 0
+
+
+def test_mapping_example_comes_back_as_it_is(dice, tmp_path):
+    [text] = [b for p, _, b in blocks() if p == "docs/formats/mapping.md"]
+    path = tmp_path / "mapping"
+    path.write_text(text)
+    dice.cli("map", "import", str(path))
+    assert dice.cli("map", "export").stdout == text
+
+
+def test_store_is_as_the_page_describes_it(dice):
+    [text] = [b for p, language, b in blocks() if language == "sql"]
+    dump = subprocess.run(
+        ["/usr/bin/python3", "-c",
+         "import sqlite3,sys; c=sqlite3.connect(f'file:{sys.argv[1]}?mode=ro',uri=True);"
+         "print([r[0] for r in c.execute('select sql from sqlite_master where sql is not null')])",
+         str(dice.data / "store.db")],
+        capture_output=True, text=True, check=True).stdout
+    for table in re.findall(r"CREATE TABLE (\w+)", text):
+        assert table in dump
