@@ -58,5 +58,5 @@ static inline bool wz_slice_starts(struct wz_slice s, struct wz_slice prefix)
 // The LEN bytes of S from POS on. The range must lie inside S.
 static inline struct wz_slice wz_slice_sub(struct wz_slice s, size_t pos, size_t len)
 {
-    return wz_slice(s.ptr + pos, len);
+    return wz_slice(pos > 0 ? s.ptr + pos : s.ptr, len); // nothing may be added to NULL
 }

@@ -41,11 +41,9 @@ int wz_acks_push(struct wz_acks *acks, const struct wz_ack *ack)
 
 bool wz_acks_take(struct wz_acks *acks, struct wz_ack *ret_ack)
 {
-    struct wz_ack *first = &acks->ring[acks->head];
-
-    if (acks->count == 0 || !wz_ticket_safe(&first->ticket))
+    if (acks->count == 0 || !wz_ticket_safe(&acks->ring[acks->head].ticket))
         return false;
-    *ret_ack = *first;
+    *ret_ack = acks->ring[acks->head];
     acks->head = (acks->head + 1) & (acks->size - 1);
     acks->count--;
     if (acks->count == 0 && acks->size > RING_KEPT)

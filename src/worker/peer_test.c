@@ -127,8 +127,9 @@ static bool next_frame(struct peer *peer, struct wz_frame *ret_frame)
 {
     for (;;) {
         size_t len;
-        int r = wz_frame_read(wz_slice(peer->in.ptr + peer->in_done, peer->in.len - peer->in_done),
-                              ret_frame, &len);
+        struct wz_slice rest =
+            wz_slice_sub(wz_buf_slice(&peer->in), peer->in_done, peer->in.len - peer->in_done);
+        int r = wz_frame_read(rest, ret_frame, &len);
         ssize_t n;
 
         assert_true(r >= 0);
