@@ -3,7 +3,7 @@
 #
 #   make run        builds wyze and starts it on an example: the one to begin with
 #   make build      builds the programs into build/
-#   make test       runs every test: unit, system, a little soak, style, format
+#   make test       runs every test: unit, system, style, format
 #   make lint       style, format, and clang-tidy over the sources
 #   make format     formats all C sources in place
 #   make sanitize   all tests under ASan and UBSan, then those with threads under TSan
@@ -32,7 +32,7 @@ BENCH_ARGS ?=
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 30
 # What "make test" runs.
-TEST_PARTS ?= unit system soak style format
+TEST_PARTS ?= unit system style format
 EXAMPLE ?= dice
 
 SHELL := /bin/bash
@@ -61,8 +61,6 @@ build:
 	scripts/install-deps run
 	$(OWNED) scripts/build $(BUILD) $(WHOLE) $(MESON_ARGS)
 
-test: export SOAK_SECONDS := $(or $(SOAK_SECONDS),20)
-test: export SOAK_KILLS := $(or $(SOAK_KILLS),5)
 test:
 	scripts/install-deps test
 	$(OWNED) scripts/build $(TEST_BUILD) -Dtests=true -Dbench=true $(MESON_ARGS)

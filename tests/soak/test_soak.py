@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tests of crashes, faults and power cuts, for as long as one likes: WZ_SOAK_KILLS kills and cuts
-(100), and faults, flipped bits and plain load for WZ_SOAK_SECONDS each (300)."""
+"""The tests of crashes, faults and power cuts, for as long as one likes: SOAK_KILLS kills and cuts
+(100), and faults, flipped bits and plain load for SOAK_SECONDS each (300)."""
 
 import os
 import pathlib
@@ -14,8 +14,8 @@ sys.path.insert(0, str(SYSTEM))
 from conftest import make_wyze  # noqa: E402, F401  (a fixture)
 from trial import Trial, make_seed  # noqa: E402
 
-SECONDS = int(os.environ.get("WZ_SOAK_SECONDS", "300"))
-KILLS = os.environ.get("WZ_SOAK_KILLS", "100")
+SECONDS = int(os.environ.get("SOAK_SECONDS", "300"))
+KILLS = os.environ.get("SOAK_KILLS", "100")
 GROWTH_MAX_KIB = 16 * 1024
 
 
