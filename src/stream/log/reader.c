@@ -246,7 +246,11 @@ static int run_tail(struct wz_reader *reader, int64_t pos)
         r = block_of(reader, reader->position, &block, &count);
         if (r < 0)
             return r;
-        if (count - block > UNASKED_BLOCKS)
+        // Blocks that the index was asked about and that hold nothing wanted lie behind, too: the
+        // position stays at the last record that was given out.
+        if (block < reader->block)
+            block = reader->block;
+        if (count > block && count - block > UNASKED_BLOCKS)
             return start_forward(reader);
     }
     if (pos != reader->scan.end_pos) {

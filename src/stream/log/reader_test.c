@@ -262,6 +262,38 @@ static void test_reader_goes_on_when_more_comes(void **state)
     }
 }
 
+// A growing segment of many blocks, none of which holds what is asked for, but for the first one.
+static void test_reader_ends_where_many_blocks_hold_nothing_wanted(void **state)
+{
+    static const char *const patterns[] = {"not.there", "not.#", "house.1.lamp1"};
+
+    (void)state;
+    for (size_t p = 0; p < 3; p++) {
+        struct wz_reader_options opt = {.pattern = wz_slice_str(patterns[p])};
+        struct wz_reader *reader;
+        struct wz_record record;
+        struct testlog t;
+
+        model.count = 0;
+        testlog_init(&t);
+        testlog_open(&t);
+        append(&t, 1, 10);
+        for (int i = 0; i < 200; i++) {
+            for (int k = 0; k < 4; k++)
+                append(&t, 2, 2000);
+            testlog_settle(&t);
+        }
+        assert_int_equal(wz_reader_open(t.log, &opt, &reader), WZ_OK);
+        if (p == 2)
+            assert_int_equal(wz_reader_next(reader, &record), WZ_OK);
+        assert_int_equal(wz_reader_next(reader, &record), WZ_END);
+        assert_int_equal(wz_reader_position(reader), model.count);
+        wz_reader_close(reader);
+        assert_int_equal(testlog_close(&t), WZ_OK);
+        testlog_release(&t);
+    }
+}
+
 static void test_reader_refuses_a_bad_pattern(void **state)
 {
     struct wz_reader_options opt = {.pattern = WZ_SLICE_LIT("a.b*")};
@@ -305,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_reader_agrees_with_a_naive_model),
         cmocka_unit_test(test_reader_finds_the_first_record_of_a_time),
         cmocka_unit_test(test_reader_goes_on_when_more_comes),
+        cmocka_unit_test(test_reader_ends_where_many_blocks_hold_nothing_wanted),
         cmocka_unit_test(test_reader_refuses_a_bad_pattern),
         cmocka_unit_test(test_log_tells_its_watcher),
     };
