@@ -114,13 +114,15 @@ static bool parse_id(struct wz_slice s, int64_t *ret_position)
 {
     int64_t position = 0;
 
+    if (s.len == 0 || s.len > 18) // more digits would overflow
+        return false;
     for (size_t i = 0; i < s.len; i++) {
         if (s.ptr[i] < '0' || s.ptr[i] > '9')
             return false;
         position = position * 10 + (s.ptr[i] - '0');
     }
     *ret_position = position;
-    return s.len > 0 && s.len <= 18;
+    return true;
 }
 
 static int read_position(struct wz_request *req, struct live *live, struct wz_problem *ret_problem)

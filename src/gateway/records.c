@@ -160,8 +160,9 @@ static int read_limit(struct wz_request *req, bool page, int64_t *ret_limit,
     if (r < 0)
         return r;
     limit = strtoll(wz_buf_str(&text), &end, 10);
-    if (*end != '\0' || text.len == 0 || text.len > 15 || limit < 1 ||
-        (page && limit > WZ_PAGE_LIMIT_MAX))
+    // A number begins with a digit; strtoll would read over blanks and a sign.
+    if (text.len == 0 || text.ptr[0] < '0' || text.ptr[0] > '9' || *end != '\0' || text.len > 15 ||
+        limit < 1 || (page && limit > WZ_PAGE_LIMIT_MAX))
         return refuse(ret_problem, "The parameter \"limit\" is not valid.",
                       "Give a number from 1 on, for a JSON page at most 10000.");
     *ret_limit = limit;
