@@ -73,7 +73,7 @@ class Wire:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         self.socket.settimeout(timeout)
         self.socket.connect(("127.0.0.1", port))
-        self.input = b""
+        self.input = bytearray()
 
     def __enter__(self):
         return self
@@ -108,7 +108,8 @@ class Wire:
             if not more:
                 raise Closed
             self.input += more
-        taken, self.input = self.input[:count], self.input[count:]
+        taken = bytes(self.input[:count])
+        del self.input[:count]
         return taken
 
     def packet(self):
@@ -151,9 +152,9 @@ class Wire:
         """All that comes until the other side closes, which it must do."""
         try:
             while True:
-                self.input = self.take(len(self.input) + 1) + self.input
+                self.input[:0] = self.take(len(self.input) + 1)
         except Closed:
-            return self.input
+            return bytes(self.input)
         except TimeoutError:
             raise AssertionError("the connection was not closed") from None
 
