@@ -50,7 +50,7 @@ WHOLE := -Dtests=false -Db_lto=$(if $(findstring clang,$(CC)),false,true)
 SANITIZED := -Db_lundef=false -Dtests=true
 
 # The system tests that are worth a run under TSan: those in which threads meet.
-TSAN_TESTS ?= $(wildcard tests/system tests/test_thread*.py)
+TSAN_TESTS ?= $(addprefix tests/system/test_,thread.py machine.py crash.py kafka.py)
 
 run:
 	scripts/install-deps run

@@ -18,6 +18,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WYZE_BUILD", ROOT / "build")).resolve()
 WYZE = BUILD / "src" / "wyze"
 
+
+def is_sanitized():
+    """Whether the build watches itself, and so is slower and larger than what users run."""
+    path = BUILD / "meson-info" / "intro-buildoptions.json"
+    options = json.loads(path.read_text()) if path.exists() else []
+    values = [option["value"] for option in options if option["name"] == "b_sanitize"]
+    return values not in ([], ["none"], [[]], [["none"]])
+
+
+SANITIZED = is_sanitized()
+
 # The mapping of the original description.
 SEED_MAPPING = """[Device]
 "mesh/b5ea3f/42" = "bedroom.light"
