@@ -23,12 +23,16 @@ static void test_seal_comes_back_whole_and_refuses_every_flipped_bit(void **stat
                            .file_len = {8, 12, 32},
                            .file_crc = {1, 0xffffffff, 3}};
     uint8_t bytes[WZ_SEAL_LEN];
+    uint8_t again[WZ_SEAL_LEN];
     struct wz_seal back;
 
     (void)state;
     wz_seal_encode(&seal, bytes);
     assert_int_equal(wz_seal_decode(wz_slice(bytes, sizeof(bytes)), &back), WZ_OK);
-    assert_memory_equal(&back, &seal, sizeof(seal));
+    wz_seal_encode(&back, again); // the structs themselves have gaps that nobody fills
+    assert_memory_equal(again, bytes, sizeof(bytes));
+    assert_int_equal(back.file_crc[1], seal.file_crc[1]);
+    assert_int_equal(back.log_len, seal.log_len);
     for (size_t i = 0; i < sizeof(bytes) * 8; i++) {
         bytes[i / 8] ^= (uint8_t)(1 << (i % 8));
         assert_int_equal(wz_seal_decode(wz_slice(bytes, sizeof(bytes)), &back), WZ_ERR_CORRUPT);
