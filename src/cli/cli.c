@@ -405,7 +405,7 @@ static int help(int argc, char **argv)
     const struct wz_command *command;
     int words;
 
-    if (argc == 0)
+    if (argc == 0 || strcmp(argv[0], "--help") == 0)
         return print_help();
     command = find_command(argc, argv, &words);
     if (command != NULL)
