@@ -27,7 +27,17 @@
 
 #define PATH_BYTES 4096
 
+struct node;
+
+// One of the two streams, for the one who is told what became of it.
+struct node_stream {
+    struct node *node;
+    const char *name;
+    bool failing;
+};
+
 struct node {
+    struct node_stream streams[2];
     const struct wz_config *config;
     struct wz_problem *problem;
     struct wz_loop loop;
@@ -127,12 +137,17 @@ static void on_store_changed(void *arg, struct wz_store_view *view, unsigned cha
 
 static void on_durable(void *arg, int64_t durable_end, int state_err)
 {
-    struct node *node = arg;
+    struct node_stream *stream = arg;
+    struct node *node = stream->node;
 
     (void)durable_end; // who waits looks at his own ticket
-    if (state_err != WZ_OK)
-        WZ_LOG(WZ_LOG_ERROR, "stream.stopped", WZ_F_ERR(state_err),
+    if (state_err != WZ_OK && !stream->failing)
+        WZ_LOG(WZ_LOG_ERROR, "stream.stopped", WZ_F_STR("stream", stream->name),
+               WZ_F_ERR(state_err),
                WZ_F_STR("what", "nothing is acked until the disk takes records again"));
+    else if (state_err == WZ_OK && stream->failing)
+        WZ_LOG(WZ_LOG_INFO, "stream.resumed", WZ_F_STR("stream", stream->name));
+    stream->failing = state_err != WZ_OK;
     if (node->mqtt != NULL)
         wz_mqtt_durable(node->mqtt);
     if (node->bus != NULL)
@@ -166,7 +181,8 @@ static int folder_open(struct node *node)
     return r;
 }
 
-static int stream_open(struct node *node, const char *name, struct wz_log **ret_log)
+static int stream_open(struct node *node, struct node_stream *stream, const char *name,
+                       struct wz_log **ret_log)
 {
     struct wz_log_options options = {
         .durability = wz_config_int(node->config, WZ_CONFIG_DURABILITY) == 0 ? WZ_DURABILITY_FSYNC
@@ -174,17 +190,18 @@ static int stream_open(struct node *node, const char *name, struct wz_log **ret_
         .segment_bytes = wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES),
         .loop_mail = &node->loop.mail,
         .on_durable = on_durable,
-        .arg = node,
+        .arg = stream,
     };
     struct wz_log_recovery recovery;
     char path[PATH_BYTES];
     int r;
 
+    *stream = (struct node_stream){.node = node, .name = name};
     (void)snprintf(path, sizeof(path), "%s/%s", wz_config_str(node->config, WZ_CONFIG_DATA), name);
     r = wz_log_open(path, &options, ret_log, &recovery, node->problem);
     if (r < 0)
         return r;
-    if (!recovery.clean || recovery.damaged_batches > 0)
+    if (!recovery.clean || recovery.damaged_batches > 0 || recovery.rebuilt_indexes > 0)
         WZ_LOG(WZ_LOG_WARN, "stream.recovered", WZ_F_STR("stream", name),
                WZ_F_INT("cut_bytes", recovery.cut_bytes),
                WZ_F_INT("damaged_batches", recovery.damaged_batches),
@@ -342,9 +359,9 @@ static int start(struct node *node)
     if (r == WZ_OK)
         r = folder_open(node);
     if (r == WZ_OK)
-        r = stream_open(node, "raw-stream", &node->raw);
+        r = stream_open(node, &node->streams[0], "raw-stream", &node->raw);
     if (r == WZ_OK)
-        r = stream_open(node, "processed-stream", &node->processed);
+        r = stream_open(node, &node->streams[1], "processed-stream", &node->processed);
     if (r < 0)
         return r;
     node->bus = wz_bus_new(&node->loop);
