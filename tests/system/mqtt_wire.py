@@ -191,7 +191,7 @@ def descriptors(wyze):
 
 
 def acked_within_a_second(wyze, topic="mesh/b5ea3f/42/M/status"):
-    """What a well-behaved client gets: its PUBACK, after the record is durable, within a second."""
+    """What a well-behaved client gets: its PUBACK, when the record is durable, within a second."""
     with Wire(wyze.mqtt_port, timeout=1) as wire:
         start = time.monotonic()
         wire.connected("well-behaved", keepalive=60)
@@ -202,9 +202,9 @@ def acked_within_a_second(wyze, topic="mesh/b5ea3f/42/M/status"):
 
 class Unharmed:
     """Sees to it that wyze goes on as before: the same process, a well-behaved client is served,
-    and afterwards no descriptor, connection or memory is left behind."""
+    and no descriptor, connection or memory is left behind but what the allocator keeps."""
 
-    def __init__(self, wyze, grown_kib=8192):
+    def __init__(self, wyze, grown_kib=16384):
         self.wyze = wyze
         self.grown_kib = grown_kib
 
