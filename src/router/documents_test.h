@@ -2,6 +2,8 @@
 // Documents for the tests of the mapping, without a store, and random numbers.
 #pragma once
 
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
