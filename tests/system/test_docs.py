@@ -3,6 +3,7 @@
 it is a drawing. A new block that nobody has put into the table fails."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -10,7 +11,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import ROOT, WYZE
+from conftest import ROOT, WYZE, free_port, until
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -88,7 +89,9 @@ def shell(wyze, line, folder):
 def test_readme_line_by_line(dice, tmp_path):
     first, mapping, script = block("README.md", "shell")
     lamp = dice.client("lamp")
-    lamp.subscribe("mesh/b5ea3f/42/M/command", 1)
+    lamp.subscribe("mesh/b5ea3f/43/M/command", 1)
+    # As under "make run", the bedroom's lamp is being sent commands meanwhile.
+    dice.cli("pub", "test/mqtt-dice/RES/status", "3")
     for line in [*first.splitlines()[1:], *mapping.splitlines()]:  # its first names make's folder
         done = shell(dice, line, tmp_path)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
@@ -103,6 +106,37 @@ def test_readme_line_by_line(dice, tmp_path):
     assert '"value":100' in done.stdout
     assert any(message.payload == b'{"value":100}' for message in lamp.wait_for(1))
     lamp.close()
+
+
+def test_make_run_shows_messages_and_what_to_type(tmp_path):
+    data, said = tmp_path / "data", tmp_path / "said"
+    env = {name: value for name, value in os.environ.items() if name != "WYZE_BUILD"}
+    env |= {"DICE_MQTT_PORT": str(free_port()), "DICE_HTTP_PORT": str(free_port())}
+    env["WYZE_DATA"] = str(data)
+    with said.open("wb") as out:
+        run = subprocess.Popen([ROOT / "examples/dice/run", WYZE.parents[1]], env=env,
+                               stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    try:
+        throw = re.compile(r'^raw +game\.dice\.throw {"value":"([1-6])"}$', re.M)
+        command = re.compile(r'^processed +bedroom\.light\.brightness\.output {"value":(\d+)}$', re.M)
+        until(lambda: throw.search(said.read_text()) and command.search(said.read_text()), 30,
+              "no throw, or no command")
+        first = int(throw.search(said.read_text())[1])
+        assert int(command.search(said.read_text())[1]) == round(first * 255 / 6)
+        lines = re.findall(r"^  (export .*|wyze pub .*)$", said.read_text(), re.M)
+        assert len(lines) == 3
+        for line in lines[1:]:
+            done = subprocess.run(["bash", "-c", lines[0] + "\n" + line], env=env,
+                                  capture_output=True, text=True, timeout=30, check=False)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+        until(lambda: 'bedroom.light.brightness {"value":"255"}' in said.read_text(), 10,
+              "the lamp's own message is not shown")
+        assert 'processed game.dice.roll.output {"value":"stop"}' in said.read_text()
+    finally:
+        run.terminate()
+        code = run.wait(30)
+    assert code == 0
+    assert not (data / "wyze.sock").exists(), "wyze outlives the example"
 
 
 def test_curl_lines_answer(dice, tmp_path):
