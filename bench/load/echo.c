@@ -216,8 +216,7 @@ static void serve_until(struct echo *echo, uint64_t wake_ns)
 {
     struct epoll_event ready[EPOLL_EVENTS];
     uint64_t now_ns = wz_clock_now_ns();
-    bool sleeps = wake_ns > now_ns && echo->options->spin == 0;
-    uint64_t left_ns = sleeps ? wake_ns - now_ns : 0;
+    uint64_t left_ns = wake_ns > now_ns ? wake_ns - now_ns : 0;
     struct timespec timeout = {.tv_sec = (time_t)(left_ns / SECOND_NS),
                                .tv_nsec = (long)(left_ns % SECOND_NS)};
     int count = epoll_pwait2(echo->epoll_fd, ready, EPOLL_EVENTS, &timeout, NULL);

@@ -45,7 +45,6 @@ static const struct option options_table[] = {
     NUMBER("--seconds", seconds, 5, 1, 86400, "time of publishing when --messages is 0"),
     NUMBER("--rate", rate, 5000, 1, 1000000, "messages a second of mqtt-rtt"),
     NUMBER("--direct", direct, 0, 0, 1, "1: mqtt-rtt from device to device, without a script"),
-    NUMBER("--spin", spin, 0, 0, 1, "1: mqtt-rtt polls its sockets and never sleeps"),
     NUMBER("--idle-ms", idle_ms, 2000, 1, 600000, "silence after which subscribers give up"),
     NUMBER("--slow-us", slow_us, 0, 0, 10000000, "pause of a subscriber after reading 4 KiB"),
     NUMBER("--connections", connections, 5000, 1, 25000, "connections of the idle modes"),

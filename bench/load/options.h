@@ -24,7 +24,6 @@ struct wz_options {
     uint64_t seconds;     // Of publishing.
     uint64_t rate;        // Messages a second of mqtt-rtt.
     uint64_t direct;      // 1: answers are the readings themselves, seen by another connection.
-    uint64_t spin;        // 1: mqtt-rtt polls without sleeping, so that its waking costs nothing.
     uint64_t idle_ms;     // How long a subscriber waits for a message that may never come.
     uint64_t slow_us;     // A pause of the subscriber after every read of 4 KiB.
     uint64_t connections; // Of mqtt-idle and nats-idle.

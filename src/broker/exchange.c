@@ -3,6 +3,7 @@
 // resolved anew when the bindings have changed since, at its next use.
 #include "broker/exchange.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -18,7 +19,6 @@ struct target {
 
 // A topic and its receivers, the one that is asked first in front.
 struct entry {
-    uint64_t hash;
     uint64_t version; // the bindings it was resolved for
     struct target *targets;
     uint32_t target_count;
@@ -26,10 +26,16 @@ struct entry {
     char topic[];
 };
 
+// A place of the table. The hash stands in it, so that another topic's entry is not looked at.
+struct place {
+    uint64_t hash;
+    struct entry *entry; // NULL: empty
+};
+
 struct wz_exchange {
     const struct wz_topic_form *form;
     struct wz_trie *trie;
-    struct entry **table; // open addressing, a power of two, at most half full
+    struct place *table; // open addressing, a power of two, at most half full
     size_t table_size;
     size_t entry_count;
     size_t entry_bytes;
@@ -40,6 +46,10 @@ struct wz_exchange {
 
 #define TABLE_FIRST 64
 
+// The cache lines of a slot that are fetched ahead: a route of the router and its bytes.
+#define SLOT_LINES 4
+#define LINE_BYTES 64
+
 struct wz_exchange *wz_exchange_new(const struct wz_topic_form *form)
 {
     struct wz_exchange *exchange = wz_zalloc(1, sizeof(*exchange));
@@ -47,7 +57,7 @@ struct wz_exchange *wz_exchange_new(const struct wz_topic_form *form)
     exchange->form = form;
     exchange->trie = wz_trie_new(form);
     exchange->table_size = TABLE_FIRST;
-    exchange->table = wz_zalloc(TABLE_FIRST, sizeof(struct entry *));
+    exchange->table = wz_zalloc(TABLE_FIRST, sizeof(struct place));
     exchange->version = 1;
     exchange->seed = wz_rand_u64();
     return exchange;
@@ -79,7 +89,7 @@ void wz_exchange_forget(struct wz_exchange *exchange)
 {
     WZ_ASSERT(!exchange->publishing);
     for (size_t i = 0; i < exchange->table_size; i++) {
-        struct entry *entry = exchange->table[i];
+        struct entry *entry = exchange->table[i].entry;
 
         if (entry == NULL)
             continue;
@@ -88,36 +98,38 @@ void wz_exchange_forget(struct wz_exchange *exchange)
     }
     wz_free(exchange->table);
     exchange->table_size = TABLE_FIRST;
-    exchange->table = wz_zalloc(TABLE_FIRST, sizeof(struct entry *));
+    exchange->table = wz_zalloc(TABLE_FIRST, sizeof(struct place));
     exchange->entry_count = 0;
     exchange->entry_bytes = 0;
 }
 
-// The place of TOPIC in the table: its entry, or the empty place where it belongs.
-static struct entry **place_of(const struct wz_exchange *exchange, struct wz_slice topic,
-                               uint64_t hash)
+// The place of TOPIC in the table, or the empty place where it belongs.
+static struct place *place_of(const struct wz_exchange *exchange, struct wz_slice topic,
+                              uint64_t hash)
 {
     size_t mask = exchange->table_size - 1;
 
     for (size_t i = hash & mask;; i = (i + 1) & mask) {
-        struct entry *entry = exchange->table[i];
+        struct place *place = &exchange->table[i];
 
-        if (entry == NULL || (entry->hash == hash && entry->topic_len == topic.len &&
-                              memcmp(entry->topic, topic.ptr, topic.len) == 0))
-            return &exchange->table[i];
+        if (place->entry == NULL || (place->hash == hash && place->entry->topic_len == topic.len &&
+                                     memcmp(place->entry->topic, topic.ptr, topic.len) == 0))
+            return place;
     }
 }
 
 static void table_grow(struct wz_exchange *exchange)
 {
-    struct entry **old = exchange->table;
+    struct place *old = exchange->table;
     size_t old_size = exchange->table_size;
 
     exchange->table_size *= 2;
-    exchange->table = wz_zalloc(exchange->table_size, sizeof(struct entry *));
+    exchange->table = wz_zalloc(exchange->table_size, sizeof(struct place));
     for (size_t i = 0; i < old_size; i++) {
-        if (old[i] != NULL)
-            *place_of(exchange, wz_slice(old[i]->topic, old[i]->topic_len), old[i]->hash) = old[i];
+        struct entry *entry = old[i].entry;
+
+        if (entry != NULL)
+            *place_of(exchange, wz_slice(entry->topic, entry->topic_len), old[i].hash) = old[i];
     }
     wz_free(old);
 }
@@ -135,9 +147,9 @@ static struct entry *entry_add(struct wz_exchange *exchange, struct wz_slice top
 
     if ((exchange->entry_count + 1) * 2 > exchange->table_size)
         table_grow(exchange);
-    *entry = (struct entry){.hash = hash, .topic_len = (uint32_t)topic.len};
+    *entry = (struct entry){.topic_len = (uint32_t)topic.len};
     memcpy(entry->topic, topic.ptr, topic.len);
-    *place_of(exchange, topic, hash) = entry;
+    *place_of(exchange, topic, hash) = (struct place){.hash = hash, .entry = entry};
     exchange->entry_count++;
     exchange->entry_bytes += sizeof(*entry) + topic.len;
     return entry;
@@ -284,11 +296,56 @@ static bool is_too_deep(const struct wz_exchange *exchange, struct wz_slice topi
     return words > WZ_TRIE_DEPTH_MAX;
 }
 
+// The entry whose hash is HASH, or NULL; the topic is not compared.
+static const struct entry *find_hash(const struct wz_exchange *exchange, uint64_t hash)
+{
+    size_t mask = exchange->table_size - 1;
+    size_t i = hash & mask;
+
+    while (exchange->table[i].entry != NULL && exchange->table[i].hash != hash)
+        i = (i + 1) & mask;
+    return exchange->table[i].entry;
+}
+
+static void fetch_lines(const void *at, int count)
+{
+    for (int i = 0; i < count; i++)
+        __builtin_prefetch((const char *)at + (ptrdiff_t)i * LINE_BYTES);
+}
+
+// Each pass reads what the one before has asked for, so that memory is waited for once for all
+// topics and not four times for each.
+void wz_exchange_expect(const struct wz_exchange *exchange, const struct wz_slice *topics,
+                        size_t count)
+{
+    uint64_t hashes[WZ_EXCHANGE_EXPECT_MAX];
+    const struct entry *entries[WZ_EXCHANGE_EXPECT_MAX];
+
+    WZ_ASSERT(count <= WZ_EXCHANGE_EXPECT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        hashes[i] = wz_hash(topics[i], exchange->seed);
+        fetch_lines(&exchange->table[hashes[i] & (exchange->table_size - 1)], 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = find_hash(exchange, hashes[i]);
+        if (entries[i] != NULL)
+            fetch_lines(entries[i], 2);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i] != NULL)
+            fetch_lines(entries[i]->targets, 1);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i] != NULL && entries[i]->target_count > 0)
+            fetch_lines(entries[i]->targets[0].slot, SLOT_LINES);
+    }
+}
+
 int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *msg,
                         wz_topic_valid_fn valid, struct wz_ticket *ret_ticket)
 {
     uint64_t hash = wz_hash(msg->topic, exchange->seed);
-    struct entry *entry = *place_of(exchange, msg->topic, hash);
+    struct entry *entry = place_of(exchange, msg->topic, hash)->entry;
     bool outermost = !exchange->publishing;
     int r;
 

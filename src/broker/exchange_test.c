@@ -365,6 +365,35 @@ static void test_exchange_cache_is_dropped_when_it_holds_too_many_topics(void **
     wz_exchange_free(exchange);
 }
 
+static void test_exchange_expects_topics_without_any_effect(void **state)
+{
+    struct wz_exchange *exchange = wz_exchange_new(&wz_topic_mqtt);
+    struct wz_slice topics[WZ_EXCHANGE_EXPECT_MAX];
+    char names[WZ_EXCHANGE_EXPECT_MAX][32];
+    struct listener one;
+
+    (void)state;
+    for (int i = 0; i < WZ_EXCHANGE_EXPECT_MAX; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "next/%d", i);
+        topics[i] = wz_slice_str(names[i]);
+    }
+    wz_exchange_expect(exchange, topics, 0);
+    wz_exchange_expect(exchange, topics, WZ_EXCHANGE_EXPECT_MAX);
+    assert_int_equal(wz_exchange_cached(exchange), 0);
+    listener_init(&one, exchange);
+    one.receiver.forget = forget;
+    assert_int_equal(publish_to(exchange, names[0]), WZ_OK); // cached without a receiver
+    bind(&one, 0, "next/+", 1);
+    assert_int_equal(publish_to(exchange, names[1]), WZ_OK); // and with one
+    wz_exchange_expect(exchange, topics, WZ_EXCHANGE_EXPECT_MAX);
+    assert_int_equal(wz_exchange_cached(exchange), 2);
+    assert_int_equal(one.slots_made, 1);
+    assert_int_equal(publish_to(exchange, names[1]), WZ_OK);
+    assert_int_equal(one.got, 2);
+    unbind_all(&one);
+    wz_exchange_free(exchange);
+}
+
 static void test_exchange_cache_is_dropped_when_its_topics_are_too_long(void **state)
 {
     struct wz_exchange *exchange = wz_exchange_new(&wz_topic_mqtt);
@@ -554,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_exchange_message_is_copied_once_for_all_who_keep_it),
         cmocka_unit_test(test_exchange_asks_once_whether_a_topic_is_valid),
         cmocka_unit_test(test_exchange_cache_is_dropped_when_it_holds_too_many_topics),
+        cmocka_unit_test(test_exchange_expects_topics_without_any_effect),
         cmocka_unit_test(test_exchange_cache_is_dropped_when_its_topics_are_too_long),
         cmocka_unit_test(test_exchange_cache_is_not_dropped_because_subscribers_come_and_go),
         cmocka_unit_test(test_exchange_cache_is_dropped_when_its_topics_have_too_many_receivers),

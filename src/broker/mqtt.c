@@ -54,9 +54,32 @@ static bool is_choked(const struct wz_mqtt_client *client)
     return wz_conn_out_bytes(&client->conn) > 2 * client->mqtt->options.session.max_out_bytes;
 }
 
+// Tells the exchange which topics the next packets of INPUT are published to. Returns how many
+// bytes these packets are.
+static size_t look_ahead(const struct wz_mqtt_client *client, struct wz_slice input)
+{
+    struct wz_slice topics[WZ_EXCHANGE_EXPECT_MAX];
+    struct wz_mqtt_publish publish;
+    struct wz_mqtt_frame frame;
+    size_t count = 0;
+    size_t pos = 0;
+
+    while (count < WZ_EXCHANGE_EXPECT_MAX &&
+           wz_mqtt_frame_read(wz_slice_sub(input, pos, input.len - pos), max_packet(client),
+                              &frame) == WZ_OK) {
+        pos += frame.len;
+        if (wz_mqtt_publish_read(&frame, &publish) == WZ_OK)
+            topics[count++] = publish.topic;
+    }
+    wz_exchange_expect(client->mqtt->options.exchange, topics, count);
+    return pos;
+}
+
 static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
 {
     struct wz_mqtt_client *client = WZ_CONTAINER(conn, struct wz_mqtt_client, conn);
+    bool wide = wz_exchange_cached(client->mqtt->options.exchange) >= WZ_EXCHANGE_WIDE;
+    size_t ahead = 0; // as far as the exchange has been told
     size_t pos = 0;
 
     if (client->state == WZ_MQTT_CLIENT_OPEN)
@@ -66,6 +89,8 @@ static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
         struct wz_mqtt_frame frame;
         int r = wz_mqtt_frame_read(rest, max_packet(client), &frame);
 
+        if (wide && pos >= ahead)
+            ahead = pos + look_ahead(client, rest);
         if (r == WZ_AGAIN)
             break;
         if (r == WZ_OK && is_choked(client)) {

@@ -38,45 +38,51 @@ struct wz_router {
     struct wz_preprocess pp;
     struct wz_binding *bindings[SOURCE_COUNT];
     struct wz_buf value;   // a record's body in one piece
+    struct wz_buf laid;    // a route's bytes while it is made
     struct wz_buf command; // a command's body
     struct counts counts;
     int64_t log_us;
 };
 
-// What a topic has been resolved to.
+// What a topic has been resolved to: one piece of memory, which is fetched ahead as such.
 struct route {
     bool records;            // its messages become records
     bool commands;           // egress: it ends in the word `output`
+    enum wz_outcome outcome; // devices: why it is no reading
     struct wz_slice topic;   // logical
     struct wz_slice text;    // the topic as the stamps have it
     struct wz_slice from;    // the record header
     struct wz_slice source;  // what the header says
     struct wz_slice device;  // egress: the physical topic of the command, empty when none
-    struct wz_buf bytes;     // what the slices lie in
-    enum wz_outcome outcome; // devices: why it is no reading
+    uint8_t bytes[];         // what the slices lie in
 };
-
-static void route_free(struct route *route)
-{
-    wz_buf_release(&route->bytes);
-    wz_free(route);
-}
 
 static void forget(void *arg, void *slot)
 {
     (void)arg; // a route belongs to nobody else
-    route_free(slot);
+    wz_free(slot);
 }
 
-// Lays out what the stamps of a logical topic need.
-static void route_lay_out(struct route *route, struct wz_slice topic, struct wz_slice from,
-                          struct wz_slice device)
+// A topic whose messages become no records.
+static struct route *route_without_records(enum wz_outcome outcome)
 {
-    struct wz_buf *bytes = &route->bytes;
+    struct route *route = wz_zalloc(1, sizeof(*route));
+
+    route->outcome = outcome;
+    return route;
+}
+
+// A logical topic with all that its stamps need.
+static struct route *route_new(struct wz_router *router, struct wz_slice topic,
+                               struct wz_slice from, struct wz_slice device)
+{
+    struct wz_buf *bytes = &router->laid;
+    struct route *route;
     size_t text_pos;
     size_t from_pos;
     size_t device_pos;
 
+    bytes->len = 0;
     wz_buf_add_slice(bytes, topic);
     text_pos = bytes->len;
     wz_preprocess_add_topic_text(bytes, topic);
@@ -84,24 +90,28 @@ static void route_lay_out(struct route *route, struct wz_slice topic, struct wz_
     wz_preprocess_add_from(bytes, from);
     device_pos = bytes->len;
     wz_buf_add_slice(bytes, device);
-    route->topic = wz_slice(bytes->ptr, text_pos);
-    route->text = wz_slice(bytes->ptr + text_pos, from_pos - text_pos);
-    route->from = wz_slice(bytes->ptr + from_pos, device_pos - from_pos);
-    route->source = wz_slice(bytes->ptr + device_pos - from.len, from.len); // its last bytes
-    route->device = wz_slice(bytes->ptr + device_pos, device.len);
-    route->records = true;
+    route = wz_alloc(sizeof(*route) + bytes->len);
+    memcpy(route->bytes, bytes->ptr, bytes->len);
+    *route = (struct route){
+        .records = true,
+        .topic = wz_slice(route->bytes, text_pos),
+        .text = wz_slice(route->bytes + text_pos, from_pos - text_pos),
+        .from = wz_slice(route->bytes + from_pos, device_pos - from_pos),
+        .source = wz_slice(route->bytes + device_pos - from.len, from.len), // its last bytes
+        .device = wz_slice(route->bytes + device_pos, device.len),
+    };
+    return route;
 }
 
 static struct route *route_of_device(struct wz_router *router, struct wz_slice physical)
 {
-    struct route *route = wz_zalloc(1, sizeof(*route));
     struct wz_translation translation;
+    enum wz_outcome outcome = wz_mapping_in(router->mapping, physical, &translation);
 
-    route->outcome = wz_mapping_in(router->mapping, physical, &translation);
-    if (route->outcome == WZ_OUTCOME_MAPPED)
-        route_lay_out(route, wz_slice(translation.topic, translation.topic_len), physical,
-                      (struct wz_slice){0});
-    return route;
+    if (outcome != WZ_OUTCOME_MAPPED)
+        return route_without_records(outcome);
+    return route_new(router, wz_slice(translation.topic, translation.topic_len), physical,
+                     (struct wz_slice){0});
 }
 
 static bool ends_in_output(struct wz_slice topic)
@@ -114,14 +124,15 @@ static bool ends_in_output(struct wz_slice topic)
 
 static struct route *route_of_egress(struct wz_router *router, struct wz_slice topic)
 {
-    struct route *route = wz_zalloc(1, sizeof(*route));
     struct wz_command_topic command = {0};
     struct wz_slice device = {0};
+    struct route *route;
+    bool commands = ends_in_output(topic);
 
-    route->commands = ends_in_output(topic);
-    if (route->commands && wz_mapping_out(router->mapping, topic, &command) == WZ_OK)
+    if (commands && wz_mapping_out(router->mapping, topic, &command) == WZ_OK)
         device = wz_slice(command.topic, command.topic_len);
-    route_lay_out(route, topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_EGRESS)), device);
+    route = route_new(router, topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_EGRESS)), device);
+    route->commands = commands;
     return route;
 }
 
@@ -232,11 +243,10 @@ static int on_ingress(void *arg, const struct wz_message *msg, void **slot,
     struct wz_router *router = arg;
     struct route *route = *slot;
 
-    if (route == NULL) {
-        *slot = route = wz_zalloc(1, sizeof(*route));
-        route_lay_out(route, msg->topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_INGRESS)),
+    if (route == NULL)
+        *slot = route =
+            route_new(router, msg->topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_INGRESS)),
                       (struct wz_slice){0});
-    }
     return record_raw(router, route, msg, ret_ticket);
 }
 
@@ -376,6 +386,7 @@ void wz_router_close(struct wz_router *router)
     wz_mapping_free(router->mapping);
     wz_preprocess_release(&router->pp);
     wz_buf_release(&router->value);
+    wz_buf_release(&router->laid);
     wz_buf_release(&router->command);
     wz_free(router);
 }

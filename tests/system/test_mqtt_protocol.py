@@ -92,6 +92,24 @@ def test_delivery_has_the_lower_qos_of_both(client, published, subscribed, deliv
     assert (message.qos, message.retain, message.dup) == (delivered, 0, 0)
 
 
+@pytest.mark.parametrize("stop", [0, 1, 15, 16, 17, 2999])
+def test_packets_before_a_wrong_one_count_among_thousands_of_topics(wire, stop):
+    """With many topics the door looks at packets ahead of their turn; their turn decides."""
+    reader = wire("reader").subscribed("many/+/status", qos=1)
+    writer = wire("writer")
+    topics = [f"many/{number}/status" for number in range(3000)]
+    for topic in topics:
+        writer.send(publish(topic, b"first"))
+    assert [reader.message()[0].decode() for _ in topics] == topics
+    good = b"".join(publish(topic, b"second") for topic in topics[:stop])
+    writer.send_what_is_taken(good + publish("many/+/status", b"wrong") + publish(topics[0], b"late"))
+    assert writer.is_closed()
+    assert [reader.message()[:2] for _ in range(stop)] == [
+        (topic.encode(), b"second") for topic in topics[:stop]
+    ]
+    reader.ping()  # nothing came behind it
+
+
 @pytest.mark.parametrize("qos", ["0", "1", "2"])
 @pytest.mark.parametrize("version", ["311"])
 def test_mosquitto_clients_talk_through_wyze(wyze, qos, version):

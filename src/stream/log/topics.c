@@ -155,6 +155,12 @@ static void add_some(struct wz_topics *topics, uint32_t block, const struct wz_s
             __builtin_prefetch(&topics->topics[number]);
     }
     for (size_t i = 0; i < count; i++) {
+        uint32_t number = topics->slots[(uint32_t)hashes[i] & mask];
+
+        if (number != NONE)
+            __builtin_prefetch(topics->names.ptr + topics->topics[number].name_pos);
+    }
+    for (size_t i = 0; i < count; i++) {
         uint32_t number = find(topics, keys[i], hashes[i]);
 
         if (number == NONE)
