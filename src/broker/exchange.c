@@ -307,9 +307,10 @@ static const struct entry *find_hash(const struct wz_exchange *exchange, uint64_
     return exchange->table[i].entry;
 }
 
+// AT may be NULL: nothing is there.
 static void fetch_lines(const void *at, int count)
 {
-    for (int i = 0; i < count; i++)
+    for (int i = 0; at != NULL && i < count; i++)
         __builtin_prefetch((const char *)at + (ptrdiff_t)i * LINE_BYTES);
 }
 
