@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the connection to SQLite, its statements, and the way from SQLite's errors to ours.
 //
+// SQLite keeps no checksums of what it stores, so each row has one of ours, which an SQL function
+// of this connection computes: what writes and reads a row is one statement each, and what brings
+// an older file up to date is SQL alone.
+//
 // A file is looked at before SQLite may touch it (recovering a journal writes): its first 100 bytes
 // must be those of a database with our application id. They are read through SQLite's own file
 // handle, because closing another handle would drop this process's locks on the file.
@@ -11,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "base/codes.h"
+#include "base/crc32c.h"
 #include "base/cursor.h"
 #include "base/fs.h"
 #include "base/mem.h"
@@ -18,7 +23,7 @@
 
 // "wyze" in ASCII, at byte 68 of the file; the version of our tables, at byte 60.
 #define WZ_SQLITE_APPLICATION_ID 0x77797a65
-#define WZ_SQLITE_VERSION 1
+#define WZ_SQLITE_VERSION 2
 #define WZ_SQLITE_HEADER_LEN 100
 
 // How long a statement waits for another process.
@@ -28,16 +33,25 @@
 // are read.
 #define WZ_SQLITE_CHECK_MAX (16 * 1024 * 1024)
 
+// The checksum of a row, and whether the row is as it was written: so is one without a checksum, as
+// other programs leave it.
+#define WZ_SQLITE_CHECKSUM "wz_checksum(collection, name, revision, body)"
+#define WZ_SQLITE_WHOLE "ifnull(checksum = " WZ_SQLITE_CHECKSUM ", 1)"
+
 #define WZ_SQLITE_STATEMENT_TABLE(X)                                                               \
     X(BEGIN_READ, "BEGIN")                                                                         \
     X(BEGIN_WRITE, "BEGIN IMMEDIATE")                                                              \
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")                                                                        \
-    X(GET, "SELECT name, revision, body FROM documents WHERE collection = ?1 AND name = ?2")       \
-    X(LIST, "SELECT name, revision, body FROM documents WHERE collection = ?1 ORDER BY name")      \
-    X(REVISION, "SELECT revision FROM documents WHERE collection = ?1 AND name = ?2")              \
-    X(PUT, "INSERT INTO documents (collection, name, revision, body) VALUES (?1, ?2, ?3, ?4) "     \
-           "ON CONFLICT (collection, name) DO UPDATE SET revision = ?3, body = ?4")                \
+    X(GET, "SELECT name, revision, body, " WZ_SQLITE_WHOLE                                         \
+           " FROM documents WHERE collection = ?1 AND name = ?2")                                  \
+    X(LIST, "SELECT name, revision, body, " WZ_SQLITE_WHOLE                                        \
+            " FROM documents WHERE collection = ?1 ORDER BY name")                                 \
+    X(REVISION,                                                                                    \
+      "SELECT revision, " WZ_SQLITE_WHOLE " FROM documents WHERE collection = ?1 AND name = ?2")   \
+    X(PUT, "INSERT INTO documents (collection, name, revision, body, checksum) "                   \
+           "VALUES (?1, ?2, ?3, ?4, wz_checksum(?1, ?2, ?3, ?4)) ON CONFLICT (collection, name) "  \
+           "DO UPDATE SET revision = ?3, body = ?4, checksum = excluded.checksum")                 \
     X(DELETE, "DELETE FROM documents WHERE collection = ?1 AND name = ?2")                         \
     X(DATA_VERSION, "PRAGMA data_version")
 
@@ -54,16 +68,22 @@ static const char *const texts[] = {
 #undef WZ_SQLITE_TEXT
 };
 
-// One transaction makes all of it, so a file is either empty or whole. The names of the macros'
-// values are pasted as text below.
+// What brings the tables from each version to the next; an empty file has version 0. The names of
+// the macros' values are pasted as text.
 #define WZ_SQLITE_QUOTE(x) #x
 #define WZ_SQLITE_TEXT_OF(x) WZ_SQLITE_QUOTE(x)
-static const char schema[] =
+static const char *const upgrades[WZ_SQLITE_VERSION] = {
     "CREATE TABLE documents (collection TEXT NOT NULL, name TEXT NOT NULL, "
     "revision INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (collection, name)) STRICT;"
-    "PRAGMA application_id = " WZ_SQLITE_TEXT_OF(
-        WZ_SQLITE_APPLICATION_ID) ";"
-                                  "PRAGMA user_version = " WZ_SQLITE_TEXT_OF(WZ_SQLITE_VERSION) ";";
+    "PRAGMA application_id = " WZ_SQLITE_TEXT_OF(WZ_SQLITE_APPLICATION_ID),
+
+    // Another program's UPDATE knows nothing of the checksum: the trigger takes it away.
+    "ALTER TABLE documents ADD COLUMN checksum INTEGER;"
+    "UPDATE documents SET checksum = " WZ_SQLITE_CHECKSUM ";"
+    "CREATE TRIGGER documents_by_others AFTER UPDATE OF collection, name, revision, body "
+    "ON documents WHEN NEW.checksum = OLD.checksum "
+    "BEGIN UPDATE documents SET checksum = NULL WHERE rowid = NEW.rowid; END",
+};
 
 struct wz_sqlite {
     char *path;
@@ -94,6 +114,10 @@ static const struct failure access_refused = {
 static const struct failure damaged = {
     WZ_ERR_CORRUPT, WZ_CODE_STORE_DAMAGED, "The database file is damaged",
     "It was left as it is. Put a backup in its place, or move it away to start with an empty one."};
+static const struct failure damaged_document = {
+    WZ_ERR_CORRUPT, WZ_CODE_STORE_DAMAGED, "The database file is damaged",
+    "It was left as it is. Put a backup in its place, or mend the one document by SQL, as "
+    "docs/formats/store.md says."};
 static const struct failure io = {WZ_ERR_IO, WZ_CODE_STORE_IO,
                                   "Reading or writing the database failed",
                                   "Look at the disk and the system's log; then try again."};
@@ -146,6 +170,28 @@ static int refuse(const char *path, const struct failure *failure, const char *d
     wz_problem_where(ret_problem, "%s", path);
     wz_problem_fix(ret_problem, "%s", failure->fix);
     return failure->err;
+}
+
+// A name as it can be told: one that changed on the disk may be no text any more.
+static const char *tell(const char *name)
+{
+    return wz_document_check_name(WZ_COLLECTION_TYPES, name, NULL) == WZ_OK ? name : "(no name)";
+}
+
+// Refuses a document; WHAT is said of it. Its name stands last: it may be long, and is cut then.
+static int refuse_document(const struct wz_sqlite *db, const char *what, const char *collection,
+                           const char *name, struct wz_problem *ret_problem)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf detail = {0};
+
+    wz_buf_addf(&detail, "%s the document %s/%s", what, tell(collection), tell(name));
+    return refuse(db->path, &damaged_document, wz_buf_str(&detail), ret_problem);
+}
+
+static int refuse_changed(const struct wz_sqlite *db, const char *collection, const char *name,
+                          struct wz_problem *ret_problem)
+{
+    return refuse_document(db, "bytes have changed in", collection, name, ret_problem);
 }
 
 static int fail(const struct wz_sqlite *db, struct wz_problem *ret_problem)
@@ -203,26 +249,31 @@ static struct wz_slice column(sqlite3_stmt *statement, int index)
     return wz_slice(text, (size_t)sqlite3_column_bytes(statement, index));
 }
 
-static int add_row(const struct wz_sqlite *db, sqlite3_stmt *statement,
-                   struct wz_document_list *list, struct wz_problem *ret_problem)
+static const char *column_str(sqlite3_stmt *statement, int index)
 {
-    struct wz_slice name = column(statement, 0);
+    const unsigned char *text = sqlite3_column_text(statement, index);
+
+    return text != NULL ? (const char *)text : "";
+}
+
+static int add_row(const struct wz_sqlite *db, sqlite3_stmt *statement,
+                   enum wz_collection collection, struct wz_document_list *list,
+                   struct wz_problem *ret_problem)
+{
+    const char *name = column_str(statement, 0);
     struct wz_document *document;
     json_t *body;
-    int r = wz_document_decode(column(statement, 2), &body);
 
-    if (r < 0) {
-        char detail[128];
-
-        (void)snprintf(detail, sizeof(detail), "the document %.*s is not a JSON object",
-                       WZ_SLICE_FMT(name));
-        return refuse(db->path, &damaged, detail, ret_problem);
-    }
+    if (sqlite3_column_int(statement, 3) == 0)
+        return refuse_changed(db, wz_collection_name(collection), name, ret_problem);
+    if (wz_document_decode(column(statement, 2), &body) < 0)
+        return refuse_document(db, "no JSON object is in", wz_collection_name(collection), name,
+                               ret_problem);
     if ((list->count & (list->count - 1)) == 0) // grows at each power of two
         list->items = wz_realloc(list->items,
                                  (list->count > 0 ? 2 * list->count : 1) * sizeof(list->items[0]));
     document = &list->items[list->count++];
-    document->name = wz_strndup(name.ptr, name.len);
+    document->name = wz_strdup(name);
     document->revision = sqlite3_column_int64(statement, 1);
     document->body = body;
     return WZ_OK;
@@ -236,7 +287,7 @@ int wz_sqlite_list(struct wz_sqlite *db, enum wz_collection collection, const ch
     int r = WZ_OK;
 
     while ((step = sqlite3_step(statement)) == SQLITE_ROW && r == WZ_OK)
-        r = add_row(db, statement, ret_list, ret_problem);
+        r = add_row(db, statement, collection, ret_list, ret_problem);
     if (r == WZ_OK && step != SQLITE_DONE)
         r = fail(db, ret_problem);
     (void)sqlite3_reset(statement); // tells the error of the step again
@@ -251,6 +302,8 @@ int wz_sqlite_revision(struct wz_sqlite *db, enum wz_collection collection, cons
     int64_t revision = step == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
     int r = step == SQLITE_ROW || step == SQLITE_DONE ? WZ_OK : fail(db, ret_problem);
 
+    if (step == SQLITE_ROW && sqlite3_column_int(statement, 1) == 0)
+        r = refuse_changed(db, wz_collection_name(collection), name, ret_problem);
     (void)sqlite3_reset(statement); // tells the error of the step again
     if (r == WZ_OK)
         *ret_revision = revision;
@@ -352,22 +405,60 @@ static int check_header(const struct wz_sqlite *db, int64_t *ret_len,
     return len < 0 ? refuse_newer(db->path, ret_problem) : WZ_OK;
 }
 
-// Makes the tables in an empty file, unless another process has just done so.
-static int make_tables(struct wz_sqlite *db, struct wz_problem *ret_problem)
+static int read_version(const struct wz_sqlite *db, int64_t *ret_version,
+                        struct wz_problem *ret_problem)
 {
-    char *version;
+    char *answer = ask(db, "PRAGMA user_version");
+    int r = WZ_OK;
+
+    if (answer == NULL)
+        return fail(db, ret_problem);
+    *ret_version = strtol(answer, NULL, 10);
+    if (*ret_version < 0 || *ret_version > WZ_SQLITE_VERSION) // unsigned, as check_header sees it
+        r = refuse_newer(db->path, ret_problem);
+    wz_free(answer);
+    return r;
+}
+
+// Looks at all documents, in the table itself, and whether each is found by its name: the index has
+// a copy of the names, which quick_check does not compare.
+static int check_documents(const struct wz_sqlite *db, struct wz_problem *ret_problem)
+{
+    static const char sql[] =
+        "SELECT collection, name FROM documents AS row NOT INDEXED WHERE NOT " WZ_SQLITE_WHOLE
+        " OR rowid IS NOT (SELECT rowid FROM documents AS found"
+        " WHERE found.collection = row.collection AND found.name = row.name)";
+    sqlite3_stmt *statement = NULL;
+    int step = sqlite3_prepare_v2(db->handle, sql, -1, &statement, NULL);
+    int r = WZ_OK;
+
+    if (step == SQLITE_OK)
+        step = sqlite3_step(statement);
+    if (step == SQLITE_ROW)
+        r = refuse_changed(db, column_str(statement, 0), column_str(statement, 1), ret_problem);
+    else if (step != SQLITE_DONE)
+        r = fail(db, ret_problem);
+    (void)sqlite3_finalize(statement); // tells the error of the step again
+    return r;
+}
+
+// Brings the tables of an empty or older file to our version in one transaction, so that they are
+// of one version or the other, whole. Another process may have just done so.
+static int upgrade(struct wz_sqlite *db, struct wz_problem *ret_problem)
+{
+    int64_t version = 0;
     int r = execute(db, "BEGIN IMMEDIATE", ret_problem);
 
     if (r < 0)
         return r;
-    version = ask(db, "PRAGMA user_version");
-    if (version == NULL)
-        r = fail(db, ret_problem);
-    else if (strcmp(version, "0") == 0)
-        r = execute(db, schema, ret_problem);
-    wz_free(version);
+    r = read_version(db, &version, ret_problem);
+    for (; r == WZ_OK && version < WZ_SQLITE_VERSION; version++)
+        r = execute(db, upgrades[version], ret_problem);
     if (r == WZ_OK)
-        r = execute(db, "COMMIT", ret_problem);
+        r = check_documents(db, ret_problem);
+    if (r == WZ_OK)
+        r = execute(db, "PRAGMA user_version = " WZ_SQLITE_TEXT_OF(WZ_SQLITE_VERSION) "; COMMIT",
+                    ret_problem);
     if (r < 0 && sqlite3_get_autocommit(db->handle) == 0)
         wz_ignore(execute(db, "ROLLBACK", NULL)); // the first error is the one to tell
     return r;
@@ -387,16 +478,19 @@ static int check_pages(const struct wz_sqlite *db, struct wz_problem *ret_proble
     return r;
 }
 
-static int check_version(const struct wz_sqlite *db, struct wz_problem *ret_problem)
+// Looks at a file of LEN bytes, not empty, before anything is written to it. The documents come
+// first: damage in one of them is told with its name.
+static int check_content(const struct wz_sqlite *db, int64_t len, int64_t *ret_version,
+                         struct wz_problem *ret_problem)
 {
-    char *answer = ask(db, "PRAGMA user_version");
-    int r = WZ_OK;
+    int r = read_version(db, ret_version, ret_problem);
 
-    if (answer == NULL)
-        r = fail(db, ret_problem);
-    else if (strcmp(answer, WZ_SQLITE_TEXT_OF(WZ_SQLITE_VERSION)) != 0)
-        r = refuse_newer(db->path, ret_problem);
-    wz_free(answer);
+    if (r == WZ_OK && *ret_version == 0)
+        r = refuse(db->path, &damaged, "it has no version", ret_problem);
+    if (r == WZ_OK && *ret_version == WZ_SQLITE_VERSION)
+        r = check_documents(db, ret_problem);
+    if (r == WZ_OK && len <= WZ_SQLITE_CHECK_MAX)
+        r = check_pages(db, ret_problem);
     return r;
 }
 
@@ -431,6 +525,7 @@ static int prepare(struct wz_sqlite *db, struct wz_problem *ret_problem)
 static int set_up(struct wz_sqlite *db, struct wz_problem *ret_problem)
 {
     int64_t len = 0;
+    int64_t version = 0;
     struct stat st;
     int r = check_header(db, &len, ret_problem);
 
@@ -438,12 +533,10 @@ static int set_up(struct wz_sqlite *db, struct wz_problem *ret_problem)
         return r;
     if (sqlite3_db_readonly(db->handle, "main") == 1)
         return refuse(db->path, &read_only, NULL, ret_problem);
-    if (len == 0)
-        r = make_tables(db, ret_problem);
-    else if (len <= WZ_SQLITE_CHECK_MAX)
-        r = check_pages(db, ret_problem);
-    if (r == WZ_OK)
-        r = check_version(db, ret_problem);
+    if (len > 0)
+        r = check_content(db, len, &version, ret_problem);
+    if (r == WZ_OK && version < WZ_SQLITE_VERSION)
+        r = upgrade(db, ret_problem);
     if (r == WZ_OK)
         r = execute(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL", ret_problem);
     if (r == WZ_OK)
@@ -452,6 +545,41 @@ static int set_up(struct wz_sqlite *db, struct wz_problem *ret_problem)
         chmod(db->path, 0600) != 0)
         r = refuse(db->path, &access_refused, "its mode cannot be set to 0600", ret_problem);
     return r;
+}
+
+static uint32_t add_value(uint32_t crc, sqlite3_value *value)
+{
+    const void *bytes = sqlite3_value_blob(value); // NULL for an empty text
+
+    return bytes != NULL ? wz_crc32c(crc, bytes, (size_t)sqlite3_value_bytes(value)) : crc;
+}
+
+// The SQL function wz_checksum(collection, name, revision, body).
+static void compute_checksum(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    uint8_t revision[8];
+    struct wz_pen pen = wz_pen(revision, sizeof(revision));
+    uint32_t crc;
+
+    (void)count; // four, as it is registered
+    wz_pen_put_u64(&pen, (uint64_t)sqlite3_value_int64(values[2]));
+    crc = add_value(0, values[0]);
+    crc = wz_crc32c(crc, "", 1); // a NUL, which no collection or name contains
+    crc = add_value(crc, values[1]);
+    crc = wz_crc32c(crc, "", 1);
+    crc = wz_crc32c(crc, revision, sizeof(revision));
+    sqlite3_result_int64(context, add_value(crc, values[3]));
+}
+
+// Gives the connection what our statements use.
+static void equip(const struct wz_sqlite *db)
+{
+    int r = sqlite3_create_function_v2(db->handle, "wz_checksum", 4,
+                                       SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
+                                       compute_checksum, NULL, NULL, NULL);
+
+    WZ_ASSERT(r == SQLITE_OK); // it fails for a wrong argument, or want of memory
+    (void)sqlite3_busy_timeout(db->handle, WZ_SQLITE_BUSY_MS); // cannot fail for a live handle
 }
 
 static void keep_file(const struct wz_sqlite *db, int on)
@@ -478,7 +606,7 @@ int wz_sqlite_open(const char *path, struct wz_sqlite **ret_db, struct wz_proble
         goto fail;
     }
     keep_file(db, 1);
-    (void)sqlite3_busy_timeout(db->handle, WZ_SQLITE_BUSY_MS); // cannot fail for a live handle
+    equip(db);
     r = set_up(db, ret_problem);
     if (r < 0)
         goto fail;

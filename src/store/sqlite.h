@@ -27,8 +27,9 @@ struct wz_sqlite_row {
     struct wz_slice body; // JSON text
 };
 
-// Opens the database PATH, or makes it (0600). WZ_ERR_CORRUPT when the file is not ours or damaged:
-// it is left as it is. The caller owns RET_DB.
+// Opens the database PATH, or makes it (0600), or brings one of an older version up to date.
+// WZ_ERR_CORRUPT when the file is not ours or damaged, in whole or in one document;
+// WZ_ERR_UNSUPPORTED when it is newer: it is left as it is. The caller owns RET_DB.
 WZ_MUST int wz_sqlite_open(const char *path, struct wz_sqlite **ret_db,
                            struct wz_problem *ret_problem);
 
@@ -46,16 +47,18 @@ WZ_MUST int wz_sqlite_commit(struct wz_sqlite *db, struct wz_problem *ret_proble
 void wz_sqlite_rollback(struct wz_sqlite *db);
 
 // Adds the document NAME to RET_LIST, which the caller releases, or all of the collection when NAME
-// is NULL, ordered by name. A name that is not there adds nothing.
+// is NULL, ordered by name. A name that is not there adds nothing. WZ_ERR_CORRUPT, with some of
+// them in the list, when one is not as it was written.
 WZ_MUST int wz_sqlite_list(struct wz_sqlite *db, enum wz_collection collection, const char *name,
                            struct wz_document_list *ret_list, struct wz_problem *ret_problem);
 
-// The revision of a document, 0 when it is not there.
+// The revision of a document, 0 when it is not there; WZ_ERR_CORRUPT when it is not as it was
+// written.
 WZ_MUST int wz_sqlite_revision(struct wz_sqlite *db, enum wz_collection collection,
                                const char *name, int64_t *ret_revision,
                                struct wz_problem *ret_problem);
 
-// Writes a row, new or in place of the one of its name.
+// Writes a row with its checksum, new or in place of the one of its name.
 WZ_MUST int wz_sqlite_put(struct wz_sqlite *db, const struct wz_sqlite_row *row,
                           struct wz_problem *ret_problem);
 

@@ -24,7 +24,7 @@
 #define WZ_STORE_ALL ((1U << WZ_COLLECTION_COUNT) - 1)
 
 struct wz_store_view {
-    struct wz_sqlite *db;
+    struct wz_store *store;
     unsigned changed;
 };
 
@@ -47,21 +47,6 @@ struct wz_store {
     pthread_cond_t answered;
 };
 
-int wz_store_view_list(struct wz_store_view *view, enum wz_collection collection,
-                       struct wz_document_list *ret_list)
-{
-    struct wz_document_list list = {0};
-    int r = wz_sqlite_list(view->db, collection, NULL, &list, NULL);
-
-    if (r < 0)
-        wz_document_list_release(&list);
-    else
-        *ret_list = list;
-    return r;
-}
-
-unsigned wz_store_view_changed(const struct wz_store_view *view) { return view->changed; }
-
 static void log_problem(struct wz_store *store, const char *event, const struct wz_problem *problem)
 {
     if (wz_log_allow(&store->trouble_us))
@@ -69,10 +54,28 @@ static void log_problem(struct wz_store *store, const char *event, const struct 
                WZ_F_STR("where", problem->where), WZ_F_STR("fix", problem->fix));
 }
 
+int wz_store_view_list(struct wz_store_view *view, enum wz_collection collection,
+                       struct wz_document_list *ret_list)
+{
+    struct wz_document_list list = {0};
+    struct wz_problem problem = {0};
+    int r = wz_sqlite_list(view->store->db, collection, NULL, &list, &problem);
+
+    if (r == WZ_OK) {
+        *ret_list = list;
+        return WZ_OK;
+    }
+    wz_document_list_release(&list);
+    log_problem(view->store, "store.read", &problem); // whoever looks is told no more than R
+    return r;
+}
+
+unsigned wz_store_view_changed(const struct wz_store_view *view) { return view->changed; }
+
 // Tells of changes, in one state of the database.
 static void tell_changed(struct wz_store *store, unsigned changed)
 {
-    struct wz_store_view view = {.db = store->db, .changed = changed};
+    struct wz_store_view view = {.store = store, .changed = changed};
     struct wz_problem problem;
 
     if (store->options.changed == NULL || changed == 0)
@@ -185,7 +188,7 @@ static unsigned collections_of(const struct wz_store_call *call)
 
 static int do_write(struct wz_store *store, struct wz_store_call *call)
 {
-    struct wz_store_view view = {.db = store->db, .changed = collections_of(call)};
+    struct wz_store_view view = {.store = store, .changed = collections_of(call)};
     int r = wz_sqlite_begin(store->db, WZ_SQLITE_WRITE, &call->problem);
 
     if (r < 0)
@@ -237,6 +240,8 @@ static void run_call(struct wz_mail *mail)
         call->result = do_read(store, call);
     else
         call->result = do_write(store, call);
+    if (call->result == WZ_ERR_CORRUPT) // somebody must mend it, whoever asked
+        log_problem(store, "store.read", &call->problem);
     answer(store, call);
 }
 

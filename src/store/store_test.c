@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -381,6 +382,54 @@ static void test_store_tells_of_another_process_changes(void **state)
     close(report_fd);
 }
 
+// As if a bit had flipped in the document NAME.
+static void damage(const char *name)
+{
+    sqlite3 *handle = NULL;
+    char sql[128];
+
+    (void)snprintf(sql, sizeof(sql),
+                   "UPDATE documents SET checksum = checksum + 1 WHERE name = '%s'", name);
+    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(handle, sql, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_close(handle), SQLITE_OK);
+}
+
+static void assert_damaged(struct wz_store_call *call)
+{
+    assert_int_equal(call->result, WZ_ERR_CORRUPT);
+    assert_int_equal(call->problem.code, WZ_CODE_STORE_DAMAGED);
+    assert_non_null(strstr(call->problem.what, "devices/b"));
+    assert_int_equal(call->list.count, 0);
+}
+
+static void test_store_neither_gives_nor_replaces_what_is_damaged(void **state)
+{
+    struct wz_store_call list = {.op = WZ_STORE_LIST, .collection = WZ_COLLECTION_DEVICES};
+    struct wz_store_call call;
+    struct listener listener;
+    struct wz_store *store;
+    (void)state;
+
+    listener_init(&listener);
+    store = open_store(&listener);
+    assert_int_equal(put(store, "a", 1, WZ_REVISION_NONE, &call), WZ_OK);
+    assert_int_equal(put(store, "b", 2, WZ_REVISION_NONE, &call), WZ_OK);
+    damage("b");
+    wait_for_calls(&listener, 4); // the start, two of ours, another program's
+    pthread_mutex_lock(&listener.lock);
+    assert_int_equal(listener.devices, 999); // the collection cannot be listed
+    pthread_mutex_unlock(&listener.lock);
+    assert_int_equal(wz_store_do(store, &list), WZ_ERR_CORRUPT);
+    assert_damaged(&list);
+    (void)put(store, "b", 3, WZ_REVISION_ANY, &call);
+    assert_damaged(&call);
+    (void)remove_one(store, "b", 1, &call);
+    assert_damaged(&call);
+    assert_int_equal(get(store, "a", NULL), 1);
+    wz_store_close(store);
+}
+
 static void put_many_in_child(int report_fd)
 {
     struct wz_store *store = open_store(NULL);
@@ -598,6 +647,7 @@ int main(void)
         WITH_FILE(test_store_check_undoes_what_it_refuses),
         WITH_FILE(test_store_tells_of_all_first_and_of_a_change_before_its_answer),
         WITH_FILE(test_store_tells_of_another_process_changes),
+        WITH_FILE(test_store_neither_gives_nor_replaces_what_is_damaged),
         WITH_FILE(test_store_keeps_what_it_answered_when_it_is_killed),
         WITH_FILE(test_store_refuses_writing_while_the_disk_is_full),
         WITH_FILE(test_store_send_answers_in_order_on_the_callers_thread),

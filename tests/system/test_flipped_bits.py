@@ -5,6 +5,7 @@ deleted for it."""
 
 import json
 import random
+import sqlite3
 import urllib.request
 
 import pytest
@@ -207,35 +208,74 @@ def test_lost_metadata(models, make_wyze, kind):
     check_appending(wyze, model)
 
 
-def store_places(path):
-    """Bytes of the database to flip: in its header, and in the header of each page."""
+def store_places(path, rng):
+    """Bytes of the database to flip: in its header, in the header of each page, and anywhere."""
     size = path.stat().st_size
-    return [0, 20, 61, 70] + [page + (100 if page == 0 else 0) for page in range(0, size, 4096)]
+    pages = [page + (100 if page == 0 else 0) for page in range(0, size, 4096)]
+    return [0, 20, 61, 70, *pages, *rng.sample(range(size), 16)]
+
+
+def is_refused(wyze):
+    """Whether the store is refused: with what to do about it, and left as it is. Else wyze runs."""
+    store = wyze.data / "store.db"
+    damaged = store.read_bytes()
+    wyze.log_path.unlink(missing_ok=True)
+    wyze.start(wait=False)
+    try:
+        wyze.wait_ready()
+    except AssertionError:
+        assert wyze.process.returncode not in (0, None) and wyze.process.returncode > 0
+        assert "WYZ-300" in wyze.log(), wyze.log()
+        assert store.read_bytes() == damaged, "a refused store was changed"
+        return True
+    return False
 
 
 def test_flipped_store(models, make_wyze):
-    """A damaged store is refused, with what to do about it, and left as it is; or the damage is where
-    nothing depends on it, and every document is whole."""
+    """A damaged store is refused; or the damage is where nothing depends on it, and every document is
+    whole."""
     rng = random.Random(make_seed("store"))
     wyze = make_wyze()
     copy_data(wyze, models["clean"].folder)
     store = wyze.data / "store.db"
     whole = store.read_bytes()
     refused = 0
-    for place in store_places(store):
+    for place in store_places(store, rng):
         store.write_bytes(whole)
         flip(store, place, rng)
-        damaged = store.read_bytes()
-        wyze.start(wait=False)
-        try:
-            wyze.wait_ready()
-        except AssertionError:
-            assert wyze.process.returncode not in (0, None) and wyze.process.returncode > 0
-            assert "WYZ-300" in wyze.log(), wyze.log()
-            assert store.read_bytes() == damaged, f"byte {place}: a refused store was changed"
-            wyze.log_path.unlink()
+        if is_refused(wyze):
             refused += 1
             continue
         assert wyze.cli("map", "export").stdout == mapping(TOPICS), f"byte {place} went unnoticed"
         assert wyze.stop() == 0
     assert refused >= 5
+
+
+def flip_text(contents, text, rng):
+    """Changes one byte of TEXT, the same in every copy: a page may keep one that is not in use."""
+    assert text in contents
+    flipped = bytearray(text)
+    flipped[rng.randrange(len(text))] ^= rng.randrange(1, 256)
+    return contents.replace(text, bytes(flipped))
+
+
+def test_flipped_store_document(models, make_wyze):
+    """One byte of a document's text or name is enough: the store is refused, and the document named."""
+    rng = random.Random(make_seed("document"))
+    wyze = make_wyze()
+    copy_data(wyze, models["clean"].folder)
+    store = wyze.data / "store.db"
+    whole = store.read_bytes()
+    with sqlite3.connect(f"file:{store}?immutable=1", uri=True) as database:
+        documents = database.execute("SELECT collection, name, body FROM documents").fetchall()
+    database.close()
+    assert len(documents) > TOPICS
+    for collection, name, body in documents:
+        store.write_bytes(flip_text(whole, body.encode(), rng))
+        assert is_refused(wyze), f"the text of {collection}/{name} went unnoticed"
+        assert f"in the document {collection}/{name}. (WYZ-3002)" in wyze.log(), wyze.log()
+        store.write_bytes(flip_text(whole, (collection + name).encode(), rng))
+        assert is_refused(wyze), f"the name of {collection}/{name} went unnoticed"
+        assert "in the document " in wyze.log() and "(WYZ-3002)" in wyze.log(), wyze.log()
+    store.write_bytes(whole)
+    assert not is_refused(wyze)
