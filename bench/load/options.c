@@ -20,14 +20,13 @@ struct option {
     const char *help;
 };
 
+// Versions of clang-format differ on a macro that is a brace.
+// clang-format off
 #define TEXT(member, initial, help)                                                                \
-    {                                                                                              \
-        "--" #member, offsetof(struct wz_options, member), initial, 0, 0, help                     \
-    }
+    {"--" #member, offsetof(struct wz_options, member), initial, 0, 0, help}
 #define NUMBER(name, member, initial, min, max, help)                                              \
-    {                                                                                              \
-        name, offsetof(struct wz_options, member), #initial, min, max, help                        \
-    }
+    {name, offsetof(struct wz_options, member), #initial, min, max, help}
+// clang-format on
 
 static const struct option options_table[] = {
     NUMBER("--port", port, 1883, 1, 65535, "port of the server on 127.0.0.1"),

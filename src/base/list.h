@@ -12,7 +12,7 @@ struct wz_list {
 };
 
 // The struct of TYPE whose MEMBER is the link at PTR.
-#define WZ_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define WZ_CONTAINER(ptr, type, member) ((type *)(void *)(((char *)(ptr)) - offsetof(type, member)))
 
 // Walks a list; the member at hand may be removed. IT and TMP are struct wz_list pointers.
 #define WZ_LIST_EACH(it, tmp, head)                                                                \

@@ -16,13 +16,15 @@ static const struct wz_option options[] = {{"--on", "X", ""}};
 // The bindings as compact JSON, or the problem's place and text; the caller frees it.
 static char *read_text(const char *code, const char *on)
 {
-    char *argv[] = {(char *)(uintptr_t) "--on", (char *)(uintptr_t)on};
+    const char *argv[] = {"--on", on};
     struct wz_problem problem = {0};
     struct wz_args args;
     json_t *bindings;
     char *text;
 
-    assert_int_equal(wz_args_read(on != NULL ? 2 : 0, argv, options, 1, &args, &problem), WZ_OK);
+    assert_int_equal(
+        wz_args_read(on != NULL ? 2 : 0, (char **)(uintptr_t)argv, options, 1, &args, &problem),
+        WZ_OK);
     bindings = wz_bindings_read(wz_slice_str(code), &args, &problem);
     if (bindings == NULL)
         return strdup(problem.where);

@@ -15,11 +15,11 @@
 
 #define B(text) WZ_SLICE_LIT(text)
 
-// The same as an initializer of a table, which has to be constant.
-#define ROW(text)                                                                                  \
-    {                                                                                              \
-        (const uint8_t *)(text), sizeof(text) - 1                                                  \
-    }
+// The same as an initializer of a table, which has to be constant. Versions of clang-format differ
+// on a macro that is a brace.
+// clang-format off
+#define ROW(text) {(const uint8_t *)(text), sizeof(text) - 1}
+// clang-format on
 
 // A packet and what it says, in words of our own; see describe.
 struct vector {
