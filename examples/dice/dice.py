@@ -15,7 +15,7 @@ COMMAND = "test/mqtt-dice/ROLL/command"
 
 def make_client(name):
     if hasattr(mqtt, "CallbackAPIVersion"):  # paho-mqtt 2
-        return mqtt.Client(mqtt.CallbackAPIVersion.VERSION1, client_id=name)
+        return mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=name)
     return mqtt.Client(client_id=name)
 
 
@@ -27,7 +27,7 @@ def main():
     rolling = threading.Event()
     rolling.set()
 
-    def on_connect(client, userdata, flags, code):
+    def on_connect(client, userdata, flags, code, properties=None):
         client.subscribe(COMMAND, qos=1)
 
     def on_message(client, userdata, message):

@@ -158,8 +158,8 @@ class Client:
 
     def __init__(self, port, name="", clean=True, keepalive=60, will=None):
         args = {"client_id": name, "clean_session": clean}
-        if hasattr(paho, "CallbackAPIVersion"):
-            args["callback_api_version"] = paho.CallbackAPIVersion.VERSION1
+        if hasattr(paho, "CallbackAPIVersion"):  # paho-mqtt 2
+            args["callback_api_version"] = paho.CallbackAPIVersion.VERSION2
         self.paho = paho.Client(**args)
         self.paho.max_inflight_messages_set(1000)
         self.paho.max_queued_messages_set(0)
@@ -177,14 +177,16 @@ class Client:
         self.paho.loop_start()
         until(lambda: self.connack is not None, what="no CONNACK")
 
-    def _on_connect(self, client, userdata, flags, code):
+    # The callbacks take what either version of paho gives them.
+
+    def _on_connect(self, client, userdata, flags, code, properties=None):
         self.connack = code
 
-    def _on_disconnect(self, client, userdata, code):
-        self.closed = code
+    def _on_disconnect(self, client, userdata, *said):
+        self.closed = said
 
-    def _on_subscribe(self, client, userdata, mid, granted):
-        self.subacks[mid] = granted
+    def _on_subscribe(self, client, userdata, mid, granted, properties=None):
+        self.subacks[mid] = tuple(getattr(code, "value", code) for code in granted)
 
     def subscribe(self, topic, qos=0):
         _, mid = self.paho.subscribe(topic, qos)
