@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What make does around the programs: a build folder is kept as long as it fits."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from conftest import ROOT
+
+
+class SmallTree:
+    """A tree with a program of one line, and scripts/build in it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "scripts").mkdir(parents=True)
+        shutil.copy(ROOT / "scripts/build", folder / "scripts")
+        (folder / "meson.build").write_text(
+            "project('small', 'c')\nexecutable('small', 'small.c')\n")
+        (folder / "meson_options.txt").write_text("option('more', type: 'boolean', value: false)\n")
+        (folder / "small.c").write_text("int main(void)\n{\n    return 0;\n}\n")
+
+    def build(self, *options, compiler="gcc"):
+        done = subprocess.run([self.folder / "scripts/build", self.folder / "build", *options],
+                              env=dict(os.environ, CC=compiler), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def small(tmp_path):
+    tree = SmallTree(tmp_path / "small")
+    tree.build()
+    return tree
+
+
+def test_an_unchanged_tree_is_not_built_again(small):
+    for option in ((), ("-Dmore=false",)):
+        said = small.build(*option)
+        assert "no work to do" in said and "made anew" not in said
+        assert "The Meson build system" not in said
+
+
+def test_a_changed_file_or_option_leaves_the_rest_of_the_folder(small):
+    kept = small.folder / "build/kept"
+    kept.touch()
+    (small.folder / "small.c").write_text("int main(void)\n{\n    return 1;\n}\n")
+    assert "Linking target small" in small.build()
+    assert "made anew" not in small.build("-Dmore=true", "-Db_sanitize=address,undefined")
+    assert "no work to do" in small.build("-Dmore=true", "-Db_sanitize=address,undefined")
+    assert kept.exists()
+
+
+@pytest.mark.parametrize("change, reason", [
+    ("compiler", "it was made for gcc"),
+    ("place", "it is of a tree in another place"),
+    ("half", "it is half made"),
+    ("stamp", "it cannot be read"),
+])
+def test_a_folder_that_does_not_fit_is_made_anew(small, change, reason):
+    compiler = "clang" if change == "compiler" else "gcc"
+    if change == "place":
+        small.folder = small.folder.rename(small.folder.with_name("moved"))
+    elif change == "half":
+        (small.folder / "build/build.ninja").unlink()
+    elif change == "stamp":
+        (small.folder / "build/wyze-made-for.json").write_text("{")
+    said = small.build(compiler=compiler)
+    assert f"is made anew: {reason}" in said
+    assert "Linking target small" in said
+    assert "no work to do" in small.build(compiler=compiler)
+
+
+def test_a_folder_that_is_no_build_folder_is_left_alone(small):
+    own = small.folder / "own"
+    own.mkdir()
+    (own / "letter").touch()
+    done = subprocess.run([small.folder / "scripts/build", own], capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=60, check=False)
+    assert done.returncode != 0 and "is no build folder" in done.stderr
+    assert (own / "letter").exists()
