@@ -12,7 +12,7 @@
 #   make soak       kills and load: SOAK_SECONDS (600), SOAK_KILLS (100)
 #   make bench      measures beside mosquitto and nats-server; BENCH_ARGS go to bench/run
 #   make install    installs below PREFIX (/usr/local); DESTDIR is put in front
-#   make clean      removes all that was built
+#   make clean      removes all that was built; dice-data, what make run keeps, stays
 #   make help       prints this
 #
 # CC chooses the compiler (gcc), BUILD and TEST_BUILD the folders of what is run (build, optimised as a
@@ -55,7 +55,7 @@ TSAN_TESTS ?= $(addprefix tests/system/test_,thread.py machine.py crash.py kafka
 run:
 	scripts/install-deps run
 	$(OWNED) scripts/build $(BUILD) $(WHOLE) $(MESON_ARGS)
-	exec examples/$(EXAMPLE)/run $(BUILD)
+	exec scripts/as-owner examples/$(EXAMPLE)/run $(BUILD)
 
 build:
 	scripts/install-deps run
@@ -132,6 +132,7 @@ install:
 
 clean:
 	rm -rf build build-*
+	@[ ! -d dice-data ] || echo "dice-data stays: what make run has kept is yours"
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile

@@ -23,8 +23,8 @@ def run(*command):
     except (FileNotFoundError, PermissionError):
         raise AssertionError(f"{command[0]} is not there; this test needs root, or sudo") from None
     assert done.returncode == 0, (
-        f"{' '.join(map(str, command))}: {done.stderr.strip()} (this test needs root, or sudo that asks "
-        f"for no password: \"sudo -v\" before it; and ext4 on loop devices where it mounts)")
+        f"{' '.join(map(str, command))}: {done.stderr.strip()} (this test needs root, or sudo that "
+        f"asks for no password: \"sudo -v\" before it; and ext4 on loop devices where it mounts)")
     return done.stdout.strip()
 
 

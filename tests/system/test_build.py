@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What make does around the programs: a build folder is kept as long as it fits."""
+"""What make does around the programs: a build folder is kept as long as it fits, and what root makes
+in somebody else's tree is theirs."""
 
 import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, WYZE, free_port, until
+from root import ENV, as_root, run_as_root
 
 
 class SmallTree:
@@ -81,3 +85,60 @@ def test_a_folder_that_is_no_build_folder_is_left_alone(small):
                           stdin=subprocess.DEVNULL, timeout=60, check=False)
     assert done.returncode != 0 and "is no build folder" in done.stderr
     assert (own / "letter").exists()
+
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def owned():
+    """A tree that is not root's, with the programs built, in a place that its owner can reach."""
+    tree = pathlib.Path(tempfile.mkdtemp(prefix="wyze-owned-", dir="/tmp"))
+    tree.chmod(0o755)
+    for name in ("Makefile", "scripts/as-owner", "scripts/keep-owner", "examples/dice"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tree / name)
+    for name in ("scripts/install-deps", "scripts/build"):  # all is installed and built
+        (tree / name).write_text("#!/bin/sh\n")
+        (tree / name).chmod(0o755)
+    for name in ("wyze", "worker/wyze-python"):
+        (tree / "build/src" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(WYZE.parent / name, tree / "build/src" / name)
+    if os.geteuid() == 0:
+        for path in (tree, *tree.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+    yield tree
+    run_as_root("rm", "-rf", tree)
+
+
+def test_what_root_runs_in_somebody_elses_tree_is_theirs(owned):
+    data = owned / "dice-data"
+    run_as_root("mkdir", data)
+    run_as_root("touch", data / "lock")  # left by root, earlier
+    command = ["make", "-C", owned, "run", f"DICE_MQTT_PORT={free_port()}",
+               f"DICE_HTTP_PORT={free_port()}"]
+    env = {name: value for name, value in ENV.items() if not name.startswith("WYZE_")}
+    with (owned / "said").open("wb") as out:
+        run = subprocess.Popen(as_root(*command), env=env, stdin=subprocess.DEVNULL, stdout=out,
+                               stderr=out, start_new_session=True)
+    try:
+        def shown():
+            said = (owned / "said").read_text()
+            assert run.poll() is None, said
+            return "game.dice.throw" in said and "lamp  " in said
+
+        until(shown, 30, "the example did not show messages")
+        there = [data, *data.rglob("*")]
+        assert data / "wyze.sock" in there
+        owner = owned.stat().st_uid
+        assert [path for path in there if path.lstat().st_uid != owner] == []
+    finally:
+        if run.poll() is None:
+            run_as_root("kill", str(run.pid))
+        run.wait(30)
+    until(lambda: not (data / "wyze.sock").exists(), what="wyze outlives make")
+    again = subprocess.run(["make", "-C", owned, "clean"], env=env, capture_output=True, text=True,
+                           timeout=60, check=True)
+    assert "dice-data stays" in again.stdout
+    assert (data / "lock").exists() and not (owned / "build").exists()

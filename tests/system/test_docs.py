@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -18,10 +20,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Page and first line of a block -> what is done with it.
 KNOWN = {
     ("README.md", "make run     # installs what is missing, builds, and shows it working with a dice and a lamp"): "make",
-    ("README.md", "export WYZE_DATA=$PWD/build/dice-data PATH=$PWD/build/src:$PATH"): "shell",
+    ("README.md", "export WYZE_DATA=$PWD/dice-data PATH=$PWD/build/src:$PATH"): "shell",
     ("README.md", "wyze map export                               # the whole of it, as text"): "shell",
     ("README.md", "# alarm.py"): "python",
     ("README.md", "wyze script check alarm.py                    # says line and reason if something is wrong"): "shell",
+    ("README.md", 'lamp      mesh/b5ea3f/43/M/command {"value":100}'): "lamp",
     ("docs/api.md", "curl http://127.0.0.1:5081/api/v1/status"): "curl",
     ("docs/api.md", "POST /api/v1/publish"): "request",
     ("docs/api.md", '{"offset":7,"append_time":"2026-02-02T02:40:00.123Z","topic":"a.b","headers":{"from":".."},"body":{..}}'): "record",
@@ -86,10 +89,26 @@ def shell(wyze, line, folder):
                           text=True, timeout=30, check=False)
 
 
-def test_readme_line_by_line(dice, tmp_path):
+@pytest.fixture
+def lamps(dice):
+    """What examples/dice/lamps.py has shown, as a function."""
+    said = dice.data.parent / "lamps"
+    with said.open("wb") as out:
+        shows = subprocess.Popen([ROOT / "examples/dice/lamps.py", "--port", str(dice.mqtt_port)],
+                                 env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, stdout=out)
+
+    def is_there():
+        dice.cli("pub", "mesh/b5ea3f/42/M/command", "0")
+        return said.read_text()
+
+    until(is_there)
+    yield said.read_text
+    shows.terminate()
+    shows.wait(10)
+
+
+def test_readme_line_by_line(dice, lamps, tmp_path):
     first, mapping, script = block("README.md", "shell")
-    lamp = dice.client("lamp")
-    lamp.subscribe("mesh/b5ea3f/43/M/command", 1)
     # As under "make run", the bedroom's lamp is being sent commands meanwhile.
     dice.cli("pub", "test/mqtt-dice/RES/status", "3")
     for line in [*first.splitlines()[1:], *mapping.splitlines()]:  # its first names make's folder
@@ -104,18 +123,25 @@ def test_readme_line_by_line(dice, tmp_path):
         done = shell(dice, line, tmp_path)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
     assert '"value":100' in done.stdout
-    assert any(message.payload == b'{"value":100}' for message in lamp.wait_for(1))
-    lamp.close()
+    [shown] = block("README.md", "lamp")
+    until(lambda: shown in lamps(), what="the lamp did not get the command")
+
+
+def example_env(data):
+    env = {name: value for name, value in os.environ.items() if name != "WYZE_BUILD"}
+    env |= {"DICE_MQTT_PORT": str(free_port()), "DICE_HTTP_PORT": str(free_port())}
+    return env | {"WYZE_DATA": str(data)}
 
 
 def test_make_run_shows_messages_and_what_to_type(tmp_path):
     data, said = tmp_path / "data", tmp_path / "said"
-    env = {name: value for name, value in os.environ.items() if name != "WYZE_BUILD"}
-    env |= {"DICE_MQTT_PORT": str(free_port()), "DICE_HTTP_PORT": str(free_port())}
-    env["WYZE_DATA"] = str(data)
+    env = example_env(data)
     with said.open("wb") as out:
+        # A shell in the background lets its children ignore SIGINT; here it is Ctrl-C.
         run = subprocess.Popen([ROOT / "examples/dice/run", WYZE.parents[1]], env=env,
-                               stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+                               stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                               start_new_session=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         throw = re.compile(r'^raw +game\.dice\.throw {"value":"([1-6])"}$', re.M)
         command = re.compile(r'^processed +bedroom\.light\.brightness\.output {"value":(\d+)}$', re.M)
@@ -135,11 +161,28 @@ def test_make_run_shows_messages_and_what_to_type(tmp_path):
         until(lambda: 'bedroom.light.brightness {"value":"255"}' in said.read_text(), 10,
               "the lamp's own message is not shown")
         assert 'processed game.dice.roll.output {"value":"stop"}' in said.read_text()
+        assert re.search(r'^lamp +mesh/b5ea3f/42/M/command {"value":\d+}$', said.read_text(), re.M)
     finally:
-        run.terminate()
+        os.killpg(run.pid, signal.SIGINT)  # as the terminal does it
         code = run.wait(30)
     assert code == 0
+    shown = said.read_text()
+    assert "WYZ-" not in shown and "Warning" not in shown and "Traceback" not in shown
     assert not (data / "wyze.sock").exists(), "wyze outlives the example"
+
+
+def test_make_run_names_the_variables_when_a_port_is_taken(tmp_path):
+    env = example_env(tmp_path / "data")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", int(env["DICE_MQTT_PORT"])))
+        holder.listen()
+        done = subprocess.run([ROOT / "examples/dice/run", WYZE.parents[1]], env=env,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                              check=False)
+    assert done.returncode == 1
+    assert "WYZ-1006" in done.stderr
+    line = re.search(r"make run DICE_MQTT_PORT=\d+ DICE_HTTP_PORT=\d+", done.stderr)
+    assert line and line[0] in (ROOT / "README.md").read_text()
 
 
 def test_curl_lines_answer(dice, tmp_path):
