@@ -47,6 +47,8 @@
     X(STREAM_IO, 4004, "Reading or writing a stream failed")                                       \
     X(STREAM_NOT_FOUND, 4005, "There is no stream of that name")                                   \
     X(STREAM_POSITION, 4006, "A position, time or pattern is not valid")                           \
+    X(JOURNAL_NEWER, 4007, "The journal was made by a newer wyze")                                 \
+    X(JOURNAL_RECORD, 4008, "The journal holds a record that cannot be read")                      \
     X(SCRIPT_INVALID, 5001, "The script is not valid")                                             \
     X(SCRIPT_FAILED, 5002, "The script failed")                                                    \
     X(SCRIPT_WORKER, 5003, "A worker cannot be started")                                           \

@@ -10,13 +10,39 @@
 // id, Prometheus name, type, help
 #define WZ_METRICS_TABLE(X)                                                                        \
     X(MQTT_CONNECTIONS, "wyze_mqtt_connections", "gauge", "MQTT connections that are open")        \
+    X(MQTT_SOCKETS, "wyze_mqtt_sockets_total", "counter", "MQTT connections that were opened")     \
     X(MQTT_CONNECTS, "wyze_mqtt_connects_total", "counter", "MQTT CONNECTs accepted")              \
     X(MQTT_REFUSED, "wyze_mqtt_refused_total", "counter",                                          \
       "connections refused or closed for an error")                                                \
     X(MQTT_RECEIVED, "wyze_mqtt_messages_received_total", "counter", "PUBLISH packets received")   \
     X(MQTT_SENT, "wyze_mqtt_messages_sent_total", "counter", "PUBLISH packets sent")               \
+    X(MQTT_PAYLOAD_RECEIVED, "wyze_mqtt_payload_received_bytes_total", "counter",                  \
+      "bytes of the payloads of PUBLISH packets received")                                         \
+    X(MQTT_PAYLOAD_SENT, "wyze_mqtt_payload_sent_bytes_total", "counter",                          \
+      "bytes of the payloads of PUBLISH packets sent")                                             \
+    X(MQTT_PACKETS_RECEIVED, "wyze_mqtt_packets_received_total", "counter",                        \
+      "MQTT packets of all kinds received")                                                        \
+    X(MQTT_PACKETS_SENT, "wyze_mqtt_packets_sent_total", "counter",                                \
+      "MQTT packets of all kinds sent")                                                            \
+    X(MQTT_BYTES_RECEIVED, "wyze_mqtt_received_bytes_total", "counter",                            \
+      "bytes read from MQTT connections")                                                          \
+    X(MQTT_BYTES_SENT, "wyze_mqtt_sent_bytes_total", "counter",                                    \
+      "bytes written to MQTT connections")                                                         \
     X(MQTT_DROPPED, "wyze_mqtt_messages_dropped_total", "counter",                                 \
       "messages not given to a subscriber that is too slow")                                       \
+    X(QUEUES, "wyze_queues", "gauge", "durable queues: persistent MQTT sessions")                  \
+    X(QUEUES_EXPIRED, "wyze_queues_expired_total", "counter",                                      \
+      "durable queues deleted because nobody had used them for too long")                          \
+    X(QUEUES_DROPPED, "wyze_queues_messages_refused_total", "counter",                             \
+      "messages not put into a durable queue that is full")                                        \
+    X(MEMORY_HELD, "wyze_memory_held_bytes", "gauge",                                              \
+      "bytes of partial packets, of output not taken and of messages that wait in memory")         \
+    X(MEMORY_STOPS, "wyze_memory_stops_total", "counter",                                          \
+      "times a connection was not read from because memory was short")                             \
+    X(MEMORY_CLOSED, "wyze_memory_closed_total", "counter",                                        \
+      "connections closed because memory was short")                                               \
+    X(RETAINED_REFUSED, "wyze_retained_refused_total", "counter",                                  \
+      "messages not retained because a limit was reached")                                         \
     X(DEMUX_MAPPED, "wyze_demux_mapped_total", "counter", "messages that got a logical name")      \
     X(DEMUX_UNMAPPED, "wyze_demux_unmapped_total", "counter", "messages that no rule maps")        \
     X(DEMUX_COMMANDS, "wyze_demux_commands_total", "counter", "commands sent to devices")          \
@@ -29,6 +55,8 @@
     X(STREAM_FAILURES, "wyze_stream_failures_total", "counter", "writes or syncs that failed")     \
     X(STREAM_CUT_BYTES, "wyze_stream_cut_bytes", "counter", "bytes cut off as torn at a start")    \
     X(STREAM_DAMAGED, "wyze_stream_damaged_batches_total", "counter", "batches found damaged")     \
+    X(JOURNAL_COMPACTIONS, "wyze_journal_compactions_total", "counter",                            \
+      "segments of the journal compacted")                                                         \
     X(SCRIPT_INPUTS, "wyze_script_inputs_total", "counter", "messages given to scripts")           \
     X(SCRIPT_OUTPUTS, "wyze_script_outputs_total", "counter", "messages emitted by scripts")       \
     X(SCRIPT_ERRORS, "wyze_script_errors_total", "counter", "exceptions raised by scripts")        \

@@ -27,6 +27,7 @@ struct wz_log_options {
     int64_t segment_bytes;        // 0: 256 MiB
     int64_t reserve_offsets;      // size of a block of reserved offsets; 0: 1 Mi
     size_t backlog_bytes;         // appended and not yet written at the most; 0: 32 MiB
+    bool keys_unindexed;          // keys are not topics: no reader asks for some of them
     bool read_only;               // no lock, no repair, no append: for looking at a folder
     struct wz_mailbox *loop_mail; // where the writer's answers go; needed unless read_only
     wz_log_durable_fn on_durable; // runs on the loop thread
@@ -43,7 +44,7 @@ struct wz_log_recovery {
 
 // The state of a log as people ask for it.
 struct wz_log_info {
-    int64_t first_offset; // of the first record there is; == next_offset when there is none
+    int64_t first_offset; // of the first record there is, or will be when there is none
     int64_t next_offset;  // the one that the next record gets
     int64_t first_ms;     // append times of the first and last record, 0 when empty
     int64_t last_ms;
@@ -70,6 +71,25 @@ int wz_log_close(struct wz_log *log);
 // WZ_ERR_CLOSED.
 WZ_MUST int wz_log_append(struct wz_log *log, const struct wz_record_parts *parts,
                           int64_t *ret_offset);
+
+// Appends COUNT records, at least one, in one batch: after any crash all of them are there, or
+// none. RET_OFFSET is the first one's; the others follow without a gap. Errors as for
+// wz_log_append; WZ_ERR_TOO_LARGE when they do not fit one batch of WZ_BATCH_LIMIT_BYTES together.
+WZ_MUST int wz_log_append_group(struct wz_log *log, const struct wz_record_parts *parts,
+                                size_t count, int64_t *ret_offset);
+
+// Whether COUNT records that take LEN bytes of batches could be appended now. If not, on_durable is
+// called when it is worth asking again.
+bool wz_log_ready(struct wz_log *log, int64_t count, size_t len);
+
+// One past the last offset of the first segment; -1 when there is only the one that is written to.
+// Any thread.
+int64_t wz_log_first_segment_end(struct wz_log *log);
+
+// Asks the writer to remove, oldest first, every segment whose records all have offsets below
+// OFFSET, but never the one that is written to. It is done some time later and not promised: a
+// failure is counted, and the next call tries again. Readers skip to what is left.
+void wz_log_trim(struct wz_log *log, int64_t offset);
 
 // Hands what was appended to the writer, if the writer is idle or a batch is full; else it goes on
 // collecting. The loop calls it once before it sleeps.

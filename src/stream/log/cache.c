@@ -12,8 +12,7 @@
 #define CACHE_BYTES_MAX ((size_t)32 * 1024 * 1024)
 
 struct wz_cache {
-    const char *dir;
-    bool read_only;
+    struct wz_recovery_options opt;
     pthread_mutex_t lock; // guards all below
     struct wz_sealed **entries;
     size_t count;
@@ -23,12 +22,12 @@ struct wz_cache {
     int rebuilt;
 };
 
-struct wz_cache *wz_cache_new(const char *dir, bool read_only)
+struct wz_cache *wz_cache_new(const char *dir, const struct wz_log_options *options)
 {
     struct wz_cache *cache = wz_zalloc(1, sizeof(*cache));
 
-    cache->dir = dir;
-    cache->read_only = read_only;
+    cache->opt = (struct wz_recovery_options){
+        .dir = dir, .read_only = options->read_only, .unindexed = options->keys_unindexed};
     WZ_ASSERT(pthread_mutex_init(&cache->lock, NULL) == 0);
     return cache;
 }
@@ -81,14 +80,14 @@ static int rebuild(struct wz_cache *cache, const struct wz_seal *facts, struct w
 {
     struct wz_segment *seg;
     struct wz_seal mended;
-    int r = wz_recover_indexes(cache->dir, facts, INT64_MAX, &seg);
+    int r = wz_recover_indexes(&cache->opt, facts, INT64_MAX, &seg);
 
     if (r < 0)
         return r;
     cache->rebuilt++;
-    if (!cache->read_only)
+    if (!cache->opt.read_only)
         // The next start checks the files again.
-        wz_ignore(wz_segment_save(seg, cache->dir, WZ_SEAL_SEALED, &mended));
+        wz_ignore(wz_segment_save(seg, cache->opt.dir, WZ_SEAL_SEALED, &mended));
     wz_topics_encode(seg->topics, seg->index.count, &sealed->topics);
     sealed->index = seg->index;
     seg->index = (struct wz_index){0};
@@ -101,7 +100,7 @@ static int load(struct wz_cache *cache, uint64_t id, const struct wz_seal *facts
                 struct wz_sealed **ret_sealed)
 {
     struct wz_sealed *sealed = wz_zalloc(1, sizeof(*sealed));
-    int r = wz_segment_load(cache->dir, facts, &sealed->index, &sealed->topics);
+    int r = wz_segment_load(cache->opt.dir, facts, &sealed->index, &sealed->topics);
 
     if (r == WZ_ERR_CORRUPT)
         r = rebuild(cache, facts, sealed);

@@ -5,6 +5,7 @@
 #include "stream/log/segment.h"
 
 struct wz_cache;
+struct wz_log_options;
 
 // The indexes of one sealed segment. They do not change while somebody holds them.
 struct wz_sealed {
@@ -16,9 +17,9 @@ struct wz_sealed {
     int refs;
 };
 
-// Makes an empty cache for the segments in the folder DIR, which is borrowed. With READ_ONLY, index
-// files that are damaged are not mended on disk.
-struct wz_cache *wz_cache_new(const char *dir, bool read_only);
+// Makes an empty cache for the segments in the folder DIR, which is borrowed, of a log with
+// OPTIONS. With read_only, index files that are damaged are not mended on disk.
+struct wz_cache *wz_cache_new(const char *dir, const struct wz_log_options *options);
 
 // Frees it; nothing may be held. NULL is fine.
 void wz_cache_free(struct wz_cache *cache);

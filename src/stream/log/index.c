@@ -92,14 +92,15 @@ void wz_index_encode(const struct wz_index *index, struct wz_buf *ret_index,
 {
     struct wz_pen pen;
 
-    wz_buf_reserve(ret_index, (size_t)index->count * WZ_INDEX_ENTRY_LEN);
+    // One byte more, so that there is a place to point at even for no entries.
+    wz_buf_reserve(ret_index, (size_t)index->count * WZ_INDEX_ENTRY_LEN + 1);
     pen = wz_pen(ret_index->ptr + ret_index->len, ret_index->cap - ret_index->len);
     for (uint32_t i = 0; i < index->count; i++) {
         wz_pen_put_u32(&pen, index->entries[i].last_rel);
         wz_pen_put_u32(&pen, index->entries[i].pos);
     }
     ret_index->len += (size_t)index->count * WZ_INDEX_ENTRY_LEN;
-    wz_buf_reserve(ret_times, (size_t)index->time_count * WZ_INDEX_TIME_LEN);
+    wz_buf_reserve(ret_times, (size_t)index->time_count * WZ_INDEX_TIME_LEN + 1);
     pen = wz_pen(ret_times->ptr + ret_times->len, ret_times->cap - ret_times->len);
     for (uint32_t i = 0; i < index->time_count; i++) {
         wz_pen_put_u64(&pen, (uint64_t)index->times[i].ms);

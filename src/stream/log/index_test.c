@@ -74,6 +74,22 @@ static void test_index_comes_back_from_its_bytes_and_refuses_others(void **state
     wz_index_release(&index);
 }
 
+static void test_index_without_blocks_comes_back_from_its_bytes(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf bytes = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf times = {0};
+    struct wz_index index = {0};
+    struct wz_index back;
+
+    (void)state;
+    wz_index_encode(&index, &bytes, &times);
+    assert_int_equal(bytes.len, 0);
+    assert_int_equal(times.len, 0);
+    assert_int_equal(wz_index_decode(wz_buf_slice(&bytes), wz_buf_slice(&times), &back), WZ_OK);
+    assert_int_equal(back.count, 0);
+    wz_index_release(&back);
+}
+
 static void test_index_is_cut_as_if_the_rest_had_never_been(void **state)
 {
     struct wz_index index = make();
@@ -92,6 +108,7 @@ int main(void)
         cmocka_unit_test(test_index_has_a_block_each_4096_bytes),
         cmocka_unit_test(test_index_finds_the_block_to_begin_with),
         cmocka_unit_test(test_index_comes_back_from_its_bytes_and_refuses_others),
+        cmocka_unit_test(test_index_without_blocks_comes_back_from_its_bytes),
         cmocka_unit_test(test_index_is_cut_as_if_the_rest_had_never_been),
     };
 

@@ -42,6 +42,7 @@ struct wz_log {
     size_t held_bytes;    // of all buffers that are not spare
     size_t backlog_bytes; // appended and not durable
     _Atomic int64_t next_offset;
+    int64_t opened_at;  // the next offset at opening
     int64_t posted_end; // all offsets below were handed to the writer
     int64_t durable_end;
     int64_t reserved_end;
@@ -200,6 +201,7 @@ static int open_log(struct wz_log *log, struct wz_log_recovery *ret_recovery,
 {
     struct wz_recovery_options opt = {.dir = log->dir,
                                       .read_only = log->opt.read_only,
+                                      .unindexed = log->opt.keys_unindexed,
                                       .block = (uint32_t)log->opt.reserve_offsets};
     struct wz_recovered found;
     int r = log->opt.read_only ? WZ_OK : take_lock(log, ret_problem);
@@ -210,6 +212,7 @@ static int open_log(struct wz_log *log, struct wz_log_recovery *ret_recovery,
     if (r < 0)
         return r;
     atomic_store_explicit(&log->next_offset, found.next_offset, memory_order_relaxed);
+    log->opened_at = found.next_offset;
     log->posted_end = found.next_offset;
     log->durable_end = found.next_offset;
     log->reserved_end = found.meta.reserved_end;
@@ -238,7 +241,8 @@ int wz_log_open(const char *dir, const struct wz_log_options *options, struct wz
     log->lock_fd = -1;
     wz_list_init(&log->spare);
     wz_shelf_init(&log->shelf);
-    log->cache = wz_cache_new(log->dir, log->opt.read_only);
+    log->shelf.unindexed = log->opt.keys_unindexed;
+    log->cache = wz_cache_new(log->dir, &log->opt);
     r = open_log(log, &recovery, ret_problem);
     if (r < 0) {
         log_free(log);
@@ -327,44 +331,101 @@ static void reserve_more(struct wz_log *log)
     wz_writer_reserve(log->writer, end);
 }
 
-// The way of an append that does not fit the batch at hand.
-static int make_room(struct wz_log *log, const struct wz_record_parts *parts, size_t *ret_len)
+// The way of LEN bytes of records that do not fit the batch at hand.
+static int make_room(struct wz_log *log, size_t len)
 {
-    size_t len = wz_record_len(parts, 0);
-
     if (len > WZ_BATCH_LIMIT_BYTES - WZ_BATCH_HEADER_LEN)
         return WZ_ERR_TOO_LARGE;
     if (log->open != NULL)
         post_open(log);
-    *ret_len = len;
     return open_batch(log, len);
+}
+
+// Whether COUNT offsets may be handed out now; asks for more in time.
+static int check_offsets(struct wz_log *log, int64_t count)
+{
+    int64_t end = next_offset(log) + count;
+
+    if (log->writer == NULL)
+        return WZ_ERR_CLOSED;
+    if (end > log->reserve_at)
+        reserve_more(log);
+    if (end > log->reserved_end) {
+        log->refused = true;
+        return WZ_ERR_BUSY;
+    }
+    return WZ_OK;
+}
+
+static void add(struct wz_log *log, const struct wz_record_parts *parts, size_t len)
+{
+    wz_batch_add(&log->open->batch, parts, len);
+    log->backlog_bytes += len;
+    atomic_store_explicit(&log->next_offset, next_offset(log) + 1, memory_order_relaxed);
 }
 
 int wz_log_append(struct wz_log *log, const struct wz_record_parts *parts, int64_t *ret_offset)
 {
     int64_t offset = next_offset(log);
+    int r = check_offsets(log, 1);
     size_t len;
-    int r;
 
-    if (log->writer == NULL)
-        return WZ_ERR_CLOSED;
-    if (offset >= log->reserve_at)
-        reserve_more(log);
-    if (offset >= log->reserved_end) {
-        log->refused = true;
-        return WZ_ERR_BUSY;
-    }
+    if (r < 0)
+        return r;
     len = wz_record_len(parts, log->open != NULL ? log->open->batch.count : 0);
     if (log->open == NULL || !wz_batch_fits(&log->open->batch, len)) {
-        r = make_room(log, parts, &len);
+        len = wz_record_len(parts, 0);
+        r = make_room(log, len);
         if (r < 0)
             return r;
     }
-    wz_batch_add(&log->open->batch, parts, len);
-    log->backlog_bytes += len;
-    atomic_store_explicit(&log->next_offset, offset + 1, memory_order_relaxed);
+    add(log, parts, len);
     *ret_offset = offset;
     return WZ_OK;
+}
+
+// The bytes of a group whose first record is number INDEX of its batch.
+static size_t group_len(const struct wz_record_parts *parts, size_t count, int32_t index)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < count; i++)
+        len += wz_record_len(&parts[i], index + (int32_t)i);
+    return len;
+}
+
+int wz_log_append_group(struct wz_log *log, const struct wz_record_parts *parts, size_t count,
+                        int64_t *ret_offset)
+{
+    int64_t offset = next_offset(log);
+    int r = count < INT32_MAX / 2 ? check_offsets(log, (int64_t)count) : WZ_ERR_TOO_LARGE;
+    const struct wz_batch_builder *batch = log->open != NULL ? &log->open->batch : NULL;
+
+    if (r < 0)
+        return r;
+    if (batch == NULL || batch->count + (int32_t)count > WZ_BATCH_MAX_RECORDS ||
+        !wz_batch_fits(batch, group_len(parts, count, batch->count))) {
+        r = make_room(log, group_len(parts, count, 0));
+        if (r < 0)
+            return r;
+    }
+    for (size_t i = 0; i < count; i++)
+        add(log, &parts[i], wz_record_len(&parts[i], log->open->batch.count));
+    *ret_offset = offset;
+    return WZ_OK;
+}
+
+bool wz_log_ready(struct wz_log *log, int64_t count, size_t len)
+{
+    return check_offsets(log, count) == WZ_OK && log->held_bytes + len <= log->opt.backlog_bytes;
+}
+
+int64_t wz_log_first_segment_end(struct wz_log *log) { return wz_shelf_first_end(&log->shelf); }
+
+void wz_log_trim(struct wz_log *log, int64_t offset)
+{
+    if (log->writer != NULL)
+        wz_writer_trim(log->writer, offset);
 }
 
 void wz_log_flush(struct wz_log *log)
@@ -394,7 +455,9 @@ int wz_log_state(const struct wz_log *log)
 
 void wz_log_info(struct wz_log *log, struct wz_log_info *ret_info)
 {
-    struct wz_log_info info = {.next_offset = next_offset(log)};
+    // A log without records begins where it began to append: what is not written yet is not
+    // missing.
+    struct wz_log_info info = {.first_offset = log->opened_at, .next_offset = next_offset(log)};
 
     wz_shelf_info(&log->shelf, &info);
     info.rebuilt_indexes = wz_cache_rebuilt(log->cache);

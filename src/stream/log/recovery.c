@@ -142,19 +142,20 @@ static int scan_segment(struct wz_segment *seg, int fd, int64_t end_pos, int64_t
     return r < 0 ? r : WZ_OK;
 }
 
-int wz_recover_indexes(const char *dir, const struct wz_seal *facts, int64_t limit_offset,
-                       struct wz_segment **ret_seg)
+int wz_recover_indexes(const struct wz_recovery_options *options, const struct wz_seal *facts,
+                       int64_t limit_offset, struct wz_segment **ret_seg)
 {
     WZ_AUTO(wz_fs_close_auto) int fd = -1;
     char path[WZ_SEGMENT_PATH_MAX];
     struct wz_segment *seg;
     int r;
 
-    wz_segment_path(dir, facts->base_offset, WZ_SEGMENT_LOG, path);
+    wz_segment_path(options->dir, facts->base_offset, WZ_SEGMENT_LOG, path);
     r = wz_fs_open(path, WZ_FS_READ, &fd);
     if (r < 0)
         return r;
     seg = wz_segment_new(facts->base_offset);
+    seg->unindexed = options->unindexed;
     r = scan_segment(seg, fd, facts->log_len, limit_offset);
     if (r < 0) {
         wz_segment_free(seg);
@@ -192,7 +193,7 @@ static int take_sealed(struct recovery *rec, int64_t base, int64_t limit_offset)
     facts = (struct wz_seal){.base_offset = base};
     r = file_len(rec->opt->dir, base, WZ_SEGMENT_LOG, &facts.log_len);
     if (r == WZ_OK)
-        r = wz_recover_indexes(rec->opt->dir, &facts, limit_offset, &seg);
+        r = wz_recover_indexes(rec->opt, &facts, limit_offset, &seg);
     if (r < 0)
         return fail(rec, r, base, "A segment cannot be read");
     seal(rec, seg);

@@ -9,6 +9,7 @@
 struct wz_recovery_options {
     const char *dir;
     bool read_only;
+    bool unindexed; // keys are not topics
     uint32_t block; // offsets to be reserved at a time
 };
 
@@ -29,5 +30,6 @@ WZ_MUST int wz_recover(const struct wz_recovery_options *options, struct wz_shel
 
 // Scans the whole of the segment that FACTS describe, which ends at its log_len, and makes its
 // indexes anew in memory: RET_SEG is the caller's. For indexes that turn out to be damaged.
-WZ_MUST int wz_recover_indexes(const char *dir, const struct wz_seal *facts, int64_t limit_offset,
+WZ_MUST int wz_recover_indexes(const struct wz_recovery_options *options,
+                               const struct wz_seal *facts, int64_t limit_offset,
                                struct wz_segment **ret_seg);

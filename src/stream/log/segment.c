@@ -81,7 +81,8 @@ void wz_segment_add(struct wz_segment *seg, struct wz_slice batch, const struct 
     uint32_t last_rel = (uint32_t)(info->last_offset - facts->base_offset);
     uint32_t block = wz_index_add(&seg->index, (uint32_t)facts->log_len, last_rel, info->max_ms);
 
-    add_topics(seg, block, batch, info);
+    if (!seg->unindexed)
+        add_topics(seg, block, batch, info);
     if (facts->batch_count == 0) {
         facts->first_offset = info->base_offset;
         facts->first_ms = info->max_ms;
@@ -105,6 +106,23 @@ void wz_segment_forget(struct wz_segment *seg)
     wz_index_release(&seg->index);
     wz_topics_free(seg->topics);
     seg->topics = NULL;
+}
+
+int wz_segment_remove(const char *dir, int64_t base_offset)
+{
+    static const enum wz_segment_file files[] = {
+        WZ_SEGMENT_SEAL, WZ_SEGMENT_INDEX, WZ_SEGMENT_TIMEINDEX, WZ_SEGMENT_TOPICS, WZ_SEGMENT_LOG};
+    char path[WZ_SEGMENT_PATH_MAX];
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        int r;
+
+        wz_segment_path(dir, base_offset, files[i], path);
+        r = wz_fs_remove(path);
+        if (r < 0 && r != WZ_ERR_NOT_FOUND)
+            return r;
+    }
+    return wz_fs_sync_dir(dir);
 }
 
 // Writes a file beside and renames it, without syncing: its checksum is in the seal.

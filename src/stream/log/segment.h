@@ -25,6 +25,7 @@ struct wz_segment {
     uint64_t id;              // never given to another segment of this process
     struct wz_seal facts;     // log_len is where the bytes that readers may see end
     struct wz_index index;    // of a segment that grows, or could not be sealed
+    bool unindexed;           // its keys are not topics and stay out of TOPICS
     struct wz_topics *topics; // NULL: index and topics are in their files
 
     int fd; // for writing; -1 when it is not written
@@ -58,6 +59,10 @@ void wz_segment_cut(struct wz_segment *seg);
 // what the facts of SEG are then to be.
 WZ_MUST int wz_segment_save(const struct wz_segment *seg, const char *dir, enum wz_seal_state state,
                             struct wz_seal *ret_seal);
+
+// Removes the files of the segment of BASE_OFFSET, the .log last, and makes that durable. What is
+// missing already is fine.
+WZ_MUST int wz_segment_remove(const char *dir, int64_t base_offset);
 
 // Frees the index and topics in memory, after they were saved.
 void wz_segment_forget(struct wz_segment *seg);

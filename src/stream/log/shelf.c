@@ -41,8 +41,44 @@ void wz_shelf_add(struct wz_shelf *shelf, struct wz_segment *seg)
         shelf->cap = shelf->cap == 0 ? 16 : shelf->cap * 2;
         shelf->segments = wz_realloc(shelf->segments, shelf->cap * sizeof(shelf->segments[0]));
     }
+    seg->unindexed = shelf->unindexed;
     shelf->segments[shelf->count++] = seg;
     unlock(shelf);
+}
+
+// Whether the first segment can go; under the lock.
+static bool can_trim(const struct wz_shelf *shelf)
+{
+    return shelf->count > 1 && shelf->segments[0]->topics == NULL;
+}
+
+int64_t wz_shelf_first_end(struct wz_shelf *shelf)
+{
+    int64_t end = -1;
+
+    lock(shelf);
+    if (can_trim(shelf))
+        end = shelf->segments[0]->facts.last_offset + 1;
+    unlock(shelf);
+    return end;
+}
+
+bool wz_shelf_trim(struct wz_shelf *shelf, int64_t offset, int64_t *ret_base)
+{
+    struct wz_segment *seg = NULL;
+
+    lock(shelf);
+    if (can_trim(shelf) && shelf->segments[0]->facts.last_offset < offset) {
+        seg = shelf->segments[0];
+        shelf->count--;
+        memmove(shelf->segments, shelf->segments + 1, shelf->count * sizeof(shelf->segments[0]));
+    }
+    unlock(shelf);
+    if (seg == NULL)
+        return false;
+    *ret_base = seg->facts.base_offset;
+    wz_segment_free(seg);
+    return true;
 }
 
 void wz_shelf_drop(struct wz_shelf *shelf, struct wz_segment *seg)
@@ -300,6 +336,4 @@ void wz_shelf_info(struct wz_shelf *shelf, struct wz_log_info *ret_info)
         empty = false;
     }
     unlock(shelf);
-    if (empty)
-        ret_info->first_offset = ret_info->next_offset;
 }

@@ -15,6 +15,7 @@ struct wz_shelf {
     struct wz_segment **segments; // ascending by base offset
     size_t count;
     size_t cap;
+    bool unindexed;     // segments have no topic index; set before the first is added
     struct mark *marks; // damaged places that have been counted
     size_t mark_count;
 
@@ -43,6 +44,14 @@ void wz_shelf_add(struct wz_shelf *shelf, struct wz_segment *seg);
 
 // Takes a segment that holds nothing off the shelf and frees it.
 void wz_shelf_drop(struct wz_shelf *shelf, struct wz_segment *seg);
+
+// Takes the first segment, of at least two, off the shelf and frees it, if all its records have
+// offsets below OFFSET and its indexes are in its files. Returns whether it did; RET_BASE is its
+// base offset.
+bool wz_shelf_trim(struct wz_shelf *shelf, int64_t offset, int64_t *ret_base);
+
+// One past the last offset of the first segment if wz_shelf_trim could remove it; else -1.
+int64_t wz_shelf_first_end(struct wz_shelf *shelf);
 
 // Takes a batch that was written at the end of SEG into its facts and indexes.
 void wz_shelf_publish(struct wz_shelf *shelf, struct wz_segment *seg, struct wz_slice batch,
@@ -88,5 +97,6 @@ WZ_MUST int wz_shelf_select(struct wz_shelf *shelf, uint64_t id, const struct wz
 // Counts a damaged place once, however many readers meet it.
 void wz_shelf_damage(struct wz_shelf *shelf, int64_t base_offset, int64_t pos);
 
-// Fills what segments tell of RET_INFO; all but next_offset.
+// Fills what segments tell of RET_INFO: all but next_offset, and first_offset only if there are
+// records.
 void wz_shelf_info(struct wz_shelf *shelf, struct wz_log_info *ret_info);

@@ -107,6 +107,29 @@ int testlog_append(struct testlog *t, size_t len)
     return r;
 }
 
+int testlog_append_group(struct testlog *t, size_t count, size_t len)
+{
+    struct wz_record_parts *parts = wz_zalloc(count, sizeof(*parts));
+    char(*texts)[2][32] = wz_zalloc(count, sizeof(*texts));
+    int64_t offset = wz_log_next_offset(t->log);
+    int64_t given;
+    int r;
+
+    for (size_t i = 0; i < count; i++) {
+        expect(t, offset + (int64_t)i, texts[i][0], texts[i][1]);
+        parts[i] =
+            (struct wz_record_parts){.key = wz_slice_str(texts[i][0]),
+                                     .value = {wz_slice_str(texts[i][1]), wz_slice(letters, len)},
+                                     .value_count = 2};
+    }
+    r = wz_log_append_group(t->log, parts, count, &given);
+    if (r == WZ_OK)
+        assert_int_equal(given, offset);
+    wz_free(parts);
+    wz_free(texts);
+    return r;
+}
+
 void testlog_wait(struct testlog *t)
 {
     assert_true(wz_mailbox_wait(&t->mailbox));

@@ -36,6 +36,9 @@ int testlog_close(struct testlog *t);
 // Appends the record that belongs at the next offset, with about LEN bytes of value.
 int testlog_append(struct testlog *t, size_t len);
 
+// Appends the COUNT records that belong at the next offsets, as one group.
+int testlog_append_group(struct testlog *t, size_t count, size_t len);
+
 // Appends COUNT records and hands them over.
 void testlog_append_many(struct testlog *t, int count, size_t len);
 

@@ -49,6 +49,7 @@ struct wz_writer {
     struct wz_segment *seg; // written to, or poisoned; NULL: none yet
     int64_t last_ms;
     int64_t paced_until_us;
+    int64_t doomed_base; // of a segment off the shelf whose files are still there; -1: none
 
     // LOCK guards all below; CHANGED is signalled when the thread has something to do.
     pthread_mutex_t lock;
@@ -58,6 +59,8 @@ struct wz_writer {
     bool hurry; // somebody waits for what is in the queue, or for what comes behind it
     struct wz_news news;
     int64_t reserve_end; // asked for
+    int64_t trim_end;    // asked for: segments with nothing from here on are to go
+    bool trims;          // it has been asked since
     bool letter_out;     // the letter is in the mailbox
     bool stopping;
     int64_t next_offset; // told by stop
@@ -418,6 +421,19 @@ static int reserve(struct wz_writer *w, int64_t end)
     return WZ_OK;
 }
 
+// Removes segments as asked, each durably before the next: one whose files cannot be removed comes
+// back at the next start, and then all that came behind it must still be there.
+static void trim(struct wz_writer *w, int64_t end)
+{
+    while (w->doomed_base >= 0 || wz_shelf_trim(w->opt.shelf, end, &w->doomed_base)) {
+        if (wz_segment_remove(w->dir, w->doomed_base) < 0) {
+            wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
+            return;
+        }
+        w->doomed_base = -1;
+    }
+}
+
 static int work(struct wz_writer *w, int64_t reserve_end)
 {
     int r = reserve(w, reserve_end);
@@ -477,6 +493,7 @@ static bool is_paced(const struct wz_writer *w)
 static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
 {
     int64_t until_us = wz_clock_mono_us() + RETRY_US;
+    int64_t trim_end;
     bool stopping;
 
     lock(w);
@@ -484,7 +501,7 @@ static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
         while (!w->stopping && wz_clock_mono_us() < until_us)
             wait_until(w, until_us);
     }
-    while (!w->stopping && wz_list_empty(&w->pending) &&
+    while (!w->stopping && !w->trims && wz_list_empty(&w->pending) &&
            w->reserve_end <= w->opt.meta.reserved_end) {
         if (is_paced(w))
             wait_until(w, w->paced_until_us);
@@ -499,7 +516,11 @@ static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
         wz_list_push(&w->pending, wz_list_shift(&w->queue));
     *ret_reserve_end = w->reserve_end;
     stopping = w->stopping;
+    trim_end = w->trims ? w->trim_end : 0;
+    w->trims = false;
     unlock(w);
+    if (trim_end > 0)
+        trim(w, trim_end);
     return !stopping;
 }
 
@@ -582,6 +603,7 @@ int wz_writer_start(const struct wz_writer_options *options, struct wz_writer **
     w->opt = *options;
     w->dir = wz_strdup(options->dir);
     w->seg = options->seg;
+    w->doomed_base = -1;
     w->last_ms = options->last_ms;
     w->reserve_end = options->meta.reserved_end;
     w->news = (struct wz_news){.durable_end = options->durable_end,
@@ -627,6 +649,16 @@ void wz_writer_reserve(struct wz_writer *w, int64_t end)
     lock(w);
     if (end > w->reserve_end)
         w->reserve_end = end;
+    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
+    unlock(w);
+}
+
+void wz_writer_trim(struct wz_writer *w, int64_t offset)
+{
+    lock(w);
+    if (offset > w->trim_end)
+        w->trim_end = offset;
+    w->trims = true;
     (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
     unlock(w);
 }

@@ -55,6 +55,9 @@ void wz_writer_hurry(struct wz_writer *writer);
 // Asks for offsets below END to be reserved. Loop thread.
 void wz_writer_reserve(struct wz_writer *writer, int64_t end);
 
+// Asks for segments whose records all have offsets below OFFSET to be removed. Loop thread.
+void wz_writer_trim(struct wz_writer *writer, int64_t offset);
+
 // Takes the news; RET_NEWS's list is made here. Loop thread.
 void wz_writer_take(struct wz_writer *writer, struct wz_news *ret_news);
 
