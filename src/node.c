@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/mqtt.h"
+#include "broker/queues.h"
+#include "broker/retained.h"
 #include "bus/embedded.h"
 #include "cli/document_check.h"
 #include "cli/mapping_text.h"
@@ -29,7 +31,7 @@
 
 struct node;
 
-// One of the two streams, for the one who is told what became of it.
+// One of the streams, or the journal, for the one who is told what became of it.
 struct node_stream {
     struct node *node;
     const char *name;
@@ -37,7 +39,7 @@ struct node_stream {
 };
 
 struct node {
-    struct node_stream streams[2];
+    struct node_stream streams[3];
     const struct wz_config *config;
     struct wz_problem *problem;
     struct wz_loop loop;
@@ -45,6 +47,9 @@ struct node {
     int lock_fd;
     struct wz_log *raw;
     struct wz_log *processed;
+    struct wz_journal *journal;
+    struct wz_queues *queues;
+    struct wz_retained *retained;
     struct wz_bus *bus;
     struct wz_board *board;
     struct wz_router *router;
@@ -54,23 +59,33 @@ struct node {
     struct wz_mqtt *mqtt;
     struct wz_buf worker_path;
     int64_t started_ms;
+    bool mapped; // a mapping is in force
     bool loop_made;
     bool stopping;
 };
 
-// A new mapping on its way from the store thread to the loop.
+// A new mapping on its way from the store thread to the loop; or what is wrong with it.
 struct mapping_mail {
     struct wz_mail mail;
     struct node *node;
-    struct wz_mapping *mapping;
+    struct wz_mapping *mapping; // NULL: PROBLEM
+    struct wz_problem problem;
 };
 
 static void on_mapping(struct wz_mail *mail)
 {
     struct mapping_mail *letter = WZ_CONTAINER(mail, struct mapping_mail, mail);
+    struct node *node = letter->node;
 
-    if (letter->node->router != NULL)
-        letter->mapping = wz_router_set_mapping(letter->node->router, letter->mapping);
+    if (letter->mapping == NULL && !node->mapped) {
+        *node->problem = letter->problem; // the start fails with it
+    } else if (letter->mapping == NULL) {
+        WZ_LOG(WZ_LOG_ERROR, "mapping.refused", WZ_F_STR("what", letter->problem.what),
+               WZ_F_STR("where", letter->problem.where), WZ_F_STR("fix", letter->problem.fix));
+    } else if (node->router != NULL) {
+        letter->mapping = wz_router_set_mapping(node->router, letter->mapping);
+        node->mapped = true;
+    }
     wz_mapping_free(letter->mapping);
     wz_free(letter);
 }
@@ -94,17 +109,12 @@ static void on_scripts(struct wz_mail *mail)
 
 static void mapping_send(struct node *node, struct wz_store_view *view)
 {
-    struct wz_problem problem = {0};
-    struct mapping_mail *letter;
-    struct wz_mapping *mapping;
+    struct mapping_mail *letter = wz_zalloc(1, sizeof(*letter));
 
-    if (wz_mapping_build(view, &mapping, &problem) < 0) {
-        WZ_LOG(WZ_LOG_ERROR, "mapping.refused", WZ_F_STR("what", problem.what),
-               WZ_F_STR("where", problem.where), WZ_F_STR("fix", problem.fix));
-        return;
-    }
-    letter = wz_alloc(sizeof(*letter));
-    *letter = (struct mapping_mail){.mail = {.run = on_mapping}, .node = node, .mapping = mapping};
+    letter->mail.run = on_mapping;
+    letter->node = node;
+    if (wz_mapping_build(view, &letter->mapping, &letter->problem) < 0)
+        letter->mapping = NULL;
     wz_mailbox_answer(&node->loop.mail, &letter->mail);
 }
 
@@ -149,7 +159,9 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
         WZ_LOG(WZ_LOG_INFO, "stream.resumed", WZ_F_STR("stream", stream->name));
     stream->failing = state_err != WZ_OK;
     if (node->mqtt != NULL)
-        wz_mqtt_durable(node->mqtt);
+        wz_mqtt_durable(node->mqtt); // acks first: a SUBACK comes before what it is for
+    if (node->queues != NULL)
+        wz_queues_durable(node->queues);
     if (node->bus != NULL)
         wz_bus_durable(node->bus);
 }
@@ -181,12 +193,27 @@ static int folder_open(struct node *node)
     return r;
 }
 
+static enum wz_durability durability(const struct node *node)
+{
+    return wz_config_int(node->config, WZ_CONFIG_DURABILITY) == 0 ? WZ_DURABILITY_FSYNC
+                                                                  : WZ_DURABILITY_OS;
+}
+
+static void log_recovery(const char *name, const struct wz_log_recovery *recovery)
+{
+    if (recovery->clean && recovery->damaged_batches == 0 && recovery->rebuilt_indexes == 0)
+        return;
+    WZ_LOG(WZ_LOG_WARN, "stream.recovered", WZ_F_STR("stream", name),
+           WZ_F_INT("cut_bytes", recovery->cut_bytes),
+           WZ_F_INT("damaged_batches", recovery->damaged_batches),
+           WZ_F_INT("rebuilt_indexes", recovery->rebuilt_indexes));
+}
+
 static int stream_open(struct node *node, struct node_stream *stream, const char *name,
                        struct wz_log **ret_log)
 {
     struct wz_log_options options = {
-        .durability = wz_config_int(node->config, WZ_CONFIG_DURABILITY) == 0 ? WZ_DURABILITY_FSYNC
-                                                                             : WZ_DURABILITY_OS,
+        .durability = durability(node),
         .segment_bytes = wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES),
         .loop_mail = &node->loop.mail,
         .on_durable = on_durable,
@@ -201,12 +228,58 @@ static int stream_open(struct node *node, struct node_stream *stream, const char
     r = wz_log_open(path, &options, ret_log, &recovery, node->problem);
     if (r < 0)
         return r;
-    if (!recovery.clean || recovery.damaged_batches > 0 || recovery.rebuilt_indexes > 0)
-        WZ_LOG(WZ_LOG_WARN, "stream.recovered", WZ_F_STR("stream", name),
-               WZ_F_INT("cut_bytes", recovery.cut_bytes),
-               WZ_F_INT("damaged_batches", recovery.damaged_batches),
-               WZ_F_INT("rebuilt_indexes", recovery.rebuilt_indexes));
+    log_recovery(name, &recovery);
     return WZ_OK;
+}
+
+// The journal, and what it remembers: queues and retained messages. The bus is there.
+static int journal_open(struct node *node)
+{
+    const struct wz_config *config = node->config;
+    struct wz_journal_options options = {
+        .loop = &node->loop,
+        .durability = durability(node),
+        .segment_bytes = wz_config_int(config, WZ_CONFIG_STREAMS_SEGMENT_BYTES),
+        .on_durable = on_durable,
+        .arg = &node->streams[2],
+    };
+    struct wz_queues_options queues = {
+        .loop = &node->loop,
+        .exchange = wz_bus_exchange(node->bus, WZ_BUS_DEVICES),
+        .raw = node->raw,
+        .limits =
+            {
+                .max_queues = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_SESSIONS),
+                .max_count = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_QUEUED),
+                .max_bytes = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_QUEUED_BYTES),
+                .max_bindings = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_SUBSCRIPTIONS),
+                .expiry_ms = wz_config_int(config, WZ_CONFIG_MQTT_SESSION_EXPIRY),
+            },
+    };
+    struct wz_retained_limits retained = {
+        .max_count = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_RETAINED),
+        .max_bytes = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_RETAINED_BYTES),
+    };
+    struct wz_log_recovery recovery;
+    char path[PATH_BYTES];
+    int r;
+
+    node->streams[2] = (struct node_stream){.node = node, .name = "journal"};
+    (void)snprintf(path, sizeof(path), "%s/journal", wz_config_str(config, WZ_CONFIG_DATA));
+    r = wz_journal_open(path, &options, &node->journal, &recovery, node->problem);
+    if (r < 0)
+        return r;
+    log_recovery("journal", &recovery);
+    queues.journal = node->journal;
+    node->queues = wz_queues_new(&queues);
+    node->retained = wz_retained_new(node->journal, &retained);
+    r = wz_journal_replay(node->journal, node->problem);
+    if (r == WZ_OK)
+        r = wz_queues_recover(node->queues, node->problem);
+    wz_retained_settle(node->retained);
+    if (r == WZ_OK)
+        wz_bus_join_queues(node->bus, node->queues);
+    return r;
 }
 
 static int store_open(struct node *node)
@@ -222,6 +295,28 @@ static int store_open(struct node *node)
     return wz_store_open(path, &options, &node->store, node->problem);
 }
 
+// Waits until what the store says is in force: nobody may be acked by another mapping, for what no
+// rule maps is not kept.
+static int documents_wait(struct node *node)
+{
+    // The store thread answers after it has sent all it has.
+    struct wz_store_call call = {.op = WZ_STORE_LIST, .collection = WZ_COLLECTION_TYPES};
+    int r = wz_store_do(node->store, &call);
+
+    if (r < 0) {
+        *node->problem = call.problem;
+        return r;
+    }
+    wz_document_list_release(&call.list);
+    (void)wz_mailbox_run(&node->loop.mail); // how many there were does not matter
+    if (node->mapped)
+        return WZ_OK;
+    if (node->problem->code != 0)
+        return node->problem->err;
+    return wz_problem_set(node->problem, WZ_ERR_IO, WZ_CODE_STORE_IO,
+                          "The mapping could not be read from the store.");
+}
+
 static int mqtt_open(struct node *node)
 {
     const struct wz_config *config = node->config;
@@ -231,6 +326,8 @@ static int mqtt_open(struct node *node)
         .exchange = wz_bus_exchange(node->bus, WZ_BUS_DEVICES),
         .host = address->host,
         .port = address->port,
+        .queues = node->queues,
+        .retained = node->retained,
         .session =
             {
                 .max_inflight = (uint32_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_INFLIGHT),
@@ -243,10 +340,13 @@ static int mqtt_open(struct node *node)
         .max_packet_bytes = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_PACKET),
         .max_connections = (uint32_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_CONNECTIONS),
         .connect_timeout_ms = wz_config_int(config, WZ_CONFIG_MQTT_CONNECT_TIMEOUT),
+        .sys_interval_ms = wz_config_int(config, WZ_CONFIG_MQTT_SYS_INTERVAL),
     };
 
     if (address->off)
         return WZ_OK;
+    wz_exchange_limit(options.exchange, (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_TOPIC),
+                      (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_TOPIC_LEVELS));
     return wz_mqtt_open(&options, &node->mqtt, node->problem);
 }
 
@@ -308,6 +408,8 @@ static void stop(struct node *node)
         uv_close((uv_handle_t *)&node->signals[i], NULL);
     if (node->mqtt != NULL)
         wz_mqtt_close(node->mqtt);
+    if (node->journal != NULL)
+        wz_journal_stop(node->journal);
     if (node->engine != NULL)
         wz_engine_stop(node->engine, on_engine_stopped, node);
     else
@@ -341,6 +443,7 @@ static int loop_make(struct node *node)
         return wz_problem_set(node->problem, r, WZ_CODE_CONFIG_DATA,
                               "the system gives no event loop: %s", wz_err_text(r));
     node->loop_made = true;
+    wz_budget_limit(&node->loop.budget, (size_t)wz_config_int(node->config, WZ_CONFIG_MEMORY_MAX));
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         (void)uv_signal_init(&node->loop.uv, &node->signals[i]); // cannot fail on a new loop
         node->signals[i].data = node;
@@ -366,6 +469,9 @@ static int start(struct node *node)
         return r;
     node->bus = wz_bus_new(&node->loop);
     node->board = wz_board_new();
+    r = journal_open(node);
+    if (r < 0)
+        return r;
     router.bus = node->bus;
     router.raw = node->raw;
     router.processed = node->processed;
@@ -375,9 +481,12 @@ static int start(struct node *node)
     engine_open(node);
     r = store_open(node);
     if (r == WZ_OK)
-        r = gateway_open(node);
+        r = documents_wait(node);
     if (r == WZ_OK)
         r = mqtt_open(node);
+    if (r == WZ_OK)
+        r = gateway_open(node); // last: once it answers, /readyz is true of all doors
+    wz_journal_start(node->journal);
     return r;
 }
 
@@ -385,10 +494,14 @@ static int streams_close(struct node *node)
 {
     int raw = node->raw != NULL ? wz_log_close(node->raw) : WZ_OK;
     int processed = node->processed != NULL ? wz_log_close(node->processed) : WZ_OK;
+    int journal = wz_journal_close(node->journal);
 
     node->raw = NULL;
     node->processed = NULL;
-    return raw < 0 ? raw : processed;
+    node->journal = NULL;
+    if (raw == WZ_OK)
+        raw = processed;
+    return raw < 0 ? raw : journal;
 }
 
 // Takes everything apart, however far start came. Returns what kept a stream from being durable.
@@ -413,6 +526,11 @@ static int finish(struct node *node)
     node->engine = NULL;
     wz_router_close(node->router);
     node->router = NULL;
+    if (node->queues != NULL)
+        wz_queues_stop(node->queues);
+    wz_queues_free(node->queues);
+    node->queues = NULL;
+    wz_retained_free(node->retained);
     r = streams_close(node);
     if (node->loop_made)
         wz_loop_release(&node->loop);

@@ -5,11 +5,13 @@
 
 #include "broker/ticket.h"
 
-// An ack that is owed.
+// An ack that is owed. LEN is that of a packet which is kept elsewhere, in the same order; 0: it is
+// TYPE and PACKET_ID alone.
 struct wz_ack {
     struct wz_ticket ticket;
+    uint32_t len;
     uint16_t packet_id;
-    uint8_t type; // enum wz_mqtt_type: PUBACK or PUBREC
+    uint8_t type; // enum wz_mqtt_type
 };
 
 // The acks that one connection is owed. All zero is none.

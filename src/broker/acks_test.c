@@ -40,6 +40,33 @@ static void test_acks_leave_only_when_their_message_is_durable(void **state)
     wz_acks_release(&acks);
 }
 
+static void test_acks_wait_for_both_logs(void **state)
+{
+    struct wz_log stream = {.durable_end = 10};
+    struct wz_log journal = {.durable_end = 10};
+    struct wz_ack owed = {
+        .ticket = {.stream = &stream, .offset = 10, .journal = &journal, .journal_offset = 20},
+        .len = 77};
+    struct wz_acks acks = {0};
+    struct wz_ack ack;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(wz_acks_push(&acks, &owed), WZ_OK);
+        assert_false(wz_acks_take(&acks, &ack));
+        stream.durable_end = i == 0 ? 11 : 10;
+        journal.durable_end = i == 0 ? 20 : 21;
+        assert_false(wz_acks_take(&acks, &ack));
+        stream.durable_end = 11;
+        journal.durable_end = 21;
+        assert_true(wz_acks_take(&acks, &ack));
+        assert_int_equal(ack.len, 77);
+        stream.durable_end = 10;
+        journal.durable_end = 20;
+    }
+    wz_acks_release(&acks);
+}
+
 static void test_acks_never_overtake_one_that_waits(void **state)
 {
     struct wz_log slow = {.durable_end = 0};
@@ -99,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_acks_leave_only_when_their_message_is_durable),
+        cmocka_unit_test(test_acks_wait_for_both_logs),
         cmocka_unit_test(test_acks_never_overtake_one_that_waits),
         cmocka_unit_test(test_acks_stay_in_order_while_the_ring_grows_and_wraps),
         cmocka_unit_test(test_acks_are_limited_and_the_ring_goes_when_it_was_large),

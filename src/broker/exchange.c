@@ -41,6 +41,8 @@ struct wz_exchange {
     size_t entry_bytes;
     uint64_t version;
     uint64_t seed;
+    size_t max_len; // of topics and patterns
+    size_t max_words;
     bool publishing;
 };
 
@@ -58,9 +60,17 @@ struct wz_exchange *wz_exchange_new(const struct wz_topic_form *form)
     exchange->trie = wz_trie_new(form);
     exchange->table_size = TABLE_FIRST;
     exchange->table = wz_zalloc(TABLE_FIRST, sizeof(struct place));
+    exchange->max_len = SIZE_MAX;
+    exchange->max_words = WZ_TRIE_DEPTH_MAX;
     exchange->version = 1;
     exchange->seed = wz_rand_u64();
     return exchange;
+}
+
+void wz_exchange_limit(struct wz_exchange *exchange, size_t max_len, size_t max_words)
+{
+    exchange->max_len = max_len;
+    exchange->max_words = max_words < WZ_TRIE_DEPTH_MAX ? max_words : WZ_TRIE_DEPTH_MAX;
 }
 
 void wz_exchange_free(struct wz_exchange *exchange)
@@ -222,13 +232,28 @@ static void resolve(struct wz_exchange *exchange, struct entry *entry)
     exchange->entry_bytes += count * sizeof(struct target);
 }
 
+// Whether a topic or pattern is longer, or has more words, than is allowed: it is refused, for it
+// would reach nobody.
+static bool is_too_large(const struct wz_exchange *exchange, struct wz_slice s)
+{
+    size_t words = 1;
+
+    for (size_t i = 0; i < s.len; i++)
+        words += s.ptr[i] == exchange->form->separator;
+    return s.len > exchange->max_len || words > exchange->max_words;
+}
+
 int wz_exchange_bind(struct wz_exchange *exchange, struct wz_receiver *receiver,
                      struct wz_slice pattern, unsigned qos,
                      struct wz_exchange_binding **ret_binding)
 {
-    struct wz_exchange_binding *binding = wz_alloc(sizeof(*binding));
-    int r = wz_trie_add(exchange->trie, pattern, binding);
+    struct wz_exchange_binding *binding;
+    int r;
 
+    if (is_too_large(exchange, pattern))
+        return WZ_ERR_LIMIT;
+    binding = wz_alloc(sizeof(*binding));
+    r = wz_trie_add(exchange->trie, pattern, binding);
     if (r < 0) {
         wz_free(binding);
         return r;
@@ -286,16 +311,6 @@ static int hand_out(struct entry *entry, const struct wz_message *msg, struct wz
     return r;
 }
 
-// Whether a topic has more words than the trie matches: it is refused, for it would reach nobody.
-static bool is_too_deep(const struct wz_exchange *exchange, struct wz_slice topic)
-{
-    size_t words = 1;
-
-    for (size_t i = 0; i < topic.len; i++)
-        words += topic.ptr[i] == exchange->form->separator;
-    return words > WZ_TRIE_DEPTH_MAX;
-}
-
 // The entry whose hash is HASH, or NULL; the topic is not compared.
 static const struct entry *find_hash(const struct wz_exchange *exchange, uint64_t hash)
 {
@@ -350,7 +365,7 @@ int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *m
     bool outermost = !exchange->publishing;
     int r;
 
-    if (entry == NULL && (is_too_deep(exchange, msg->topic) || !valid(msg->topic)))
+    if (entry == NULL && (is_too_large(exchange, msg->topic) || !valid(msg->topic)))
         return WZ_ERR_INVALID;
     // What is resolved may grow. Inside another publish its entry is in use.
     if ((entry == NULL || entry->version != exchange->version) && outermost &&

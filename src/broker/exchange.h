@@ -42,10 +42,15 @@ static inline struct wz_slice wz_exchange_binding_pattern(const struct wz_exchan
 // Makes an exchange whose topics and patterns are of FORM; the caller frees it.
 struct wz_exchange *wz_exchange_new(const struct wz_topic_form *form);
 
+// Sets the longest topic in bytes, and the most words of a topic or pattern, up to
+// WZ_TRIE_DEPTH_MAX; before that only the latter holds.
+void wz_exchange_limit(struct wz_exchange *exchange, size_t max_len, size_t max_words);
+
 // Frees it; all bindings must be gone.
 void wz_exchange_free(struct wz_exchange *exchange);
 
-// Binds a receiver; PATTERN must be valid in the exchange's form. WZ_ERR_LIMIT when it is too deep.
+// Binds a receiver; PATTERN must be valid in the exchange's form. WZ_ERR_LIMIT when it is too long
+// or too deep.
 // The exchange owns the binding, wz_exchange_unbind frees it.
 WZ_MUST int wz_exchange_bind(struct wz_exchange *exchange, struct wz_receiver *receiver,
                              struct wz_slice pattern, unsigned qos,
@@ -59,7 +64,7 @@ void wz_exchange_unbind(struct wz_exchange_binding *binding);
 
 // Gives the message to all receivers whose bindings match. WZ_ERR_BUSY when the one that is asked
 // first refuses; WZ_ERR_INVALID when VALID, asked once for a topic that is not cached, says no, or
-// the topic has more than WZ_TRIE_DEPTH_MAX words.
+// the topic is too long or has too many words.
 // RET_TICKET is what an ack has to wait for.
 typedef bool (*wz_topic_valid_fn)(struct wz_slice topic);
 WZ_MUST int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *msg,

@@ -555,6 +555,29 @@ static void test_exchange_refuses_a_pattern_that_is_too_deep(void **state)
     wz_exchange_free(exchange);
 }
 
+static void test_exchange_refuses_what_is_above_its_limits(void **state)
+{
+    struct wz_exchange *exchange = wz_exchange_new(&wz_topic_mqtt);
+    struct wz_exchange_binding *binding;
+    struct listener one;
+
+    (void)state;
+    listener_init(&one, exchange);
+    wz_exchange_limit(exchange, 9, 3);
+    assert_int_equal(publish_to(exchange, "a/b/c"), WZ_OK);
+    assert_int_equal(publish_to(exchange, "123456789"), WZ_OK);
+    assert_int_equal(publish_to(exchange, "a/b/c/d"), WZ_ERR_INVALID);
+    assert_int_equal(publish_to(exchange, "1234567890"), WZ_ERR_INVALID);
+    assert_int_equal(
+        wz_exchange_bind(exchange, &one.receiver, WZ_SLICE_LIT("a/b/c/#"), 0, &binding),
+        WZ_ERR_LIMIT);
+    assert_int_equal(
+        wz_exchange_bind(exchange, &one.receiver, WZ_SLICE_LIT("1234567890"), 0, &binding),
+        WZ_ERR_LIMIT);
+    assert_false(wz_exchange_bound(exchange));
+    wz_exchange_free(exchange);
+}
+
 static void test_exchange_refuses_a_topic_that_is_too_deep_to_be_matched(void **state)
 {
     struct wz_exchange *exchange = wz_exchange_new(&wz_topic_mqtt);
@@ -572,6 +595,7 @@ static void test_exchange_refuses_a_topic_that_is_too_deep_to_be_matched(void **
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_exchange_refuses_what_is_above_its_limits),
         cmocka_unit_test(test_exchange_refuses_a_topic_that_is_too_deep_to_be_matched),
         cmocka_unit_test(test_exchange_gives_a_message_once_at_the_highest_qos),
         cmocka_unit_test(test_exchange_follows_every_change_of_the_bindings),

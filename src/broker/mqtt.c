@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the door: listener, the list of clients, the dispatch of packets, the check of keep-alives.
 //
-// A client's states: NEW --CONNECT--> OPEN --DISCONNECT, error, silence, takeover--> GONE.
+// A client's states: NEW --CONNECT--> OPENING --durable--> OPEN --DISCONNECT, error, silence,
+// takeover--> GONE.
 #include "broker/mqtt.h"
 
 #include "base/log.h"
@@ -12,10 +13,16 @@
 // How often silent clients are looked for.
 #define TICK_MS 1000
 
+// Wills that wait for room; more are lost, which is logged.
+#define WILLS_MAX 20000
+#define WILLS_MAX_BYTES ((size_t)16 * 1024 * 1024)
+
 static const wz_mqtt_packet_fn packets[16] = {
     [WZ_MQTT_PUBLISH] = wz_mqtt_client_publish,
-    [WZ_MQTT_PUBACK] = wz_mqtt_client_puback,
+    [WZ_MQTT_PUBACK] = wz_mqtt_client_acked,
+    [WZ_MQTT_PUBREC] = wz_mqtt_client_acked,
     [WZ_MQTT_PUBREL] = wz_mqtt_client_pubrel,
+    [WZ_MQTT_PUBCOMP] = wz_mqtt_client_acked,
     [WZ_MQTT_SUBSCRIBE] = wz_mqtt_client_subscribe,
     [WZ_MQTT_UNSUBSCRIBE] = wz_mqtt_client_unsubscribe,
     [WZ_MQTT_PINGREQ] = wz_mqtt_client_ping,
@@ -25,9 +32,12 @@ static const wz_mqtt_packet_fn packets[16] = {
 static int dispatch(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame)
 {
     if (client->state == WZ_MQTT_CLIENT_NEW)
-        return wz_mqtt_client_connect(client, frame);
+        return wz_queues_ready(client->mqtt->options.queues) ? wz_mqtt_client_connect(client, frame)
+                                                             : WZ_ERR_BUSY;
     if (packets[frame->type] == NULL)
         return WZ_ERR_PROTOCOL; // a second CONNECT, or what only a server sends (3.1.0)
+    if (frame->type < WZ_MQTT_PINGREQ && !wz_queues_ready(client->mqtt->options.queues))
+        return WZ_ERR_BUSY;
     return packets[frame->type](client, frame);
 }
 
@@ -98,7 +108,7 @@ static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
             break;
         }
         if (r == WZ_OK)
-            r = dispatch(client, &frame);
+            r = client->state == WZ_MQTT_CLIENT_OPENING ? WZ_ERR_BUSY : dispatch(client, &frame);
         if (r == WZ_ERR_BUSY) {
             hold_up(client, &client->mqtt->blocked, &client->blocked);
             break;
@@ -106,6 +116,7 @@ static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
         if (r < 0)
             return r;
         pos += frame.len;
+        client->mqtt->packets++;
     }
     return (ssize_t)pos;
 }
@@ -139,6 +150,7 @@ static void on_offer(struct wz_listener *listener, void *arg)
 
     client->mqtt = mqtt;
     client->heard_ms = now(mqtt);
+    client->conn.traffic = &mqtt->traffic;
     wz_list_init(&client->link);
     wz_list_init(&client->waiting);
     wz_list_init(&client->blocked);
@@ -146,6 +158,7 @@ static void on_offer(struct wz_listener *listener, void *arg)
     wz_list_push(&mqtt->clients, &client->link);
     mqtt->client_count++;
     wz_metric_add(WZ_METRIC_MQTT_CONNECTIONS, 1);
+    wz_metric_add(WZ_METRIC_MQTT_SOCKETS, 1);
     wz_conn_accept(&client->conn, mqtt->options.loop, (uv_stream_t *)&listener->tcp, &client_ops);
     if (mqtt->client_count > mqtt->options.max_connections + WZ_MQTT_SPARE_CONNECTIONS)
         wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_LIMIT);
@@ -166,11 +179,13 @@ static void on_tick(uv_timer_t *timer)
                         ? silent_ms > mqtt->options.connect_timeout_ms
                         : client->keep_alive_ms > 0 && silent_ms > client->keep_alive_ms;
 
-        wz_packet_ids_trim(&client->session.sent);
-        wz_packet_ids_trim(&client->received);
+        wz_received_trim(&client->received);
+        if (client->state == WZ_MQTT_CLIENT_OPEN)
+            wz_session_trim(&client->session);
         if (late && wz_list_empty(&client->blocked)) // who is held up by us is not silent
             wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
     }
+    wz_queues_expire(mqtt->options.queues, mqtt->options.loop->now_ms);
 }
 
 // The end of a turn: what waits is sent as far as there is room, what was counted is added up.
@@ -193,18 +208,22 @@ static void on_flush(void *arg)
     {
         wz_session_pump(WZ_CONTAINER(it, struct wz_session, pump));
     }
-    if (mqtt->received > 0)
-        wz_metric_add(WZ_METRIC_MQTT_RECEIVED, mqtt->received);
-    if (mqtt->counts.sent > 0)
-        wz_metric_add(WZ_METRIC_MQTT_SENT, mqtt->counts.sent);
-    if (mqtt->counts.dropped > 0) {
-        wz_metric_add(WZ_METRIC_MQTT_DROPPED, mqtt->counts.dropped);
-        if (wz_log_allow(&mqtt->log_us))
-            WZ_LOG(WZ_LOG_WARN, "mqtt.dropped", WZ_F_INT("count", mqtt->counts.dropped),
-                   WZ_F_STR("why", "a subscriber does not read fast enough"));
-    }
-    mqtt->received = 0;
-    mqtt->counts = (struct wz_session_counts){0};
+    if (mqtt->counts.dropped > 0 && wz_log_allow(&mqtt->lost_us))
+        WZ_LOG(WZ_LOG_WARN, "mqtt.dropped", WZ_F_INT("count", mqtt->counts.dropped),
+               WZ_F_STR("why", "a subscriber does not read fast enough"));
+    wz_mqtt_add_counts(mqtt);
+}
+
+// Publishes wills that could not be taken when their clients went.
+static void publish_wills(struct wz_mqtt *mqtt)
+{
+    struct wz_parcel *will;
+    struct wz_ticket ticket;
+    unsigned qos;
+
+    while ((will = wz_queue_first(&mqtt->wills, &qos)) != NULL &&
+           wz_mqtt_publish_message(mqtt, &will->message, &ticket) != WZ_ERR_BUSY)
+        wz_queue_pop(&mqtt->wills);
 }
 
 void wz_mqtt_durable(struct wz_mqtt *mqtt)
@@ -212,18 +231,36 @@ void wz_mqtt_durable(struct wz_mqtt *mqtt)
     struct wz_list *it;
     struct wz_list *tmp;
 
+    struct wz_list blocked;
+
+    publish_wills(mqtt);
+    wz_list_init(&blocked);
+    while ((it = wz_list_shift(&mqtt->blocked)) != NULL)
+        wz_list_push(&blocked, it);
     WZ_LIST_EACH(it, tmp, &mqtt->waiting)
     {
         wz_mqtt_client_acks(WZ_CONTAINER(it, struct wz_mqtt_client, waiting));
     }
-    while ((it = wz_list_shift(&mqtt->blocked)) != NULL)
-        wz_conn_resume(&WZ_CONTAINER(it, struct wz_mqtt_client, blocked)->conn);
+    while ((it = wz_list_shift(&blocked)) != NULL) {
+        struct wz_mqtt_client *client = WZ_CONTAINER(it, struct wz_mqtt_client, blocked);
+
+        wz_mqtt_client_opened(client);
+        if (client->state == WZ_MQTT_CLIENT_OPENING)
+            wz_list_push(&mqtt->blocked, &client->blocked);
+        else
+            wz_conn_resume(&client->conn);
+    }
 }
 
 int wz_mqtt_open(const struct wz_mqtt_options *options, struct wz_mqtt **ret_mqtt,
                  struct wz_problem *ret_problem)
 {
     struct wz_mqtt *mqtt = wz_zalloc(1, sizeof(*mqtt));
+    struct wz_sys_topics_options sys = {.loop = options->loop,
+                                        .exchange = options->exchange,
+                                        .interval_ms = options->sys_interval_ms,
+                                        .read = wz_mqtt_read_numbers,
+                                        .arg = mqtt};
     int r;
 
     mqtt->options = *options;
@@ -232,11 +269,14 @@ int wz_mqtt_open(const struct wz_mqtt_options *options, struct wz_mqtt **ret_mqt
     wz_list_init(&mqtt->blocked);
     wz_list_init(&mqtt->choked);
     wz_list_init(&mqtt->pumps);
+    mqtt->wills = (struct wz_queue){.max_count = WILLS_MAX, .max_bytes = WILLS_MAX_BYTES};
     mqtt->part = (struct wz_loop_part){.flush = on_flush, .arg = mqtt};
     wz_loop_join(options->loop, &mqtt->part);
     (void)uv_timer_init(&options->loop->uv, &mqtt->timer); // these two cannot fail
     (void)uv_timer_start(&mqtt->timer, on_tick, TICK_MS, TICK_MS);
     mqtt->timer.data = mqtt;
+    if (sys.interval_ms > 0)
+        mqtt->sys = wz_sys_topics_new(&sys);
     *ret_mqtt = mqtt; // also on failure: libuv still holds its handles, the caller closes and frees
     r = wz_listener_open(&mqtt->listener, options->loop, options->host, options->port, on_offer,
                          mqtt, ret_problem);
@@ -251,6 +291,7 @@ void wz_mqtt_close(struct wz_mqtt *mqtt)
     mqtt->closing = true;
     wz_listener_close(&mqtt->listener);
     uv_close((uv_handle_t *)&mqtt->timer, NULL);
+    wz_sys_topics_stop(mqtt->sys);
     WZ_LIST_EACH(it, tmp, &mqtt->clients)
     {
         wz_conn_close(&WZ_CONTAINER(it, struct wz_mqtt_client, link)->conn, WZ_CONN_NOW, WZ_OK);
@@ -264,6 +305,8 @@ void wz_mqtt_free(struct wz_mqtt *mqtt)
     WZ_ASSERT(wz_list_empty(&mqtt->clients));
     wz_loop_leave(&mqtt->part);
     wz_map_release(&mqtt->by_id);
+    wz_queue_release(&mqtt->wills);
+    wz_sys_topics_free(mqtt->sys);
     wz_free(mqtt);
 }
 

@@ -14,10 +14,13 @@ struct wz_mqtt_options {
     struct wz_exchange *exchange; // amq.topic
     const char *host;
     int port; // 0: any free one
+    struct wz_queues *queues;
+    struct wz_retained *retained;
     struct wz_session_limits session;
     size_t max_packet_bytes;
     uint32_t max_connections;
     int64_t connect_timeout_ms;
+    int64_t sys_interval_ms; // how often the topics of $SYS are published; 0: there are none
 };
 
 // Opens the door. RET_PROBLEM says why it cannot (the port is taken). The caller owns RET_MQTT.

@@ -14,9 +14,10 @@
 #define WZ_MQTT_SPARE_CONNECTIONS 64
 
 enum wz_mqtt_client_state {
-    WZ_MQTT_CLIENT_NEW,  // connected, no CONNECT yet
-    WZ_MQTT_CLIENT_OPEN, // CONNACK sent
-    WZ_MQTT_CLIENT_GONE, // closed; only the socket is still there
+    WZ_MQTT_CLIENT_NEW,     // connected, no CONNECT yet
+    WZ_MQTT_CLIENT_OPENING, // CONNECT taken, CONNACK waits for its session to be durable
+    WZ_MQTT_CLIENT_OPEN,    // CONNACK sent
+    WZ_MQTT_CLIENT_GONE,    // closed; only the socket is still there
 };
 
 // A client. It belongs to the door's list until its socket is closed.
@@ -28,13 +29,16 @@ struct wz_mqtt_client {
     struct wz_list blocked; // among those whose message could not be taken
     struct wz_list choked;  // among those who do not read what they are answered
     struct wz_session session;
+    struct wz_ticket opening; // what CONNACK waits for
     struct wz_acks acks;
-    struct wz_packet_ids received; // QoS 2 messages between PUBLISH and PUBREL
+    struct wz_buf answers;       // SUBACKs among them, one behind the other
+    struct wz_received received; // of a clean session: QoS 2 messages between PUBLISH and PUBREL
     struct wz_parcel *will;
     struct wz_slice id;     // owned bytes
     int64_t heard_ms;       // on the loop's own clock; before CONNECT, when it came
     uint32_t keep_alive_ms; // one and a half times what the client said; 0: none
     enum wz_mqtt_client_state state;
+    bool session_present; // as CONNACK says it
 };
 
 // The door.
@@ -48,11 +52,18 @@ struct wz_mqtt {
     struct wz_list blocked;
     struct wz_list choked;
     struct wz_list pumps;
+    struct wz_queue wills; // of clients that have gone, to be published when there is room
     struct wz_map by_id;
     struct wz_session_counts counts;
-    int64_t received; // PUBLISH packets of this turn
+    struct wz_conn_traffic traffic; // of this turn, as are the counts and those that follow
+    int64_t packets;
+    int64_t received;       // PUBLISH packets
+    int64_t received_bytes; // of their payloads
     uint32_t client_count;
-    int64_t log_us;
+    size_t clients_maximum;    // in by_id, at one time
+    struct wz_sys_topics *sys; // NULL: none
+    int64_t log_us;            // when something of a connection was logged last,
+    int64_t lost_us;           // and a message that somebody does not get
     bool closing;
 };
 
@@ -65,12 +76,26 @@ int wz_mqtt_client_connect(struct wz_mqtt_client *client, const struct wz_mqtt_f
 int wz_mqtt_client_ping(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
 int wz_mqtt_client_disconnect(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
 
+// Sends the CONNACK of a client that is opening, if its session is durable by now.
+void wz_mqtt_client_opened(struct wz_mqtt_client *client);
+
 // The connection has ended: publishes the will unless a DISCONNECT came first, ends the session.
 void wz_mqtt_client_end(struct wz_mqtt_client *client, int err);
 
+// Publishes a message and retains it, if it says so. RET_TICKET is what an ack has to wait for.
+// WZ_ERR_BUSY when it cannot be taken now: nobody has had it then.
+int wz_mqtt_publish_message(struct wz_mqtt *mqtt, const struct wz_message *msg,
+                            struct wz_ticket *ret_ticket);
+
+// What was counted in this turn goes into the metrics: mqtt_counts.c.
+void wz_mqtt_add_counts(struct wz_mqtt *mqtt);
+
+// The door's numbers for the topics of $SYS; ARG is the door.
+void wz_mqtt_read_numbers(void *arg, int64_t ret_numbers[WZ_SYS_NUMBER_COUNT]);
+
 // The packets of messages and subscriptions: mqtt_message.c.
 int wz_mqtt_client_publish(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
-int wz_mqtt_client_puback(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+int wz_mqtt_client_acked(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
 int wz_mqtt_client_pubrel(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
 int wz_mqtt_client_subscribe(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
 int wz_mqtt_client_unsubscribe(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);

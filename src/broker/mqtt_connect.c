@@ -11,11 +11,13 @@
 
 static void send_connack(struct wz_mqtt_client *client, enum wz_mqtt_connack code)
 {
+    bool present = code == WZ_MQTT_ACCEPTED && client->session_present;
     struct wz_pen pen = wz_pen(wz_conn_reserve(&client->conn, 4), 4);
 
-    wz_mqtt_connack_write(&pen, false, code);
+    wz_mqtt_connack_write(&pen, present, code);
     WZ_ASSERT(!pen.failed);
     wz_conn_commit(&client->conn, 4);
+    client->mqtt->counts.answers++;
 }
 
 // Answers a CONNECT with a refusal; the connection closes when that is out (3.1.4).
@@ -65,21 +67,73 @@ static void take_over(struct wz_mqtt_client *client)
     wz_conn_close(&before->conn, WZ_CONN_NOW, WZ_ERR_CONFLICT);
 }
 
-static void open_session(struct wz_mqtt_client *client, const struct wz_mqtt_connect *connect)
+// The durable queue of a persistent session: the one that is there, or a new one; a clean session
+// ends the one that is there (3.1.2.4). Inside a group. WZ_ERR_LIMIT when there are too many.
+static int choose_queue(struct wz_mqtt_client *client, bool clean,
+                        struct wz_durable_queue **ret_queue)
+{
+    struct wz_queues *queues = client->mqtt->options.queues;
+    struct wz_durable_queue *queue = wz_queues_find(queues, client->id);
+
+    client->session_present = queue != NULL && !clean;
+    if (queue != NULL && clean) {
+        wz_queues_delete(queue);
+        queue = NULL;
+    }
+    *ret_queue = queue;
+    if (queue == NULL && !clean)
+        return wz_queues_declare(queues, client->id, ret_queue);
+    return WZ_OK;
+}
+
+// Sends the CONNACK; what came behind the CONNECT is dealt with from now on.
+void wz_mqtt_client_opened(struct wz_mqtt_client *client)
+{
+    if (client->state != WZ_MQTT_CLIENT_OPENING || !wz_ticket_safe(&client->opening))
+        return;
+    client->state = WZ_MQTT_CLIENT_OPEN;
+    client->heard_ms = (int64_t)uv_now(&client->mqtt->options.loop->uv);
+    wz_metric_add(WZ_METRIC_MQTT_CONNECTS, 1);
+    send_connack(client, WZ_MQTT_ACCEPTED);
+    wz_session_start(&client->session);
+}
+
+static int open_session(struct wz_mqtt_client *client, const struct wz_mqtt_connect *connect)
 {
     struct wz_mqtt *mqtt = client->mqtt;
+    struct wz_session_options options = {
+        .exchange = mqtt->options.exchange,
+        .conn = &client->conn,
+        .limits = &mqtt->options.session,
+        .counts = &mqtt->counts,
+        .pumps = &mqtt->pumps,
+        .queues = mqtt->options.queues,
+        .retained = mqtt->options.retained,
+        .sys = mqtt->sys,
+    };
+    int r;
 
     take_over(client);
+    wz_queues_begin(mqtt->options.queues);
+    r = choose_queue(client, connect->clean_session, &options.durable);
+    if (r == WZ_OK)
+        wz_session_init(&client->session, &options);
+    wz_queues_end(mqtt->options.queues, &client->opening);
+    if (r < 0)
+        return refuse(client, WZ_MQTT_UNAVAILABLE, "mqtt.max_sessions is reached");
     (void)wz_map_put(&mqtt->by_id, client->id, client); // who was there has just gone
-    wz_session_init(&client->session, mqtt->options.exchange, &client->conn, &mqtt->options.session,
-                    &mqtt->counts, &mqtt->pumps);
+    if (mqtt->by_id.count > mqtt->clients_maximum)
+        mqtt->clients_maximum = mqtt->by_id.count;
     client->keep_alive_ms = (uint32_t)connect->keep_alive_s * 1500; // 3.1.2.10
     if (connect->has_will)
         will_keep(client, connect);
-    client->heard_ms = (int64_t)uv_now(&mqtt->options.loop->uv);
-    client->state = WZ_MQTT_CLIENT_OPEN;
-    wz_metric_add(WZ_METRIC_MQTT_CONNECTS, 1);
-    send_connack(client, WZ_MQTT_ACCEPTED);
+    client->state = WZ_MQTT_CLIENT_OPENING;
+    wz_mqtt_client_opened(client);
+    if (client->state == WZ_MQTT_CLIENT_OPENING) {
+        wz_ticket_want(&client->opening);
+        wz_list_push(&mqtt->blocked, &client->blocked);
+    }
+    return WZ_OK;
 }
 
 int wz_mqtt_client_connect(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame)
@@ -101,8 +155,7 @@ int wz_mqtt_client_connect(struct wz_mqtt_client *client, const struct wz_mqtt_f
     else
         client->id = wz_slice(wz_strndup(connect.client_id.ptr, connect.client_id.len),
                               connect.client_id.len);
-    open_session(client, &connect);
-    return WZ_OK;
+    return open_session(client, &connect);
 }
 
 int wz_mqtt_client_ping(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame)
@@ -115,6 +168,7 @@ int wz_mqtt_client_ping(struct wz_mqtt_client *client, const struct wz_mqtt_fram
     pen = wz_pen(wz_conn_reserve(&client->conn, 2), 2);
     wz_mqtt_empty_write(&pen, WZ_MQTT_PINGRESP);
     wz_conn_commit(&client->conn, 2);
+    client->mqtt->counts.answers++;
     return WZ_OK;
 }
 
@@ -141,6 +195,20 @@ static void log_end(const struct wz_mqtt_client *client, int err)
            WZ_F_ERR(err));
 }
 
+// Publishes a will, now or when there is room; takes over the reference.
+static void publish_will(struct wz_mqtt *mqtt, struct wz_parcel *will)
+{
+    struct wz_ticket ticket;
+
+    if (wz_mqtt_publish_message(mqtt, &will->message, &ticket) == WZ_ERR_BUSY) {
+        if (wz_queue_push(&mqtt->wills, will, will->message.qos) == WZ_OK)
+            return;
+        if (wz_log_allow(&mqtt->lost_us))
+            WZ_LOG(WZ_LOG_ERROR, "mqtt.will_lost", WZ_F_SLICE("client", will->message.client));
+    }
+    wz_parcel_unref(will);
+}
+
 void wz_mqtt_client_end(struct wz_mqtt_client *client, int err)
 {
     struct wz_mqtt *mqtt = client->mqtt;
@@ -155,17 +223,17 @@ void wz_mqtt_client_end(struct wz_mqtt_client *client, int err)
     wz_list_remove(&client->blocked);
     wz_list_remove(&client->choked);
     wz_acks_release(&client->acks);
-    wz_packet_ids_release(&client->received);
-    if (client->state == WZ_MQTT_CLIENT_OPEN) {
+    wz_buf_release(&client->answers);
+    wz_received_release(&client->received);
+    if (client->state == WZ_MQTT_CLIENT_OPEN || client->state == WZ_MQTT_CLIENT_OPENING) {
         if (wz_map_get(&mqtt->by_id, client->id) == client)
             (void)wz_map_remove(&mqtt->by_id, client->id); // it is itself
-        wz_session_release(&client->session);
+        wz_queues_begin(mqtt->options.queues);
+        wz_session_release(&client->session, mqtt->options.loop->now_ms);
+        wz_queues_end(mqtt->options.queues, &ticket);
     }
     client->state = WZ_MQTT_CLIENT_GONE;
     client->will = NULL;
-    // A will that cannot be taken now is lost: there is nobody left to send it again.
     if (will != NULL)
-        wz_ignore(wz_exchange_publish(mqtt->options.exchange, &will->message, wz_mqtt_topic_valid,
-                                      &ticket));
-    wz_parcel_unref(will);
+        publish_will(mqtt, will);
 }

@@ -23,6 +23,7 @@ struct wz_parcel *wz_parcel_new(const struct wz_message *msg)
 
     parcel->message = *msg;
     parcel->refs = 1;
+    parcel->queues = 0;
     parcel->len = 0;
     parcel->message.topic = keep(parcel, msg->topic);
     parcel->message.body = keep(parcel, msg->body);

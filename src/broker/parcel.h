@@ -9,7 +9,8 @@
 struct wz_parcel {
     struct wz_message message; // its slices lie in BYTES
     uint32_t refs;
-    uint32_t len; // of the bytes
+    uint32_t queues; // that hold it under a budget
+    uint32_t len;    // of the bytes
     uint8_t bytes[];
 };
 

@@ -1,34 +1,81 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the way from an exchange to an MQTT client. A QoS 0 message goes straight into the output or
-// is dropped; a QoS 1 message waits in the queue when the window or the output is full.
+// Owns the way to an MQTT client. A QoS 0 message goes straight into the output or is dropped. In a
+// clean session others wait in the queue when the window or the output is full; in a persistent one
+// all of them come out of its durable queue.
 #include "broker/session.h"
 
 #include "base/mem.h"
 
-// The highest QoS at which we deliver.
-#define QOS_MAX 1
+// So many topics are looked at in one turn for the retained messages of one session.
+#define WALK_BUDGET 512
 
-static void send_message(struct wz_session *session, const struct wz_message *msg, unsigned qos)
+// While so many messages wait in a durable queue, no retained ones are added.
+#define WALK_QUEUED 1000
+
+// Retained messages that are still to be sent for one subscription.
+struct walk {
+    struct wz_list link;
+    struct wz_retained_walk at;
+    size_t sys_at; // what the broker says of itself comes first
+    uint8_t qos;
+};
+
+// Takes part in the pumps of the turns to come.
+static void want_pump(struct wz_session *session)
 {
-    struct wz_mqtt_publish publish = {
-        .topic = msg->topic,
-        .payload = msg->body,
-        .qos = (uint8_t)qos,
-        .packet_id = qos > 0 ? wz_packet_ids_next(&session->sent) : 0,
-    };
-    size_t len = wz_mqtt_publish_len(&publish);
-    struct wz_pen pen = wz_pen(wz_conn_reserve(session->conn, len), len);
+    if (wz_list_empty(&session->pump))
+        wz_list_push(session->options.pumps, &session->pump);
+}
 
-    wz_mqtt_publish_write(&pen, &publish);
+static void write_publish(struct wz_session *session, const struct wz_mqtt_publish *publish)
+{
+    size_t len = wz_mqtt_publish_len(publish);
+    struct wz_pen pen = wz_pen(wz_conn_reserve(session->options.conn, len), len);
+
+    wz_mqtt_publish_write(&pen, publish);
     WZ_ASSERT(!pen.failed);
-    wz_conn_commit(session->conn, len);
-    session->counts->sent++;
+    wz_conn_commit(session->options.conn, len);
+    session->options.counts->sent++;
+    session->options.counts->sent_bytes += (int64_t)publish->payload.len;
+}
+
+// Sends a message of a clean session, or at QoS 0.
+static void send_message(struct wz_session *session, const struct wz_message *msg, unsigned qos,
+                         bool retain)
+{
+    write_publish(session, &(struct wz_mqtt_publish){
+                               .topic = msg->topic,
+                               .payload = msg->body,
+                               .qos = (uint8_t)qos,
+                               .retain = retain,
+                               .packet_id = qos > 0 ? wz_packet_ids_next(&session->sent) : 0,
+                           });
+}
+
+static bool has_out_room(const struct wz_session *session)
+{
+    return wz_conn_out_bytes(session->options.conn) < session->options.limits->max_out_bytes &&
+           wz_conn_may_send(session->options.conn);
 }
 
 static bool has_room(const struct wz_session *session)
 {
-    return session->sent.count < session->limits->max_inflight &&
-           wz_conn_out_bytes(session->conn) < session->limits->max_out_bytes;
+    size_t inflight = session->options.durable != NULL
+                          ? wz_durable_queue_inflight(session->options.durable)
+                          : session->sent.count;
+
+    return inflight < session->options.limits->max_inflight && has_out_room(session);
+}
+
+// A QoS 0 message.
+static void send_direct(void *arg, const struct wz_message *msg)
+{
+    struct wz_session *session = arg;
+
+    if (session->started && has_out_room(session))
+        send_message(session, msg, 0, false);
+    else
+        session->options.counts->dropped++;
 }
 
 static int receive(void *arg, struct wz_delivery *delivery, unsigned qos, void **slot)
@@ -40,95 +87,287 @@ static int receive(void *arg, struct wz_delivery *delivery, unsigned qos, void *
     (void)slot; // the filter alone decides
     qos = msg->qos < qos ? msg->qos : qos;
     if (qos == 0) {
-        if (wz_conn_out_bytes(session->conn) < session->limits->max_out_bytes)
-            send_message(session, msg, 0);
-        else
-            session->counts->dropped++;
+        send_direct(session, msg);
         return WZ_OK;
     }
     if (session->queue.count == 0 && has_room(session)) {
-        send_message(session, msg, qos);
+        send_message(session, msg, qos, false);
         return WZ_OK;
     }
     parcel = wz_delivery_keep(delivery);
-    if (wz_queue_push(&session->queue, parcel) < 0) {
+    if (wz_queue_push(&session->queue, parcel, qos) < 0) {
         wz_parcel_unref(parcel);
-        session->counts->dropped++;
-    } else if (wz_list_empty(&session->pump)) {
-        wz_list_push(session->pumps, &session->pump);
+        session->options.counts->dropped++;
+    } else {
+        want_pump(session);
     }
     return WZ_OK;
 }
 
-void wz_session_init(struct wz_session *session, struct wz_exchange *exchange, struct wz_conn *conn,
-                     const struct wz_session_limits *limits, struct wz_session_counts *counts,
-                     struct wz_list *pumps)
+// The durable queue has something.
+static void on_ready(void *arg) { wz_session_pump(arg); }
+
+void wz_session_init(struct wz_session *session, const struct wz_session_options *options)
 {
     *session = (struct wz_session){
+        .options = *options,
         .receiver = {.receive = receive, .arg = session},
-        .exchange = exchange,
-        .conn = conn,
-        .limits = limits,
-        .counts = counts,
-        .pumps = pumps,
-        .queue = {.max_count = limits->max_queued, .max_bytes = limits->max_queued_bytes},
+        .consumer = {.direct = send_direct, .ready = on_ready, .arg = session},
+        .queue = {.max_count = options->limits->max_queued,
+                  .max_bytes = options->limits->max_queued_bytes,
+                  .budget = &options->conn->loop->budget},
     };
     wz_list_init(&session->pump);
+    wz_list_init(&session->walks);
+    if (options->durable != NULL)
+        wz_durable_queue_attach(options->durable, &session->consumer);
 }
 
-void wz_session_release(struct wz_session *session)
+void wz_session_start(struct wz_session *session)
+{
+    session->started = true;
+    wz_session_pump(session);
+}
+
+static void walk_free(struct wz_session *session, struct walk *walk)
+{
+    (void)wz_map_remove(&session->walking,
+                        wz_slice(walk->at.filter, walk->at.filter_len)); // it is there
+    wz_list_remove(&walk->link);
+    wz_retained_walk_release(&walk->at);
+    wz_free(walk);
+}
+
+void wz_session_release(struct wz_session *session, int64_t now_ms)
 {
     struct wz_exchange_binding *binding;
-    size_t walk = 0;
+    struct wz_list *it;
+    struct wz_list *tmp;
+    size_t index = 0;
 
-    while ((binding = wz_map_next(&session->subscriptions, &walk)) != NULL)
+    if (session->options.durable != NULL)
+        wz_durable_queue_detach(session->options.durable, now_ms);
+    while ((binding = wz_map_next(&session->subscriptions, &index)) != NULL)
         wz_exchange_unbind(binding);
     wz_map_release(&session->subscriptions);
     wz_packet_ids_release(&session->sent);
+    wz_packet_ids_release(&session->completing);
     wz_queue_release(&session->queue);
+    WZ_LIST_EACH(it, tmp, &session->walks)
+    {
+        walk_free(session, WZ_CONTAINER(it, struct walk, link));
+    }
+    wz_map_release(&session->walking);
     wz_list_remove(&session->pump);
+}
+
+static int bind_clean(struct wz_session *session, struct wz_slice filter, unsigned qos)
+{
+    struct wz_exchange_binding *binding = wz_map_get(&session->subscriptions, filter);
+    int r;
+
+    if (binding != NULL) {
+        wz_exchange_rebind(binding, qos);
+        return WZ_OK;
+    }
+    if (session->subscriptions.count >= session->options.limits->max_subscriptions)
+        return WZ_ERR_LIMIT;
+    r = wz_exchange_bind(session->options.exchange, &session->receiver, filter, qos, &binding);
+    if (r < 0)
+        return r;
+    (void)wz_map_put(&session->subscriptions, wz_exchange_binding_pattern(binding),
+                     binding); // it is new
+    return WZ_OK;
+}
+
+// Nothing more of what is retained is sent for a filter.
+static void stop_walk(struct wz_session *session, struct wz_slice filter)
+{
+    struct walk *walk = wz_map_get(&session->walking, filter);
+
+    if (walk != NULL)
+        walk_free(session, walk);
 }
 
 unsigned wz_session_subscribe(struct wz_session *session, struct wz_slice filter, unsigned qos)
 {
-    struct wz_exchange_binding *binding = wz_map_get(&session->subscriptions, filter);
-    unsigned granted = qos < QOS_MAX ? qos : QOS_MAX;
+    struct wz_durable_queue *durable = session->options.durable;
+    int r = durable != NULL ? wz_durable_queue_bind(durable, filter, qos)
+                            : bind_clean(session, filter, qos);
+    struct walk *walk;
 
-    if (binding != NULL) {
-        wz_exchange_rebind(binding, granted);
-        return granted;
-    }
-    if (session->subscriptions.count >= session->limits->max_subscriptions)
+    if (r < 0)
         return WZ_MQTT_SUBACK_FAILURE;
-    if (wz_exchange_bind(session->exchange, &session->receiver, filter, granted, &binding) < 0)
-        return WZ_MQTT_SUBACK_FAILURE;
-    (void)wz_map_put(&session->subscriptions, wz_exchange_binding_pattern(binding),
-                     binding); // it is new
-    return granted;
+    stop_walk(session, filter); // it begins anew
+    walk = wz_zalloc(1, sizeof(*walk));
+    walk->qos = (uint8_t)qos;
+    wz_retained_walk_init(&walk->at, filter);
+    wz_list_push(&session->walks, &walk->link);
+    (void)wz_map_put(&session->walking, wz_slice(walk->at.filter, walk->at.filter_len),
+                     walk); // there is none now
+    want_pump(session);
+    return qos;
 }
 
 void wz_session_unsubscribe(struct wz_session *session, struct wz_slice filter)
 {
-    struct wz_exchange_binding *binding = wz_map_remove(&session->subscriptions, filter);
+    struct wz_exchange_binding *binding;
 
+    stop_walk(session, filter);
+    if (session->options.durable != NULL) {
+        wz_durable_queue_unbind(session->options.durable, filter);
+        return;
+    }
+    binding = wz_map_remove(&session->subscriptions, filter);
     if (binding != NULL)
         wz_exchange_unbind(binding);
 }
 
-void wz_session_pump(struct wz_session *session)
+// Whether one more retained message can be dealt with.
+static bool can_walk(struct wz_session *session)
+{
+    struct wz_durable_queue *durable = session->options.durable;
+
+    if (durable == NULL)
+        return session->queue.count == 0 && has_room(session);
+    return has_out_room(session) && durable->count < WALK_QUEUED &&
+           wz_durable_queue_has_room(durable) && wz_queues_ready(session->options.queues);
+}
+
+// Sends a retained message, or puts it behind what waits.
+static void give_retained(struct wz_session *session, const struct wz_message *msg, unsigned qos)
+{
+    struct wz_ticket ticket;
+
+    qos = msg->qos < qos ? msg->qos : qos;
+    if (qos == 0 || session->options.durable == NULL) {
+        send_message(session, msg, qos, true);
+        return;
+    }
+    wz_queues_begin(session->options.queues);
+    wz_ignore(wz_durable_queue_push(session->options.durable, msg, qos)); // there is room
+    wz_queues_end(session->options.queues, &ticket);
+}
+
+static int walk_next(struct wz_session *session, struct walk *walk, size_t *budget,
+                     struct wz_message *ret_msg)
+{
+    struct wz_slice filter = wz_slice(walk->at.filter, walk->at.filter_len);
+    int r = WZ_END;
+
+    if (session->options.sys != NULL)
+        r = wz_sys_topics_next(session->options.sys, filter, &walk->sys_at, budget, ret_msg);
+    if (r == WZ_END)
+        r = wz_retained_next(session->options.retained, &walk->at, budget, ret_msg);
+    return r;
+}
+
+static void pump_walks(struct wz_session *session)
+{
+    size_t budget = WALK_BUDGET;
+    struct wz_message msg;
+    int r = WZ_END;
+
+    while (!wz_list_empty(&session->walks) && budget > 0 && can_walk(session)) {
+        struct walk *walk = WZ_CONTAINER(session->walks.next, struct walk, link);
+
+        r = walk_next(session, walk, &budget, &msg);
+        if (r == WZ_OK)
+            give_retained(session, &msg, walk->qos);
+        else if (r == WZ_END)
+            walk_free(session, walk);
+    }
+    if (budget == 0 && !wz_list_empty(&session->walks))
+        wz_loop_again(session->options.conn->loop);
+}
+
+static void send_pubrel(struct wz_session *session, uint16_t packet_id)
+{
+    struct wz_pen pen = wz_pen(wz_conn_reserve(session->options.conn, 4), 4);
+
+    wz_mqtt_ack_write(&pen, WZ_MQTT_PUBREL, packet_id);
+    wz_conn_commit(session->options.conn, 4);
+    session->options.counts->answers++;
+}
+
+static void pump_durable(struct wz_session *session)
+{
+    struct wz_queued queued;
+
+    while (has_room(session) && wz_durable_queue_next(session->options.durable, &queued) == WZ_OK) {
+        if (queued.parcel == NULL)
+            send_pubrel(session, queued.packet_id);
+        else
+            write_publish(session, &(struct wz_mqtt_publish){
+                                       .topic = queued.parcel->message.topic,
+                                       .payload = queued.parcel->message.body,
+                                       .qos = queued.qos,
+                                       .dup = queued.dup,
+                                       .retain = queued.retain,
+                                       .packet_id = queued.packet_id,
+                                   });
+    }
+}
+
+static void pump_clean(struct wz_session *session)
 {
     struct wz_parcel *parcel;
+    unsigned qos;
 
-    while ((parcel = wz_queue_first(&session->queue)) != NULL && has_room(session)) {
-        send_message(session, &parcel->message, QOS_MAX);
+    while ((parcel = wz_queue_first(&session->queue, &qos)) != NULL && has_room(session)) {
+        send_message(session, &parcel->message, qos, false);
         wz_queue_pop(&session->queue);
     }
-    if (session->queue.count == 0)
+}
+
+void wz_session_pump(struct wz_session *session)
+{
+    bool more;
+
+    if (!session->started)
+        return;
+    if (session->options.durable != NULL)
+        pump_durable(session);
+    else
+        pump_clean(session);
+    pump_walks(session);
+    more = session->queue.count > 0 || !wz_list_empty(&session->walks);
+    if (session->options.durable != NULL && !has_out_room(session))
+        more = true; // nobody tells when the client has read
+    if (more)
+        want_pump(session);
+    else
         wz_list_remove(&session->pump);
 }
 
-void wz_session_acked(struct wz_session *session, uint16_t packet_id)
+static void acked_clean(struct wz_session *session, enum wz_mqtt_type type, uint16_t packet_id)
 {
-    if (wz_packet_ids_remove(&session->sent, packet_id) && session->queue.count > 0)
-        wz_session_pump(session);
+    if (type == WZ_MQTT_PUBREC) {
+        if (wz_packet_ids_has(&session->sent, packet_id))
+            (void)wz_packet_ids_add(&session->completing, packet_id); // PUBREC may come twice
+        return;
+    }
+    (void)wz_packet_ids_remove(&session->completing, packet_id); // of QoS 1 it was not
+    (void)wz_packet_ids_remove(&session->sent, packet_id);       // or it is ignored
+}
+
+int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_t packet_id)
+{
+    int r = WZ_OK;
+
+    if (session->options.durable == NULL)
+        acked_clean(session, type, packet_id);
+    else
+        r = wz_durable_queue_settle(session->options.durable, packet_id,
+                                    type == WZ_MQTT_PUBREC ? WZ_RELEASED : WZ_SETTLED);
+    want_pump(session);
+    return r == WZ_ERR_NOT_FOUND ? WZ_OK : r;
+}
+
+void wz_session_trim(struct wz_session *session)
+{
+    wz_packet_ids_trim(&session->sent);
+    wz_packet_ids_trim(&session->completing);
+    if (session->options.durable != NULL)
+        wz_durable_queue_trim(session->options.durable);
 }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// An MQTT session: subscriptions, and what is on its way to the client. It lasts as long as its
-// connection (3.1.1, 4.1: a session must last at least that long).
+// What is on its way to one MQTT client: subscriptions, the window, what waits. A clean session
+// keeps it in memory for as long as its connection; a persistent one leaves it to a durable queue,
+// which outlives the connection (3.1.1, 4.1).
 #pragma once
 
-#include "base/list.h"
-#include "base/map.h"
-#include "broker/exchange.h"
 #include "broker/packet_ids.h"
 #include "broker/queue.h"
+#include "broker/queues.h"
+#include "broker/retained.h"
+#include "broker/sys_topics.h"
 #include "loop/conn.h"
 #include "wire/mqtt.h"
 
 // Limits of a session, from the configuration.
 struct wz_session_limits {
-    uint32_t max_inflight;      // QoS 1 messages sent and not acked
+    uint32_t max_inflight;      // QoS 1 and 2 messages sent and not acked
     uint32_t max_subscriptions; // filters
     size_t max_queued;          // messages that wait to be sent
     size_t max_queued_bytes;
@@ -23,40 +24,64 @@ struct wz_session_limits {
 // What the sessions of a door count together; added to the metrics once a turn.
 struct wz_session_counts {
     int64_t sent;
+    int64_t sent_bytes; // of their payloads
     int64_t dropped;
+    int64_t answers; // packets sent that are no PUBLISH
 };
 
-// A session, embedded in its client's struct.
-struct wz_session {
-    struct wz_receiver receiver;
+// What a session works with; all of it is borrowed and must outlive it.
+struct wz_session_options {
     struct wz_exchange *exchange;
     struct wz_conn *conn;
     const struct wz_session_limits *limits;
     struct wz_session_counts *counts;
-    struct wz_list *pumps; // the door's list of sessions with messages that wait
-    struct wz_list pump;
-    struct wz_map subscriptions; // filter -> binding
-    struct wz_packet_ids sent;   // QoS 1 messages the client has not acked
-    struct wz_queue queue;
+    struct wz_list *pumps; // the door's list of sessions that have more to send
+    struct wz_queues *queues;
+    struct wz_retained *retained;
+    const struct wz_sys_topics *sys;  // NULL: none
+    struct wz_durable_queue *durable; // of a persistent session; NULL: a clean one
 };
 
-// Starts a session for CONN; everything it is given must outlive it.
-void wz_session_init(struct wz_session *session, struct wz_exchange *exchange, struct wz_conn *conn,
-                     const struct wz_session_limits *limits, struct wz_session_counts *counts,
-                     struct wz_list *pumps);
+// A session, embedded in its client's struct.
+struct wz_session {
+    struct wz_session_options options;
+    struct wz_receiver receiver;
+    struct wz_consumer consumer;
+    struct wz_list pump;
+    struct wz_map subscriptions;     // of a clean session: filter -> binding
+    struct wz_packet_ids sent;       // of a clean session: on their way
+    struct wz_packet_ids completing; // of these, QoS 2 messages that the client has received
+    struct wz_queue queue;           // of a clean session
+    struct wz_list walks;            // retained messages that are still to be sent
+    struct wz_map walking;           // filter -> its walk, one at the most
+    bool started;
+};
 
-// Ends it: subscriptions and messages go. Not from inside a publish.
-void wz_session_release(struct wz_session *session);
+// Makes a session, to which nothing is sent yet. With a durable queue: inside a group of the
+// journal.
+void wz_session_init(struct wz_session *session, const struct wz_session_options *options);
 
-// Subscribes to a well-formed filter. Returns the QoS granted (0 or 1) or WZ_MQTT_SUBACK_FAILURE at
-// a limit.
+// The client knows that it has a session (CONNACK): from here on messages are sent.
+void wz_session_start(struct wz_session *session);
+
+// Ends it: a clean session's subscriptions and messages go, a durable queue is left at NOW_MS.
+// Inside a group of the journal, not from inside a publish.
+void wz_session_release(struct wz_session *session, int64_t now_ms);
+
+// Subscribes to a well-formed filter, inside a group. Returns the QoS granted or
+// WZ_MQTT_SUBACK_FAILURE at a limit. Retained messages that match follow (3.8.4).
 unsigned wz_session_subscribe(struct wz_session *session, struct wz_slice filter, unsigned qos);
 
-// Ends a subscription; nothing happens when there is none (3.10.4).
+// Ends a subscription, inside a group; nothing happens when there is none (3.10.4).
 void wz_session_unsubscribe(struct wz_session *session, struct wz_slice filter);
 
-// The client has acked a QoS 1 message; an identifier that is not in use is ignored.
-void wz_session_acked(struct wz_session *session, uint16_t packet_id);
+// The client says PUBACK, PUBREC or PUBCOMP of a message, inside a group. Identifiers that are not
+// in use are ignored. WZ_ERR_PROTOCOL for a packet that does not fit the message.
+WZ_MUST int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type,
+                             uint16_t packet_id);
 
-// Sends what waits, as far as window and connection allow.
+// Sends what waits, as far as window and connection allow. Not inside a group.
 void wz_session_pump(struct wz_session *session);
+
+// Frees memory that is not in use just now.
+void wz_session_trim(struct wz_session *session);

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "broker/exchange.h"
+#include "broker/queues.h"
+#include "broker/sys_topics.h"
 #include "bus/embedded.h"
 #include "wire/mqtt.h"
 
@@ -18,6 +20,7 @@ struct wz_bus {
     struct wz_exchange *exchanges[WZ_BUS_COUNT];
     struct wz_mail *pending; // posts that wait for the disk, newest first
     struct wz_bus_waiter *waiters;
+    struct wz_queues *queues; // NULL: none
 };
 
 // A consumer's binding: the broker's receiver and what the consumer gave.
@@ -78,6 +81,8 @@ void wz_bus_free(struct wz_bus *bus)
         wz_exchange_free(bus->exchanges[id]);
     wz_free(bus);
 }
+
+void wz_bus_join_queues(struct wz_bus *bus, struct wz_queues *queues) { bus->queues = queues; }
 
 struct wz_exchange *wz_bus_exchange(struct wz_bus *bus, enum wz_bus_exchange id)
 {
@@ -148,9 +153,16 @@ void wz_bus_unbind(struct wz_bus *bus, struct wz_binding *binding)
 int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id, const struct wz_message *msg,
                    struct wz_ticket *ret_ticket)
 {
-    return wz_exchange_publish(bus->exchanges[id], msg,
-                               id == WZ_BUS_DEVICES ? wz_mqtt_topic_valid : topic_valid,
-                               ret_ticket);
+    struct wz_exchange *exchange = bus->exchanges[id];
+    wz_topic_valid_fn valid = id == WZ_BUS_DEVICES ? wz_mqtt_topic_valid : topic_valid;
+
+    if (id == WZ_BUS_DEVICES && wz_sys_topics_own(msg->topic))
+        return WZ_ERR_INVALID;
+    if (bus->queues == NULL)
+        return wz_exchange_publish(exchange, msg, valid, ret_ticket);
+    if (!wz_queues_ready(bus->queues))
+        return WZ_ERR_BUSY;
+    return wz_queues_publish(bus->queues, exchange, msg, valid, ret_ticket);
 }
 
 bool wz_bus_wanted(const struct wz_bus *bus, enum wz_bus_exchange id)
@@ -181,7 +193,7 @@ static void on_post(struct wz_mail *mail)
         answer(post, r);
         return;
     }
-    wz_log_want(post->ticket.stream);
+    wz_ticket_want(&post->ticket);
     mail->next = bus->pending;
     bus->pending = mail;
 }

@@ -48,7 +48,7 @@ void wz_bus_unbind(struct wz_bus *bus, struct wz_binding *binding);
 
 // Publishes on the loop thread. RET_TICKET says what an ack has to wait for. WZ_ERR_BUSY when a
 // consumer cannot take it now: nothing was done, try again when wz_bus_on_ready calls.
-// WZ_ERR_INVALID for a topic that the exchange does not allow.
+// WZ_ERR_INVALID for a topic that the exchange does not allow; what is below $SYS is the broker's.
 WZ_MUST int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id,
                            const struct wz_message *msg, struct wz_ticket *ret_ticket);
 

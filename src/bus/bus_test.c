@@ -12,24 +12,72 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "broker/queues.h"
 #include "bus/embedded.h"
 
 #define DEADLINE_US ((int64_t)20 * 1000 * 1000)
 
-// A log of which only the durable end is looked at.
-struct wz_log {
+// Stands for a log of which only the durable end is looked at.
+static struct fake_log {
     int64_t durable_end;
     int wanted;
-};
+} fake_log;
 
-int64_t wz_log_durable_end(const struct wz_log *log) { return log->durable_end; }
+static struct wz_log *fake(void) { return (struct wz_log *)(void *)&fake_log; }
 
-void wz_log_want(struct wz_log *log) { log->wanted++; }
+int64_t __real_wz_log_durable_end(const struct wz_log *log);
+int64_t __wrap_wz_log_durable_end(const struct wz_log *log);
+void __real_wz_log_want(struct wz_log *log);
+void __wrap_wz_log_want(struct wz_log *log);
+
+int64_t __wrap_wz_log_durable_end(const struct wz_log *log)
+{
+    return log == fake() ? fake_log.durable_end : __real_wz_log_durable_end(log);
+}
+
+void __wrap_wz_log_want(struct wz_log *log)
+{
+    if (log == fake())
+        fake_log.wanted++;
+    else
+        __real_wz_log_want(log);
+}
+
+// Stands for the durable queues, which have every message on the journal that is the fake log.
+static struct {
+    bool ready;
+    int asked;
+    int published;
+} fake_queues;
+
+bool __wrap_wz_queues_ready(struct wz_queues *queues);
+int __wrap_wz_queues_publish(struct wz_queues *queues, struct wz_exchange *exchange,
+                             const struct wz_message *msg, wz_topic_valid_fn valid,
+                             struct wz_ticket *ret_ticket);
+
+bool __wrap_wz_queues_ready(struct wz_queues *queues)
+{
+    assert_ptr_equal(queues, &fake_queues);
+    fake_queues.asked++;
+    return fake_queues.ready;
+}
+
+int __wrap_wz_queues_publish(struct wz_queues *queues, struct wz_exchange *exchange,
+                             const struct wz_message *msg, wz_topic_valid_fn valid,
+                             struct wz_ticket *ret_ticket)
+{
+    int r = wz_exchange_publish(exchange, msg, valid, ret_ticket);
+
+    assert_ptr_equal(queues, &fake_queues);
+    fake_queues.published++;
+    ret_ticket->journal = fake();
+    ret_ticket->journal_offset = 7;
+    return r;
+}
 
 struct world {
     struct wz_loop loop;
     struct wz_bus *bus;
-    struct wz_log log;
     struct wz_mailbox replies;
     int answered;
 };
@@ -41,7 +89,7 @@ struct consumer {
     int answer;
     int slots;
     int forgotten;
-    struct wz_log *log; // its messages wait for it
+    bool slow; // its messages wait for the log
     int64_t offset;
 };
 
@@ -57,8 +105,8 @@ static int consume(void *arg, const struct wz_message *msg, void **slot,
         *slot = wz_strndup(msg->topic.ptr, msg->topic.len);
         consumer->slots++;
     }
-    if (consumer->log != NULL)
-        *ret_ticket = (struct wz_ticket){.stream = consumer->log, .offset = consumer->offset++};
+    if (consumer->slow)
+        *ret_ticket = (struct wz_ticket){.stream = fake(), .offset = consumer->offset++};
     return WZ_OK;
 }
 
@@ -75,6 +123,7 @@ static int set_up(void **state)
     struct world *world = wz_zalloc(1, sizeof(*world));
 
     *state = world;
+    fake_log = (struct fake_log){0};
     assert_int_equal(wz_loop_init(&world->loop), WZ_OK);
     world->bus = wz_bus_new(&world->loop);
     wz_mailbox_init(&world->replies, 4, NULL, NULL);
@@ -133,12 +182,12 @@ static void test_bus_takes_only_topics_that_the_exchange_allows(void **state)
         bool devices; // allowed there
         bool others;
     } rows[] = {
-        {"a", 1, true, true},        {"a.b.c", 5, true, true},  {"a/b", 3, true, true},
-        {"", 0, false, false},       {"a..b", 4, true, false},  {".a", 2, true, false},
-        {"a.", 2, true, false},      {"a.*", 3, true, false},   {"#", 1, false, false},
-        {"a.b*", 4, true, true},     {"a/+", 3, false, true},   {"a\n", 2, true, false},
-        {"a\x7f", 2, true, false},   {"a\0b", 3, false, false}, {"\xff", 1, false, false},
-        {"\xc3\xa4", 2, true, true},
+        {"a", 1, true, true},        {"a.b.c", 5, true, true},   {"a/b", 3, true, true},
+        {"", 0, false, false},       {"a..b", 4, true, false},   {".a", 2, true, false},
+        {"a.", 2, true, false},      {"a.*", 3, true, false},    {"#", 1, false, false},
+        {"a.b*", 4, true, true},     {"a/+", 3, false, true},    {"a\n", 2, true, false},
+        {"a\x7f", 2, true, false},   {"a\0b", 3, false, false},  {"\xff", 1, false, false},
+        {"\xc3\xa4", 2, true, true}, {"$SYS/a", 6, false, true}, {"$SYSTEM", 7, true, true},
     };
     struct world *world = *state;
     char longest[256];
@@ -255,7 +304,7 @@ static void settle(struct world *world)
 static void test_bus_answers_a_post_when_it_is_durable(void **state)
 {
     struct world *world = *state;
-    struct consumer consumer = {.log = &world->log};
+    struct consumer consumer = {.slow = true};
     struct letter letters[3];
 
     consumer_bind(world, &consumer, WZ_BUS_EGRESS, "#");
@@ -266,8 +315,8 @@ static void test_bus_answers_a_post_when_it_is_durable(void **state)
     settle(world);
     assert_int_equal(consumer.got, 3);
     assert_int_equal(world->answered, 0);
-    assert_in_range(world->log.wanted, 1, 3);
-    world->log.durable_end = 2;
+    assert_in_range(fake_log.wanted, 1, 3);
+    fake_log.durable_end = 2;
     wz_bus_durable(world->bus);
     settle(world);
     assert_true(letters[0].done && letters[1].done && !letters[2].done);
@@ -298,6 +347,34 @@ static void test_bus_answers_a_post_that_is_refused_at_once(void **state)
     assert_int_equal(refused.post.result, WZ_ERR_BUSY);
     assert_int_equal(unwanted.post.result, WZ_OK); // nobody has a duty for it
     wz_bus_unbind(world->bus, busy.binding);
+}
+
+static void test_bus_puts_messages_into_the_queues_that_have_joined(void **state)
+{
+    struct world *world = *state;
+    struct consumer consumer = {0};
+    struct letter letter = letter_to(world, "a");
+
+    fake_queues.ready = false;
+    fake_queues.published = 0;
+    wz_bus_join_queues(world->bus, (struct wz_queues *)(void *)&fake_queues);
+    consumer_bind(world, &consumer, WZ_BUS_EGRESS, "#");
+    assert_int_equal(publish(world, WZ_BUS_EGRESS, WZ_SLICE_LIT("a")), WZ_ERR_BUSY);
+    assert_int_equal(consumer.got, 0); // nothing was done
+    fake_queues.ready = true;
+    assert_int_equal(publish(world, WZ_BUS_EGRESS, WZ_SLICE_LIT("a")), WZ_OK);
+    assert_int_equal(publish(world, WZ_BUS_EGRESS, WZ_SLICE_LIT("a..b")), WZ_ERR_INVALID);
+    assert_int_equal(fake_queues.published, 2);
+    assert_int_equal(consumer.got, 1);
+    assert_int_equal(wz_bus_post(world->bus, &letter.post), WZ_OK);
+    settle(world);
+    assert_int_equal(consumer.got, 2);
+    assert_false(letter.done); // waits for the journal
+    fake_log.durable_end = 8;
+    wz_bus_durable(world->bus);
+    settle(world);
+    assert_true(letter.done);
+    wz_bus_unbind(world->bus, consumer.binding);
 }
 
 static void *post_many(void *arg)
@@ -380,6 +457,7 @@ int main(void)
         TEST(test_bus_mirrors_are_refused_by_nobody),
         TEST(test_bus_answers_a_post_when_it_is_durable),
         TEST(test_bus_answers_a_post_that_is_refused_at_once),
+        TEST(test_bus_puts_messages_into_the_queues_that_have_joined),
         TEST(test_bus_takes_posts_from_other_threads),
         TEST(test_bus_calls_each_waiter_once),
     };

@@ -5,11 +5,17 @@
 #include "bus/bus.h"
 #include "loop/loop.h"
 
+struct wz_queues;
+
 // Makes the five exchanges on LOOP, which must outlive the bus.
 struct wz_bus *wz_bus_new(struct wz_loop *loop);
 
 // Frees it; all bindings must be gone and wz_bus_stop have been called. NULL is fine.
 void wz_bus_free(struct wz_bus *bus);
+
+// Makes messages that are published go to the durable QUEUES, too, which must outlive the bus's
+// use.
+void wz_bus_join_queues(struct wz_bus *bus, struct wz_queues *queues);
 
 // The broker's exchange behind an exchange of the bus.
 struct wz_exchange *wz_bus_exchange(struct wz_bus *bus, enum wz_bus_exchange id);

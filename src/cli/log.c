@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include "base/codes.h"
+#include "base/cursor.h"
+#include "base/map.h"
 #include "base/mem.h"
+#include "broker/journal_keys.h"
 #include "cli/commands.h"
 #include "stream/reader.h"
 
@@ -37,10 +40,103 @@ struct findings {
     struct wz_log_info info;
     int64_t records;
     int64_t damaged;
+    int64_t unreadable; // in a journal: records that do not have the form of any key
+    int64_t keys[WZ_JOURNAL_KEY_COUNT]; // in a journal: how many there are of each kind
     int64_t disorder; // records whose offset or append time is not above, or below, the one before
 };
 
-static int read_all(struct wz_log *log, struct findings *findings)
+// A key of a journal that has a value.
+struct known {
+    struct wz_slice key; // owned bytes
+    enum wz_journal_key kind;
+    uint64_t head; // of an 'H': its queue's messages below are gone
+};
+
+// All of them.
+struct present {
+    struct wz_map map; // key -> struct known
+    struct findings *findings;
+};
+
+static void known_free(struct known *known)
+{
+    wz_free((void *)(uintptr_t)known->key.ptr);
+    wz_free(known);
+}
+
+// The number of 8 bytes at POS.
+static uint64_t number_at(struct wz_slice s, size_t pos)
+{
+    struct wz_cursor cur = wz_cursor(wz_slice_sub(s, pos, s.len - pos));
+
+    return wz_cursor_get_u64(&cur);
+}
+
+static void see_key(struct present *present, const struct wz_record *record)
+{
+    struct wz_slice value = record->value_null ? (struct wz_slice){0} : record->value;
+    enum wz_journal_key kind;
+    struct known *known;
+
+    if (wz_journal_key_check(record->key, value, &kind) < 0) {
+        present->findings->unreadable++;
+        return;
+    }
+    known = wz_map_get(&present->map, record->key);
+    if (record->value_null && known != NULL) {
+        (void)wz_map_remove(&present->map, record->key); // it is there
+        known_free(known);
+        return;
+    }
+    if (!record->value_null && known == NULL) {
+        known = wz_zalloc(1, sizeof(*known));
+        known->key = wz_slice(wz_strndup(record->key.ptr, record->key.len), record->key.len);
+        known->kind = kind;
+        (void)wz_map_put(&present->map, known->key, known); // it is new
+    }
+    if (kind == WZ_JOURNAL_KEY_HEAD && known != NULL)
+        known->head = number_at(value, 1);
+}
+
+// The key of LETTER of the queue to which a key belongs, if it is there.
+static const struct known *sibling(const struct present *present, struct wz_slice key, char letter)
+{
+    uint8_t bytes[9] = {(uint8_t)letter};
+
+    memcpy(bytes + 1, key.ptr + 1, 8);
+    return wz_map_get(&present->map, wz_slice(bytes, sizeof(bytes)));
+}
+
+// Counts the keys, but for those that another key says are gone.
+static void count_keys(const struct present *present)
+{
+    const struct known *known;
+    size_t walk = 0;
+
+    while ((known = wz_map_next(&present->map, &walk)) != NULL) {
+        const struct known *head;
+
+        if (wz_journal_key_of_queue(known->kind) && sibling(present, known->key, 'Q') == NULL)
+            continue;
+        head = known->kind == WZ_JOURNAL_KEY_ENTRY ? sibling(present, known->key, 'H') : NULL;
+        if (head != NULL && number_at(known->key, 9) < head->head)
+            continue;
+        present->findings->keys[known->kind]++;
+    }
+}
+
+static void present_release(struct present *present)
+{
+    struct known *known;
+    size_t walk = 0;
+
+    while ((known = wz_map_next(&present->map, &walk)) != NULL)
+        known_free(known);
+    wz_map_release(&present->map);
+}
+
+// Reads all records; of a journal, PRESENT gets its keys, else it is NULL.
+static int read_all(struct wz_log *log, struct findings *findings, struct present *present)
 {
     struct wz_reader_options options = {0};
     struct wz_reader *reader;
@@ -53,6 +149,8 @@ static int read_all(struct wz_log *log, struct findings *findings)
         return r;
     while ((r = wz_reader_next(reader, &record)) == WZ_OK) {
         findings->records++;
+        if (present != NULL)
+            see_key(present, &record);
         if (record.offset <= last_offset || record.append_ms < last_ms)
             findings->disorder++;
         last_offset = record.offset;
@@ -68,8 +166,8 @@ static json_t *describe(const char *dir, const struct findings *findings)
     int64_t damaged = findings->damaged > findings->recovery.damaged_batches
                           ? findings->damaged
                           : findings->recovery.damaged_batches;
-    bool whole = damaged == 0 && findings->disorder == 0 && findings->recovery.cut_bytes == 0 &&
-                 findings->recovery.rebuilt_indexes == 0;
+    bool whole = damaged == 0 && findings->disorder == 0 && findings->unreadable == 0 &&
+                 findings->recovery.cut_bytes == 0 && findings->recovery.rebuilt_indexes == 0;
 
     return json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I}", "stream", dir, "state",
                      whole ? "whole" : "damaged", "records", (json_int_t)findings->records,
@@ -81,17 +179,45 @@ static json_t *describe(const char *dir, const struct findings *findings)
                      (json_int_t)findings->disorder);
 }
 
+// Adds what is in a journal.
+static void describe_keys(json_t *row, const struct findings *findings)
+{
+    json_t *keys = json_object();
+
+    for (int i = 0; i < WZ_JOURNAL_KEY_COUNT; i++)
+        (void)json_object_set_new(keys, wz_journal_key_name((enum wz_journal_key)i),
+                                  json_integer(findings->keys[i])); // names and numbers are fine
+    (void)json_object_set_new(row, "keys", keys);                   // as here
+    (void)json_object_set_new(row, "unreadable", json_integer(findings->unreadable));
+}
+
+// Whether the folder is a journal: that is its name.
+static bool is_journal(const char *dir)
+{
+    size_t len = strlen(dir);
+
+    while (len > 0 && dir[len - 1] == '/')
+        len--;
+    return len >= 7 && strncmp(dir + len - 7, "journal", 7) == 0 &&
+           (len == 7 || dir[len - 8] == '/');
+}
+
 // Verifies the stream in DIR and adds what was found to ROWS.
 static int verify(struct wz_cli *cli, const char *dir, json_t *rows)
 {
     struct wz_log_options options = {.read_only = true};
     struct findings findings = {0};
+    struct present present = {.findings = &findings};
+    bool journal = is_journal(dir);
+    json_t *row;
     struct wz_log *log;
     int r = wz_log_open(dir, &options, &log, &findings.recovery, &cli->problem);
 
     if (r < 0)
         return r;
-    r = read_all(log, &findings);
+    r = read_all(log, &findings, journal ? &present : NULL);
+    count_keys(&present);
+    present_release(&present);
     wz_log_info(log, &findings.info);
     (void)wz_log_close(log); // it was only read
     if (r < 0) {
@@ -100,17 +226,20 @@ static int verify(struct wz_cli *cli, const char *dir, json_t *rows)
         wz_problem_where(&cli->problem, "%s", dir);
         return r;
     }
-    (void)json_array_append_new(rows, describe(dir, &findings)); // refuses a path that is not UTF-8
+    row = describe(dir, &findings);
+    if (journal && row != NULL)
+        describe_keys(row, &findings);
+    (void)json_array_append_new(rows, row); // refuses a path that is not UTF-8
     return WZ_OK;
 }
 
 static int verify_data(struct wz_cli *cli, json_t *rows)
 {
-    static const char *const streams[] = {"raw-stream", "processed-stream"};
+    static const char *const streams[] = {"raw-stream", "processed-stream", "journal"};
     const char *data = wz_config_str(cli->config, WZ_CONFIG_DATA);
     int r = WZ_OK;
 
-    for (size_t i = 0; i < 2 && r == WZ_OK; i++) {
+    for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]) && r == WZ_OK; i++) {
         WZ_AUTO(wz_buf_release) struct wz_buf dir = {0};
 
         wz_buf_addf(&dir, "%s/%s", data, streams[i]);

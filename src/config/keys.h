@@ -19,6 +19,9 @@
       "where the API listens, or off")                                                             \
     X(LOG_LEVEL, "log.level", CHOICE, "info", 0, 0, "error|warn|info|debug",                       \
       "the least important lines that the program's own log shows")                                \
+    X(MEMORY_MAX, "memory.max", SIZE, "256MiB", 16 * WZ_MIB, WZ_TIB, NULL,                         \
+      "what MQTT clients make wyze hold: partial packets, output that they do not take, messages " \
+      "that wait in memory")                                                                       \
     X(MQTT_CONNECT_TIMEOUT, "mqtt.connect_timeout", DURATION, "10s", 100, 10 * WZ_MINUTE_MS, NULL, \
       "how long a new connection may take until its CONNECT is complete")                          \
     X(MQTT_LISTEN, "mqtt.listen", ADDRESS, "127.0.0.1:1883", 0, 0, NULL,                           \
@@ -26,15 +29,29 @@
     X(MQTT_MAX_CONNECTIONS, "mqtt.max_connections", COUNT, "20000", 1, 1000000, NULL,              \
       "MQTT connections open at one time")                                                         \
     X(MQTT_MAX_INFLIGHT, "mqtt.max_inflight", COUNT, "1000", 1, 65535, NULL,                       \
-      "messages of QoS 1 sent to a session and not yet acknowledged by it")                        \
+      "messages of QoS 1 and 2 sent to a session and not yet acknowledged by it")                  \
     X(MQTT_MAX_PACKET, "mqtt.max_packet", SIZE, "1MiB", 1024, 2 * WZ_MIB, NULL,                    \
       "the largest MQTT packet that is taken in")                                                  \
     X(MQTT_MAX_QUEUED, "mqtt.max_queued", COUNT, "100000", 1, 100000000, NULL,                     \
       "messages that wait for one session")                                                        \
     X(MQTT_MAX_QUEUED_BYTES, "mqtt.max_queued_bytes", SIZE, "64MiB", 64 * WZ_KIB, WZ_TIB, NULL,    \
       "bytes of the messages that wait for one session")                                           \
+    X(MQTT_MAX_RETAINED, "mqtt.max_retained", COUNT, "100000", 1, 100000000, NULL,                 \
+      "topics with a retained message")                                                            \
+    X(MQTT_MAX_RETAINED_BYTES, "mqtt.max_retained_bytes", SIZE, "64MiB", 64 * WZ_KIB, WZ_TIB,      \
+      NULL, "bytes of retained messages, which are held in memory")                                \
+    X(MQTT_MAX_SESSIONS, "mqtt.max_sessions", COUNT, "100000", 1, 250000, NULL,                    \
+      "persistent sessions, whether their clients are there or not")                               \
     X(MQTT_MAX_SUBSCRIPTIONS, "mqtt.max_subscriptions", COUNT, "10000", 1, 10000000, NULL,         \
       "subscriptions of one session")                                                              \
+    X(MQTT_MAX_TOPIC, "mqtt.max_topic", SIZE, "65535", 16, 65535, NULL,                            \
+      "the longest topic or filter in bytes")                                                      \
+    X(MQTT_MAX_TOPIC_LEVELS, "mqtt.max_topic_levels", COUNT, "128", 1, 128, NULL,                  \
+      "the most levels of a topic or filter")                                                      \
+    X(MQTT_SESSION_EXPIRY, "mqtt.session_expiry", DURATION, "30d", 1000, 3650 * WZ_DAY_MS, NULL,   \
+      "how long a persistent session is kept for a client that does not come back")                \
+    X(MQTT_SYS_INTERVAL, "mqtt.sys_interval", DURATION, "10s", 0, WZ_DAY_MS, NULL,                 \
+      "how often the values under $SYS/broker/ are made anew and published; 0: there are none")    \
     X(SCRIPTS_MAX_MESSAGE_TIME, "scripts.max_message_time", DURATION, "30s", 10, WZ_DAY_MS, NULL,  \
       "how long a script may take for one message before its worker is ended")                     \
     X(SCRIPTS_WINDOW, "scripts.window", SIZE, "1MiB", 4 * WZ_KIB, 256 * WZ_MIB, NULL,              \

@@ -181,7 +181,7 @@ static void answer_posted(struct wz_mail *mail)
                              "The message was not taken: %s.", wz_err_text(task->post.result));
         if (task->post.result == WZ_ERR_INVALID)
             wz_problem_fix(&problem, "A topic has at most 255 bytes, words joined by '.' (by '/' "
-                                     "on amq.topic), and no wildcards.");
+                                     "on amq.topic), no wildcards, and is not below $SYS.");
         wz_answer_problem(task->req, 0, &problem);
     }
     free_task(task);

@@ -43,20 +43,30 @@ struct wz_conn_chunk {
     uint8_t bytes[];
 };
 
-// A connection, embedded in its owner's struct. Fields are conn.c's.
+// What the connections that share it have read from the system and given to it.
+struct wz_conn_traffic {
+    int64_t read_bytes;
+    int64_t written_bytes;
+};
+
+// A connection, embedded in its owner's struct. Fields are conn.c's but TRAFFIC.
 struct wz_conn {
     uv_tcp_t tcp;
     struct wz_loop *loop;
     const struct wz_conn_ops *ops;
+    struct wz_conn_traffic *traffic; // set before wz_conn_accept; NULL: nobody counts
     struct wz_list ready;
     struct wz_list dirty;
     struct wz_list late;
-    struct wz_buf held;    // input that is not decoded yet, from turn to turn
-    struct wz_slice fresh; // input of this turn, in the loop's input area
+    struct wz_list all;     // in the budget's list
+    struct wz_list stopped; // in one of its lines while memory is short; else in none
+    struct wz_buf held;     // input that is not decoded yet, from turn to turn
+    struct wz_slice fresh;  // input of this turn, in the loop's input area
     struct wz_conn_chunk *out_first;
     struct wz_conn_chunk *out_last;
     uv_write_t *write; // under way while the peer does not take more
     size_t out_bytes;  // gathered and not yet taken by the system
+    size_t bytes;      // of the memory of held and output
     int end_err;
     bool ended; // the peer's end has been seen; what came before it is still decoded
     bool paused;
@@ -77,6 +87,10 @@ void wz_conn_commit(struct wz_conn *conn, size_t len);
 
 // Bytes of output that the peer has not taken yet.
 static inline size_t wz_conn_out_bytes(const struct wz_conn *conn) { return conn->out_bytes; }
+
+// Whether there is memory for a message to the peer. When it is short, what has been gathered is
+// offered to the system before the turn ends, and those who do not read get no more first.
+bool wz_conn_may_send(struct wz_conn *conn);
 
 // Stops reading. What input() has not used up is kept.
 void wz_conn_pause(struct wz_conn *conn);
@@ -103,6 +117,18 @@ bool wz_conn_read_late(struct wz_conn *conn);
 
 // The loop's: writes what has been gathered.
 void wz_conn_flush(struct wz_conn *conn);
+
+// The budget's: the memory that the connection holds.
+static inline size_t wz_conn_bytes(const struct wz_conn *conn) { return conn->bytes; }
+
+// The budget's: how much there is of a partial packet that has a buffer of its own; else 0.
+static inline size_t wz_conn_partial(const struct wz_conn *conn)
+{
+    return conn->held.len > WZ_CONN_HELD_COPY ? conn->held.len : 0;
+}
+
+// The budget's: reads on, if it was stopped for want of memory and may read now.
+void wz_conn_ease(struct wz_conn *conn);
 
 // The peer's address as text ("127.0.0.1:4711"), or "" when it is gone.
 void wz_conn_peer(const struct wz_conn *conn, char ret_text[64]);

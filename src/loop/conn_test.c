@@ -41,6 +41,7 @@ struct server {
     struct wz_loop loop;
     struct wz_listener listener;
     packet_fn packet;
+    struct wz_conn_traffic traffic;
     struct peer *peers[256];
     int peer_count;
     int open_count;
@@ -97,6 +98,7 @@ static void on_offer(struct wz_listener *listener, void *arg)
     peer->server = server;
     server->peers[server->peer_count++] = peer;
     server->open_count++;
+    peer->conn.traffic = &server->traffic;
     wz_conn_accept(&peer->conn, &server->loop, (uv_stream_t *)&listener->tcp, &ops);
 }
 
@@ -246,6 +248,31 @@ static void test_conn_joins_a_packet_that_comes_byte_by_byte(void **state)
     UNTIL(server, peer->packets == 1);
     assert_got(peer, 40, 1);
     (void)close(fd);
+}
+
+static void test_conn_counts_what_the_system_has_given_and_taken(void **state)
+{
+    struct server *server = *state;
+    struct peer *peers[2];
+    int fds[] = {client_new(server, &peers[0]), client_new(server, &peers[1])};
+    uint8_t bytes[70] = {0};
+
+    send_packet(server, fds[0], 100, 1);
+    send_packet(server, fds[1], 3 * WZ_LOOP_INPUT_BYTES, 2);
+    send_all(server, fds[1], "\0\0", 2); // half a length
+    UNTIL(server, server->traffic.read_bytes == 104 + 4 + 3 * WZ_LOOP_INPUT_BYTES + 2);
+    answer(peers[0], "0123456789", 10);
+    answer(peers[1], bytes, 60);
+    assert_int_equal(server->traffic.written_bytes, 0); // not before the end of the turn
+    assert_int_equal(receive(server, fds[0], bytes, 10), 10);
+    assert_int_equal(receive(server, fds[1], bytes, 60), 60);
+    assert_int_equal(server->traffic.written_bytes, 70);
+    answer(peers[0], "0123456789", 10);
+    wz_conn_close(&peers[0]->conn, WZ_CONN_NOW, WZ_OK);
+    turn(server);
+    assert_int_equal(server->traffic.written_bytes, 70); // nobody was given these
+    (void)close(fds[0]);
+    (void)close(fds[1]);
 }
 
 static void test_conn_joins_packets_larger_than_a_turn_of_input(void **state)
@@ -631,6 +658,7 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_conn_joins_a_packet_that_comes_byte_by_byte),
+        TEST(test_conn_counts_what_the_system_has_given_and_taken),
         TEST(test_conn_joins_packets_larger_than_a_turn_of_input),
         TEST(test_conn_joins_packets_cut_at_every_size_that_is_held),
         TEST(test_conn_many_at_once_all_get_their_input),

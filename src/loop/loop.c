@@ -65,6 +65,7 @@ static void on_prepare(uv_prepare_t *prepare)
     }
     while ((it = wz_list_shift(&loop->dirty)) != NULL)
         wz_conn_flush(WZ_CONTAINER(it, struct wz_conn, dirty));
+    wz_budget_settle(&loop->budget);
 }
 
 static void on_async(uv_async_t *async)
@@ -82,6 +83,8 @@ static void wake_loop(void *arg)
     (void)uv_async_send(&loop->async); // fails only on a closed handle, and nobody listens then
 }
 
+void wz_loop_again(struct wz_loop *loop) { wake_loop(loop); }
+
 int wz_loop_init(struct wz_loop *loop)
 {
     *loop = (struct wz_loop){.now_ms = wz_clock_wall_ms()};
@@ -95,6 +98,7 @@ int wz_loop_init(struct wz_loop *loop)
     (void)uv_check_init(&loop->uv, &loop->check);
     (void)uv_prepare_start(&loop->prepare, on_prepare);
     (void)uv_check_start(&loop->check, on_check);
+    wz_budget_init(&loop->budget, &loop->uv);
     loop->async.data = loop;
     loop->prepare.data = loop;
     loop->check.data = loop;
@@ -126,6 +130,7 @@ void wz_loop_stop(struct wz_loop *loop)
     uv_close((uv_handle_t *)&loop->async, NULL);
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->check, NULL);
+    wz_budget_close(&loop->budget);
 }
 
 void wz_loop_join(struct wz_loop *loop, struct wz_loop_part *part)

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "base/list.h"
+#include "loop/budget.h"
 #include "loop/mailbox.h"
 
 // Bytes that all connections together read at a time; it fits the processor's own cache. A turn
@@ -37,6 +38,7 @@ struct wz_loop {
     uv_check_t check;
     uv_async_t async;
     struct wz_mailbox mail;
+    struct wz_budget budget;
     struct wz_list parts;
     struct wz_list ready; // connections with input that is not decoded yet
     struct wz_list dirty; // connections with output that is not written yet
@@ -46,8 +48,8 @@ struct wz_loop {
     size_t input_used;
 };
 
-// Makes a loop; the calling thread is the loop thread. WZ_ERR_LIMIT or WZ_ERR_SYSTEM when the
-// system has no descriptors left.
+// Makes a loop, its budget without a limit; the calling thread is the loop thread. WZ_ERR_LIMIT or
+// WZ_ERR_SYSTEM when the system has no descriptors left.
 WZ_MUST int wz_loop_init(struct wz_loop *loop);
 
 // Frees it; every handle must be closed before, and wz_loop_run have returned.
@@ -58,6 +60,9 @@ void wz_loop_run(struct wz_loop *loop);
 
 // Closes the loop's own handles, so that wz_loop_run returns when the others are closed too.
 void wz_loop_stop(struct wz_loop *loop);
+
+// Sees to it that another turn follows this one at once: for who has more to do than he may in one.
+void wz_loop_again(struct wz_loop *loop);
 
 // Takes a part into the turns, behind those that are there.
 void wz_loop_join(struct wz_loop *loop, struct wz_loop_part *part);

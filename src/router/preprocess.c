@@ -195,12 +195,22 @@ static struct wz_slice make_members(struct wz_preprocess *pp, const struct wz_un
     return wz_buf_slice(&pp->members);
 }
 
+// A header with a number, unless it is 0.
+static void add_number(struct wz_preprocess *pp, struct wz_slice name, unsigned number)
+{
+    char digits[12];
+    int len = snprintf(digits, sizeof(digits), "%u", number);
+
+    if (number == 0)
+        return;
+    add_header(&pp->headers, name, wz_slice(digits, (size_t)len));
+    pp->header_count++;
+}
+
 static void make_headers(struct wz_preprocess *pp, const struct wz_unstamped *source,
                          enum wz_form form)
 {
-    uint8_t digit[3];
-
-    if (form == pp->form && source->hops == pp->hops &&
+    if (form == pp->form && source->hops == pp->hops && source->packet_id == pp->packet_id &&
         wz_slice_eq(source->client, wz_buf_slice(&pp->client)))
         return;
     pp->headers.len = 0;
@@ -210,13 +220,10 @@ static void make_headers(struct wz_preprocess *pp, const struct wz_unstamped *so
         add_header(&pp->headers, WZ_SLICE_LIT("client"), source->client);
         pp->header_count++;
     }
-    if (source->hops > 0) {
-        int len = snprintf((char *)digit, sizeof(digit), "%u", source->hops % 100u);
-
-        add_header(&pp->headers, WZ_SLICE_LIT("hops"), wz_slice(digit, (size_t)len));
-        pp->header_count++;
-    }
+    add_number(pp, WZ_SLICE_LIT("hops"), source->hops % 100u);
+    add_number(pp, WZ_SLICE_LIT("packet"), source->packet_id);
     pp->form = form;
+    pp->packet_id = source->packet_id;
     pp->hops = source->hops;
     pp->client.len = 0;
     wz_buf_add_slice(&pp->client, source->client);

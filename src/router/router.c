@@ -181,6 +181,7 @@ static int record(struct wz_router *router, const struct route *route, const str
         .script = msg->script,
         .parent = msg->parent,
         .timestamp_ms = msg->timestamp_ms,
+        .packet_id = msg->packet_id,
         .hops = msg->hops,
     };
     int64_t offset;
@@ -233,6 +234,8 @@ static int on_devices(void *arg, const struct wz_message *msg, void **slot,
     }
     if (msg->retain && msg->body.len == 0)
         return WZ_OK; // it clears a retained value (3.3.1.3) and is no reading
+    if (msg->recorded)
+        return WZ_OK;
     router->counts.mapped++;
     return record_raw(router, route, msg, ret_ticket);
 }

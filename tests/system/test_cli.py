@@ -363,7 +363,8 @@ def test_sub_ends_at_an_interrupt_and_when_the_server_goes(wyze, make_wyze):
 def test_log_tells_what_is_there_and_verifies_it(offline):
     by_name = {row["name"]: row for row in rows(offline.cli("log", "info"))}
     assert by_name["raw-stream"]["next_offset"] >= 1
-    [raw, processed] = rows(offline.cli("log", "verify"))
+    [raw, processed, journal] = rows(offline.cli("log", "verify"))
+    assert journal["state"] == "whole" and journal["keys"]["sessions"] == 0
     assert (raw["state"], raw["records"]) == ("whole", 1)
     assert (processed["state"], processed["records"]) == ("whole", 0)
     segment = next((offline.data / "raw-stream").glob("*.log"))

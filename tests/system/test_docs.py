@@ -34,6 +34,7 @@ KNOWN = {
     ("docs/architecture.md", "base < config < json, topic, wire < loop < stream, store < broker < bus < router, engine, gateway < cli < node < main"): "drawing",  # scripts/check-style holds the tree to it
     ("docs/cli.md", "wyze COMMAND [words] [flags]"): "drawing",
     ("docs/formats/record.md", '{"_id":"019c1c38-a47b-7cc3-98a2-3f1d2b6a9e11","_timestamp":1770000000123,"_topic":"bedroom.light.brightness","value":"255"}'): "body",
+    ("docs/mqtt.md", "mosquitto_sub -t '$SYS/broker/uptime' -C 1"): "sys",
     ("docs/formats/worker.md", "engine                          worker"): "drawing",
 }
 
@@ -213,6 +214,25 @@ def test_request_record_and_problem_are_as_the_page_shows_them(dice):
     problem = json.load(raised.value)
     assert problem["code"] == "WYZ-2001" and problem["status"] == 422
     assert set(problem) <= set(re.findall(r'"(\w+)":', shown))
+
+
+def test_sys_topics_answer_and_the_page_has_their_names(dice, tmp_path):
+    [text] = block("docs/mqtt.md", "sys")
+    for line in text.splitlines():
+        line = line.replace("mosquitto_sub", f"mosquitto_sub -p {dice.mqtt_port}")
+        said = shell(dice, line, tmp_path).stdout
+        assert said.count("\n") == int(re.search("-C ([0-9])", line + " -C 9")[1]) or "-W" in line
+    names = set(re.findall(r"^\$SYS/broker/(retained messages/count|\S+) ", said, re.M))
+    page = (ROOT / "docs/mqtt.md").read_text()
+    listed, left_out = page.split("Other than with mosquitto:")
+    shown = set(re.findall(r"`([a-z ]+(?:/[a-z0-9]+)*)`", listed.split("| below")[1]))
+    assert len(names) == 49
+    for name in names:
+        assert name in shown or re.fullmatch("load/.*/(1min|5min|15min)", name), f"{name} is not on the page"
+    for name in shown - {"sent", "dropped", "5min", "15min"}:
+        assert name in names or f"{name}/1min" in names, f"there is no {name}"
+    for name in ("heap/current", "heap/maximum", "store/messages/bytes", "shared_subscriptions/count"):
+        assert f"`{name}`" in left_out and name not in names
 
 
 def test_configuration_examples_are_taken(make_wyze, tmp_path):

@@ -3,9 +3,12 @@
 
 import json
 import re
+import sqlite3
+import urllib.request
 import uuid
 
 from conftest import SEED_MAPPING, until
+from mqtt_wire import PUBACK, Wire, publish
 
 
 def test_reading_enters_under_its_logical_name(wyze):
@@ -68,7 +71,7 @@ def test_script_answers_a_reading_with_a_command(wyze, tmp_path):
     [message] = device.wait_for(1)
     assert message.payload == b'{"value":50}'
     [reading] = wyze.records()
-    [command] = wyze.records("processed-stream")
+    [command] = until(lambda: wyze.records("processed-stream"))  # it leaves before it is readable
     assert command["body"]["_script"] == "echo"
     assert command["body"]["_parent"] == reading["body"]["_id"]
     assert command["headers"]["hops"] == "1"
@@ -123,3 +126,54 @@ def test_objects_keep_their_bytes(wyze):
     assert '"a":1.50,"a":2,"big":12345678901234567890,"_received":{"_id":"mine"}' in done.stdout
     assert json.loads(done.stdout.splitlines()[0])
     device.close()
+
+
+def test_the_first_message_after_a_start_is_mapped(make_wyze):
+    """The doors open when the mapping is in force, however long that takes to read: whoever is acked
+    has a record."""
+    wyze = make_wyze().start()
+    devices = "".join(f'"many/{n}" = "many.d{n}"\n' for n in range(20_000))
+    wyze.import_mapping(SEED_MAPPING.replace("[Device]\n", "[Device]\n" + devices))
+    for turn in range(3):
+        assert wyze.stop() == 0
+        wyze.start(wait=False)
+        wire = until(lambda: connected_at_once(wyze))
+        with wire:
+            wire.send(publish("many/19999/status", b"%d" % turn, qos=1, packet_id=1))
+            wire.expect(PUBACK)
+        assert [record["body"]["value"] for record in wyze.records(pattern="many.#")] == [
+            str(n) for n in range(turn + 1)]
+
+
+def connected_at_once(wyze):
+    """A connection as soon as there is one to be had, or None."""
+    try:
+        return Wire(wyze.mqtt_port).connected("early")
+    except OSError:
+        return None
+
+
+def test_a_mapping_that_cannot_be_used_refuses_the_start(make_wyze):
+    """Another program has put nonsense into the store while wyze was down."""
+    wyze = make_wyze().start()
+    wyze.import_mapping(SEED_MAPPING)
+    assert wyze.stop() == 0
+    with sqlite3.connect(wyze.data / "store.db") as store:
+        store.execute("UPDATE documents SET body = '{\"route\":\"a..b\"}', checksum = NULL"
+                      " WHERE collection = 'devices'")
+    store.close()
+    wyze.start(wait=False)
+    assert wyze.process.wait(10) == 3
+    assert "WYZ-2103" in wyze.log() and "mesh/b5ea3f/42" in wyze.log()
+
+
+def test_a_live_reader_gets_the_first_record_of_all(make_wyze):
+    for turn in range(5):
+        wyze = make_wyze(f"fresh{turn}").start()
+        wyze.import_mapping(SEED_MAPPING)
+        with urllib.request.urlopen(wyze.url("/api/v1/streams/raw-stream/live"), timeout=5) as events:
+            wyze.cli("pub", "mesh/b5ea3f/42/M/status", "255")
+            lines = iter(events.readline, b"")
+            line = next(line for line in lines if line.startswith((b"data:", b"event: gap")))
+        assert b'"value":"255"' in line
+        assert wyze.stop() == 0

@@ -1,0 +1,805 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns one queue: its entries from head to tail, what of it is in memory, and its way to the
+// consumer.
+//
+//   head ............ next ............ ready_end ............ tail
+//   given out, or     bodies in READY   bodies on disk only
+//   settled
+//
+// While a consumer keeps up, ready_end is the tail and bodies never come from the disk. When READY
+// is full, or nobody consumes, messages that come stay on disk and are fetched when their turn
+// comes.
+#include "broker/durable_queue.h"
+
+#include "base/cursor.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/queues_inside.h"
+
+// Bodies that wait in memory for a consumer.
+#define READY_COUNT 1024
+#define READY_BYTES ((size_t)256 * 1024)
+
+// What one fetch reads at the most.
+#define FETCH_COUNT 512
+#define FETCH_BYTES ((size_t)128 * 1024)
+
+// From this distance on it is looked whether a packet identifier is still in use.
+#define NEAR_WRAP (WZ_PACKET_ID_COUNT - WZ_PACKET_SHIFTS_MAX - 1)
+
+struct binding {
+    struct wz_exchange_binding *at;
+    struct wz_journal_place place;
+};
+
+// Bodies in memory, in the order of their sequences.
+struct wz_ready {
+    struct item {
+        uint64_t sequence;
+        struct wz_parcel *parcel;
+    } items[READY_COUNT];
+    size_t head;
+    size_t count;
+    size_t bytes;
+    // Of the fetch under way: what is at the offsets asked for.
+    uint64_t fetching[FETCH_COUNT];
+    size_t fetch_count;
+    uint64_t fetch_end; // where the next one begins
+};
+
+static void ready_clear(struct wz_ready *ready)
+{
+    for (; ready->count > 0; ready->count--) {
+        wz_parcel_unref(ready->items[ready->head].parcel);
+        ready->head = (ready->head + 1) % READY_COUNT;
+    }
+    ready->bytes = 0;
+}
+
+static void ready_free(struct wz_ready *ready)
+{
+    if (ready == NULL)
+        return;
+    ready_clear(ready);
+    wz_free(ready);
+}
+
+static bool ready_has_room(const struct wz_ready *ready)
+{
+    return ready == NULL || (ready->count < READY_COUNT && ready->bytes < READY_BYTES);
+}
+
+static struct wz_ready *ready_of(struct wz_durable_queue *queue)
+{
+    if (queue->ready == NULL)
+        queue->ready = wz_zalloc(1, sizeof(*queue->ready));
+    return queue->ready;
+}
+
+// Takes over the reference.
+static void ready_push(struct wz_ready *ready, uint64_t sequence, struct wz_parcel *parcel)
+{
+    ready->items[(ready->head + ready->count) % READY_COUNT] =
+        (struct item){.sequence = sequence, .parcel = parcel};
+    ready->count++;
+    ready->bytes += parcel->len;
+}
+
+static struct wz_parcel *ready_shift(struct wz_ready *ready)
+{
+    struct wz_parcel *parcel = ready->items[ready->head].parcel;
+
+    ready->head = (ready->head + 1) % READY_COUNT;
+    ready->count--;
+    ready->bytes -= parcel->len;
+    return parcel;
+}
+
+static int receive(void *arg, struct wz_delivery *delivery, unsigned qos, void **slot)
+{
+    struct wz_durable_queue *queue = arg;
+    struct wz_queues *queues = queue->queues;
+    const struct wz_message *msg = delivery->message;
+
+    (void)slot; // the filter alone decides
+    qos = msg->qos < qos ? msg->qos : qos;
+    if (qos == 0) {
+        if (queue->consumer != NULL)
+            queue->consumer->direct(queue->consumer->arg, msg);
+        return WZ_OK;
+    }
+    if (msg->queued)
+        return WZ_OK; // it is here already
+    if (queues->pending_count == queues->pending_cap) {
+        queues->pending_cap = queues->pending_cap > 0 ? queues->pending_cap * 2 : 16;
+        queues->pending =
+            wz_realloc(queues->pending, queues->pending_cap * sizeof(queues->pending[0]));
+    }
+    queues->pending[queues->pending_count++] =
+        (struct wz_pending_push){.queue = queue, .qos = (uint8_t)qos};
+    return WZ_OK;
+}
+
+struct wz_durable_queue *wz_durable_queue_new(struct wz_queues *queues, const uint8_t id[8])
+{
+    struct wz_durable_queue *queue = wz_zalloc(1, sizeof(*queue));
+
+    queue->queues = queues;
+    memcpy(queue->id, id, sizeof(queue->id));
+    queue->place = WZ_JOURNAL_NOWHERE;
+    queue->head_place = WZ_JOURNAL_NOWHERE;
+    queue->shifts_place = WZ_JOURNAL_NOWHERE;
+    queue->receiver = (struct wz_receiver){.receive = receive, .arg = queue};
+    wz_list_init(&queue->link);
+    wz_list_init(&queue->dirty);
+    wz_list_init(&queue->waiting);
+    return queue;
+}
+
+// Forgets where the messages that came in stand.
+static void drop_received(struct wz_durable_queue *queue)
+{
+    for (uint32_t id = 1; queue->received.count > 0 && id <= UINT16_MAX; id++) {
+        struct wz_received_message *message = wz_received_get(&queue->received, (uint16_t)id);
+
+        if (message == NULL)
+            continue;
+        wz_journal_drop(queue->queues->options.journal, &message->place);
+        (void)wz_received_remove(&queue->received, (uint16_t)id); // it is there
+    }
+    wz_received_release(&queue->received);
+}
+
+static void drop_entries(struct wz_durable_queue *queue)
+{
+    for (uint64_t sequence = queue->head; sequence < queue->tail; sequence++) {
+        struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
+
+        if (entry != NULL)
+            wz_durable_queue_drop(queue, entry);
+    }
+    wz_entries_release(&queue->entries);
+}
+
+void wz_durable_queue_free(struct wz_durable_queue *queue)
+{
+    struct wz_journal *journal = queue->queues->options.journal;
+    struct binding *binding;
+    size_t walk = 0;
+
+    while ((binding = wz_map_next(&queue->bindings, &walk)) != NULL) {
+        wz_journal_drop(journal, &binding->place);
+        wz_exchange_unbind(binding->at);
+        wz_free(binding);
+    }
+    queue->queues->bindings -= queue->bindings.count;
+    wz_map_release(&queue->bindings);
+    drop_entries(queue);
+    drop_received(queue);
+    wz_journal_drop(journal, &queue->place);
+    wz_journal_drop(journal, &queue->head_place);
+    wz_journal_drop(journal, &queue->shifts_place);
+    wz_packet_shifts_release(&queue->shifts);
+    ready_free(queue->ready);
+    wz_parcel_unref(queue->given);
+    wz_fetcher_free(queue->fetcher);
+    wz_list_remove(&queue->link);
+    wz_list_remove(&queue->dirty);
+    wz_list_remove(&queue->waiting);
+    wz_free((void *)(uintptr_t)queue->name.ptr);
+    wz_free(queue);
+}
+
+void wz_durable_queue_put(struct wz_durable_queue *queue)
+{
+    uint8_t bytes[9];
+    struct wz_pen pen = wz_pen(bytes, sizeof(bytes));
+    struct wz_slice pieces[] = {wz_slice(bytes, sizeof(bytes)), queue->name};
+
+    wz_pen_put_u8(&pen, 1); // an MQTT session
+    wz_pen_put_u64(&pen, (uint64_t)queue->left_ms);
+    wz_journal_put(queue->queues->options.journal, 'Q', wz_slice(queue->id, sizeof(queue->id)),
+                   pieces, 2, &queue->place);
+    queue->declared = true;
+}
+
+// Fills BYTES with the front of a binding's key; the filter follows.
+static void binding_key(const struct wz_durable_queue *queue, struct wz_slice filter,
+                        struct wz_buf *ret_key)
+{
+    wz_buf_add_slice(ret_key, wz_slice(queue->id, sizeof(queue->id)));
+    wz_buf_add_slice(ret_key, filter);
+}
+
+int wz_durable_queue_rebind(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos,
+                            struct wz_journal_place place)
+{
+    struct binding *binding = wz_map_get(&queue->bindings, filter);
+    int r;
+
+    if (binding == NULL) {
+        binding = wz_zalloc(1, sizeof(*binding));
+        r = wz_exchange_bind(queue->queues->options.exchange, &queue->receiver, filter, qos,
+                             &binding->at);
+        if (r < 0) {
+            wz_free(binding);
+            return r;
+        }
+        (void)wz_map_put(&queue->bindings, wz_exchange_binding_pattern(binding->at),
+                         binding); // it is new
+        queue->queues->bindings++;
+    } else {
+        wz_exchange_rebind(binding->at, qos);
+        wz_journal_drop(queue->queues->options.journal, &binding->place);
+    }
+    binding->place = place;
+    return WZ_OK;
+}
+
+void wz_durable_queue_unbound(struct wz_durable_queue *queue, struct wz_slice filter)
+{
+    struct binding *binding = wz_map_remove(&queue->bindings, filter);
+
+    if (binding == NULL)
+        return;
+    wz_journal_drop(queue->queues->options.journal, &binding->place);
+    wz_exchange_unbind(binding->at);
+    wz_free(binding);
+    queue->queues->bindings--;
+}
+
+struct wz_journal_place *wz_durable_queue_binding(const struct wz_durable_queue *queue,
+                                                  struct wz_slice filter)
+{
+    struct binding *binding = wz_map_get(&queue->bindings, filter);
+
+    return binding != NULL ? &binding->place : NULL;
+}
+
+int wz_durable_queue_bind(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf key = {0};
+    uint8_t byte = (uint8_t)qos;
+    struct wz_slice value = wz_slice(&byte, 1);
+    struct binding *binding = wz_map_get(&queue->bindings, filter);
+    int r;
+
+    if (binding == NULL) {
+        if (queue->bindings.count >= queue->queues->options.limits.max_bindings)
+            return WZ_ERR_LIMIT;
+        r = wz_durable_queue_rebind(queue, filter, qos, WZ_JOURNAL_NOWHERE);
+        if (r < 0)
+            return r;
+        binding = wz_map_get(&queue->bindings, filter);
+    } else {
+        wz_exchange_rebind(binding->at, qos);
+    }
+    binding_key(queue, filter, &key);
+    wz_journal_put(queue->queues->options.journal, 'B', wz_buf_slice(&key), &value, 1,
+                   &binding->place);
+    return WZ_OK;
+}
+
+void wz_durable_queue_unbind(struct wz_durable_queue *queue, struct wz_slice filter)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf key = {0};
+    struct binding *binding = wz_map_get(&queue->bindings, filter);
+
+    if (binding == NULL)
+        return;
+    binding_key(queue, filter, &key);
+    wz_journal_remove(queue->queues->options.journal, 'B', wz_buf_slice(&key), &binding->place);
+    wz_durable_queue_unbound(queue, filter);
+}
+
+size_t wz_durable_queue_bindings(const struct wz_durable_queue *queue)
+{
+    return queue->bindings.count;
+}
+
+// Messages.
+
+static void entry_key(const struct wz_durable_queue *queue, uint64_t sequence, uint8_t ret_key[16])
+{
+    struct wz_pen pen = wz_pen(ret_key, 16);
+
+    wz_pen_put_slice(&pen, wz_slice(queue->id, sizeof(queue->id)));
+    wz_pen_put_u64(&pen, sequence);
+}
+
+static void mark_dirty(struct wz_durable_queue *queue)
+{
+    if (wz_list_empty(&queue->dirty))
+        wz_list_push(&queue->queues->dirty, &queue->dirty);
+}
+
+// What an entry counts in its queue's bytes: its record, and the body that it shares.
+static size_t weight(const struct wz_entry *entry)
+{
+    return entry->place.len + (entry->shared != NULL ? entry->shared->place.len : 0);
+}
+
+void wz_durable_queue_weigh(struct wz_durable_queue *queue)
+{
+    queue->bytes = 0;
+    for (uint64_t sequence = queue->head; sequence < queue->tail; sequence++) {
+        const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
+
+        if (entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0)
+            queue->bytes += weight(entry);
+    }
+}
+
+void wz_durable_queue_drop(struct wz_durable_queue *queue, struct wz_entry *entry)
+{
+    if ((entry->place.mark & WZ_ENTRY_THERE) == 0)
+        return;
+    queue->count--;
+    queue->queues->messages--;
+    queue->queues->shared_refs -= entry->shared != NULL;
+    queue->bytes -= weight(entry);
+    wz_journal_drop(queue->queues->options.journal, &entry->place);
+    entry->place.mark = 0;
+    if (entry->shared != NULL)
+        wz_shared_body_unref(queue->queues, entry->shared);
+    entry->shared = NULL;
+}
+
+void wz_durable_queue_advance(struct wz_durable_queue *queue)
+{
+    uint64_t before = queue->head;
+
+    while (queue->head < queue->tail) {
+        const struct wz_entry *entry = wz_entries_at(&queue->entries, queue->head);
+
+        if (entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0)
+            break;
+        queue->head++;
+    }
+    if (queue->head == before)
+        return;
+    if (queue->next < queue->head)
+        queue->next = queue->head;
+    wz_entries_cut(&queue->entries, queue->head);
+    wz_packet_shifts_cut(&queue->shifts, queue->head);
+}
+
+bool wz_durable_queue_has_room(const struct wz_durable_queue *queue)
+{
+    const struct wz_queues_limits *limits = &queue->queues->options.limits;
+
+    return queue->count < limits->max_count && queue->bytes < limits->max_bytes &&
+           queue->tail - queue->head < WZ_ENTRIES_SPAN - WZ_ENTRIES_CHUNK;
+}
+
+// Keeps the body for the consumer if all before it are kept too.
+static void keep_ready(struct wz_durable_queue *queue, const struct wz_message *msg,
+                       struct wz_parcel **parcel)
+{
+    if (queue->consumer == NULL)
+        return;
+    if (wz_list_empty(&queue->waiting))
+        wz_list_push(&queue->queues->waiting, &queue->waiting);
+    wz_log_want(wz_journal_log(queue->queues->options.journal));
+    if (queue->ready_end != queue->tail || !ready_has_room(queue->ready))
+        return;
+    if (*parcel == NULL)
+        *parcel = wz_parcel_new(msg);
+    ready_push(ready_of(queue), queue->tail, wz_parcel_ref(*parcel));
+    queue->ready_end++;
+}
+
+int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz_message *msg, unsigned qos,
+                         struct wz_shared_body *shared, struct wz_parcel **parcel)
+{
+    uint8_t key[16];
+    uint8_t front[10];
+    struct wz_pen pen = wz_pen(front, sizeof(front));
+    unsigned flags =
+        (msg->retain ? WZ_QUEUED_RETAIN : 0u) | (shared != NULL ? WZ_QUEUED_SHARED : 0u);
+    struct wz_slice pieces[3];
+    struct wz_entry *entry;
+    int r;
+
+    if (!wz_durable_queue_has_room(queue))
+        return WZ_ERR_LIMIT;
+    r = wz_entries_add(&queue->entries, queue->tail, &entry);
+    if (r < 0)
+        return r;
+    wz_pen_put_u8(&pen, (uint8_t)qos);
+    wz_pen_put_u8(&pen, (uint8_t)flags);
+    if (shared != NULL)
+        wz_pen_put_slice(&pen, wz_slice(shared->number, sizeof(shared->number)));
+    else
+        wz_pen_put_u16(&pen, (uint16_t)msg->topic.len);
+    pieces[0] = wz_slice(front, (size_t)(pen.pos - front));
+    pieces[1] = msg->topic;
+    pieces[2] = msg->body;
+    entry_key(queue, queue->tail, key);
+    wz_journal_put(queue->queues->options.journal, 'E', wz_slice(key, sizeof(key)), pieces,
+                   shared != NULL ? 1 : 3, &entry->place);
+    entry->place.mark = WZ_ENTRY_THERE | (qos == 2 ? WZ_ENTRY_QOS2 : 0u);
+    entry->shared = shared != NULL ? wz_shared_body_ref(shared) : NULL;
+    queue->count++;
+    queue->queues->messages++;
+    queue->queues->shared_refs += shared != NULL;
+    queue->bytes += weight(entry);
+    keep_ready(queue, msg, parcel);
+    queue->tail++;
+    return WZ_OK;
+}
+
+int wz_durable_queue_push(struct wz_durable_queue *queue, const struct wz_message *msg,
+                          unsigned qos)
+{
+    struct wz_parcel *parcel = NULL;
+    int r = wz_durable_queue_add(queue, msg, qos, NULL, &parcel);
+
+    wz_parcel_unref(parcel);
+    return r;
+}
+
+// Consuming.
+
+void wz_durable_queue_attach(struct wz_durable_queue *queue, const struct wz_consumer *consumer)
+{
+    WZ_ASSERT(queue->consumer == NULL);
+    queue->consumer = consumer;
+    queue->left_ms = 0;
+    queue->next = queue->head;
+    queue->ready_end = queue->head;
+    queue->inflight = 0;
+    wz_durable_queue_put(queue);
+    if (wz_list_empty(&queue->waiting))
+        wz_list_push(&queue->queues->waiting, &queue->waiting);
+}
+
+void wz_durable_queue_detach(struct wz_durable_queue *queue, int64_t now_ms)
+{
+    WZ_ASSERT(queue->consumer != NULL);
+    queue->consumer = NULL;
+    queue->left_ms = now_ms;
+    queue->next = queue->head;
+    queue->ready_end = queue->head;
+    queue->inflight = 0;
+    if (queue->ready != NULL)
+        ready_clear(queue->ready);
+    wz_fetcher_free(queue->fetcher);
+    queue->fetcher = NULL;
+    wz_durable_queue_trim(queue);
+    wz_list_remove(&queue->waiting);
+    // When there is no room, the next start takes the queue for one that was left then.
+    if (wz_log_ready(wz_journal_log(queue->queues->options.journal), 1, 0))
+        wz_durable_queue_put(queue);
+}
+
+void wz_durable_queue_trim(struct wz_durable_queue *queue)
+{
+    bool fetching = queue->fetcher != NULL && wz_fetcher_busy(queue->fetcher);
+
+    wz_received_trim(&queue->received);
+    wz_parcel_unref(queue->given);
+    queue->given = NULL;
+    if (queue->count == 0)
+        wz_entries_release(&queue->entries);
+    if (fetching || (queue->ready != NULL && queue->ready->count > 0))
+        return;
+    ready_free(queue->ready);
+    queue->ready = NULL;
+    wz_fetcher_free(queue->fetcher);
+    queue->fetcher = NULL;
+}
+
+static bool is_durable(const struct wz_durable_queue *queue, const struct wz_entry *entry)
+{
+    int64_t end = wz_log_durable_end(wz_journal_log(queue->queues->options.journal));
+
+    return entry->place.offset < end &&
+           (entry->shared == NULL || entry->shared->place.offset < end);
+}
+
+static bool is_there(const struct wz_entry *entry)
+{
+    return entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0;
+}
+
+// Where the body of an entry stands.
+static int64_t body_offset(const struct wz_entry *entry)
+{
+    return entry->shared != NULL ? entry->shared->place.offset : entry->place.offset;
+}
+
+static int parse_body(const struct wz_entry *entry, struct wz_slice value,
+                      struct wz_message *ret_msg)
+{
+    struct wz_cursor cur = wz_cursor(value);
+    struct wz_message msg = {.offset = -1};
+    uint8_t version = wz_cursor_get_u8(&cur);
+
+    if (entry->shared == NULL) {
+        msg.qos = wz_cursor_get_u8(&cur);
+        msg.retain = (wz_cursor_get_u8(&cur) & WZ_QUEUED_RETAIN) != 0;
+    }
+    msg.topic = wz_cursor_get_bytes(&cur, wz_cursor_get_u16(&cur));
+    msg.body = wz_cursor_get_bytes(&cur, wz_cursor_left(&cur));
+    if (version != 1 || cur.failed || msg.topic.len == 0)
+        return WZ_ERR_CORRUPT;
+    *ret_msg = msg;
+    return WZ_OK;
+}
+
+// Says in the journal that a message which is not the head's is settled, inside a group.
+static void remove_entry(struct wz_durable_queue *queue, uint64_t sequence)
+{
+    struct wz_journal_place place = WZ_JOURNAL_NOWHERE; // the entry is dropped by itself
+    uint8_t key[16];
+
+    if (sequence == queue->head)
+        return;
+    entry_key(queue, sequence, key);
+    wz_journal_remove(queue->queues->options.journal, 'E', wz_slice(key, sizeof(key)), &place);
+}
+
+// A message whose body cannot be read any more: it is settled, for nobody can have it.
+static void lose(struct wz_durable_queue *queue, uint64_t sequence, struct wz_entry *entry)
+{
+    struct wz_ticket ticket;
+
+    if (wz_queues_ready(queue->queues)) { // else it is there at the next opening, and lost again
+        wz_queues_begin(queue->queues);
+        remove_entry(queue, sequence);
+        wz_queues_end(queue->queues, &ticket);
+    }
+    if (wz_log_allow(&queue->queues->log_us))
+        WZ_LOG(WZ_LOG_ERROR, "queue.lost", WZ_F_SLICE("queue", queue->name),
+               WZ_F_STR("what", "a message that waited is damaged on the disk"));
+    wz_durable_queue_drop(queue, entry);
+    wz_durable_queue_advance(queue);
+    mark_dirty(queue);
+}
+
+// Puts one body that was fetched into READY. WZ_AGAIN when it has moved since it was asked for.
+static int take_fetched(struct wz_durable_queue *queue, uint64_t sequence, int64_t offset,
+                        struct wz_slice value, int result)
+{
+    struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
+    struct wz_message msg;
+
+    if (!is_there(entry) || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
+        return WZ_OK;
+    if (result != WZ_OK && result != WZ_ERR_NOT_FOUND)
+        return result;
+    if (result == WZ_OK && parse_body(entry, value, &msg) == WZ_OK)
+        ready_push(queue->ready, sequence, wz_parcel_new(&msg));
+    else if (body_offset(entry) != offset)
+        return WZ_AGAIN;
+    else
+        lose(queue, sequence, entry);
+    return WZ_OK;
+}
+
+static void on_fetched(void *arg, struct wz_fetch *fetch)
+{
+    struct wz_durable_queue *queue = arg;
+    struct wz_ready *ready = queue->ready;
+    struct wz_slice value;
+    int64_t offset;
+    size_t i = 0;
+    int result;
+    int r = WZ_OK;
+
+    while (r == WZ_OK && wz_fetch_next(fetch, &offset, &value, &result) == WZ_OK) {
+        r = take_fetched(queue, ready->fetching[i], offset, value, result);
+        if (r == WZ_OK)
+            queue->ready_end = ready->fetching[i++] + 1;
+    }
+    if (i == ready->fetch_count)
+        queue->ready_end = ready->fetch_end;
+    if (r < 0 && wz_log_allow(&queue->queues->log_us))
+        WZ_LOG(WZ_LOG_ERROR, "queue.read", WZ_F_SLICE("queue", queue->name), WZ_F_ERR(r));
+    if (r >= 0)
+        queue->consumer->ready(queue->consumer->arg);
+    else if (wz_list_empty(&queue->waiting)) // the next thing that becomes durable tries again
+        wz_list_push(&queue->queues->waiting, &queue->waiting);
+}
+
+// Fetches bodies from ready_end on.
+static void fetch_more(struct wz_durable_queue *queue)
+{
+    struct wz_ready *ready = ready_of(queue);
+    int64_t offsets[FETCH_COUNT];
+    uint64_t sequence = queue->ready_end > queue->next ? queue->ready_end : queue->next;
+
+    if (queue->fetcher != NULL && wz_fetcher_busy(queue->fetcher))
+        return;
+    ready->fetch_count = 0;
+    for (; sequence < queue->tail && ready->fetch_count < FETCH_COUNT; sequence++) {
+        const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
+
+        if (!is_there(entry) || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
+            continue;
+        if (!is_durable(queue, entry))
+            break;
+        offsets[ready->fetch_count] = body_offset(entry);
+        ready->fetching[ready->fetch_count++] = sequence;
+    }
+    ready->fetch_end = sequence;
+    if (ready->fetch_count == 0) {
+        queue->ready_end = sequence;
+        return;
+    }
+    if (queue->fetcher == NULL)
+        queue->fetcher =
+            wz_fetcher_new(queue->queues->options.loop,
+                           wz_journal_log(queue->queues->options.journal), on_fetched, queue);
+    wz_fetcher_start(queue->fetcher, offsets, ready->fetch_count, FETCH_BYTES);
+}
+
+// Whether the identifier that a sequence would have is another's still.
+static bool is_in_use(const struct wz_durable_queue *queue, uint64_t sequence)
+{
+    uint16_t id = wz_packet_shifts_id(&queue->shifts, sequence);
+    uint64_t other = queue->head;
+
+    for (; wz_packet_shifts_find(&queue->shifts, id, other, sequence, &other); other++) {
+        if (is_there(wz_entries_at(&queue->entries, other)))
+            return true;
+    }
+    return false;
+}
+
+// Sees to it that a sequence that is given out for the first time has an identifier of its own.
+// WZ_AGAIN until that is durable; WZ_ERR_LIMIT when too many are in use for ever.
+static int ready_id(struct wz_durable_queue *queue, uint64_t sequence)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf value = {0};
+    struct wz_journal *journal = queue->queues->options.journal;
+    struct wz_slice piece;
+    int64_t offset;
+    int r = WZ_OK;
+
+    if (sequence - queue->head >= NEAR_WRAP && is_in_use(queue, sequence)) {
+        if (!wz_journal_ready(journal))
+            return WZ_AGAIN;
+        while (r == WZ_OK && is_in_use(queue, sequence))
+            r = wz_packet_shifts_add(&queue->shifts, sequence);
+        if (r < 0)
+            return r;
+        wz_packet_shifts_encode(&queue->shifts, &value);
+        piece = wz_buf_slice(&value);
+        wz_journal_begin(journal);
+        wz_journal_put(journal, 'N', wz_slice(queue->id, sizeof(queue->id)), &piece, 1,
+                       &queue->shifts_place);
+        wz_journal_end(journal, &offset);
+        wz_log_want(wz_journal_log(journal));
+    }
+    return queue->shifts_place.offset < wz_log_durable_end(wz_journal_log(journal)) ? WZ_OK
+                                                                                    : WZ_AGAIN;
+}
+
+// Finds the next entry to be given out; NULL when there is none.
+static struct wz_entry *next_entry(struct wz_durable_queue *queue)
+{
+    for (; queue->next < queue->tail; queue->next++) {
+        struct wz_entry *entry = wz_entries_at(&queue->entries, queue->next);
+
+        if (is_there(entry))
+            return entry;
+    }
+    return NULL;
+}
+
+static int wait_more(struct wz_durable_queue *queue)
+{
+    if (wz_list_empty(&queue->waiting))
+        wz_list_push(&queue->queues->waiting, &queue->waiting);
+    return WZ_AGAIN;
+}
+
+// The body at queue->next, taken out of READY; NULL when it has to be fetched.
+static struct wz_parcel *take_ready(struct wz_durable_queue *queue)
+{
+    struct wz_ready *ready = queue->ready;
+
+    while (ready != NULL && ready->count > 0 && ready->items[ready->head].sequence < queue->next)
+        wz_parcel_unref(ready_shift(ready)); // settled meanwhile
+    if (ready == NULL || ready->count == 0)
+        return NULL;
+    if (ready->items[ready->head].sequence != queue->next) { // it comes before what is here
+        ready_clear(ready);
+        queue->ready_end = queue->next;
+        return NULL;
+    }
+    return ready_shift(ready);
+}
+
+int wz_durable_queue_next(struct wz_durable_queue *queue, struct wz_queued *ret_queued)
+{
+    struct wz_entry *entry = next_entry(queue);
+    struct wz_queued queued = {.sequence = queue->next, .dup = queue->next < queue->sent_end};
+    int r;
+
+    if (entry == NULL)
+        return WZ_AGAIN; // the next one that comes tells
+    if (!is_durable(queue, entry))
+        return wait_more(queue);
+    if (!queued.dup) {
+        r = ready_id(queue, queued.sequence);
+        if (r != WZ_OK)
+            return wait_more(queue);
+    }
+    queued.packet_id = wz_packet_shifts_id(&queue->shifts, queued.sequence);
+    queued.qos = (entry->place.mark & WZ_ENTRY_QOS2) != 0 ? 2 : 1;
+    if ((entry->place.mark & WZ_ENTRY_RELEASED) == 0) {
+        queued.parcel = take_ready(queue);
+        if (queued.parcel == NULL) {
+            fetch_more(queue);
+            return WZ_AGAIN;
+        }
+        queued.retain = queued.parcel->message.retain;
+    }
+    wz_parcel_unref(queue->given);
+    queue->given = queued.parcel;
+    queue->inflight++;
+    queue->next++;
+    if (queue->ready_end < queue->next)
+        queue->ready_end = queue->next;
+    if (queue->sent_end < queue->next)
+        queue->sent_end = queue->next;
+    *ret_queued = queued;
+    return WZ_OK;
+}
+
+size_t wz_durable_queue_inflight(const struct wz_durable_queue *queue) { return queue->inflight; }
+
+static void release(struct wz_durable_queue *queue, uint64_t sequence, struct wz_entry *entry)
+{
+    const uint8_t byte = WZ_QUEUED_RELEASED;
+    struct wz_slice value = wz_slice(&byte, 1);
+    uint8_t key[16];
+
+    if ((entry->place.mark & WZ_ENTRY_RELEASED) != 0)
+        return;
+    entry_key(queue, sequence, key);
+    queue->bytes -= weight(entry);
+    wz_journal_put(queue->queues->options.journal, 'E', wz_slice(key, sizeof(key)), &value, 1,
+                   &entry->place);
+    entry->place.mark |= WZ_ENTRY_RELEASED;
+    queue->queues->shared_refs -= entry->shared != NULL;
+    if (entry->shared != NULL)
+        wz_shared_body_unref(queue->queues, entry->shared);
+    entry->shared = NULL;
+    queue->bytes += weight(entry);
+}
+
+int wz_durable_queue_settle(struct wz_durable_queue *queue, uint16_t packet_id,
+                            enum wz_settlement settlement)
+{
+    uint64_t sequence = queue->head;
+    struct wz_entry *entry;
+    bool qos2;
+
+    do { // one is the identifier's, but it may have been others' before
+        if (!wz_packet_shifts_find(&queue->shifts, packet_id, sequence, queue->next, &sequence))
+            return WZ_ERR_NOT_FOUND;
+        entry = wz_entries_at(&queue->entries, sequence++);
+    } while (!is_there(entry));
+    sequence--;
+    qos2 = (entry->place.mark & WZ_ENTRY_QOS2) != 0;
+    if (settlement == WZ_RELEASED) {
+        if (!qos2)
+            return WZ_ERR_PROTOCOL;
+        release(queue, sequence, entry);
+        return WZ_OK;
+    }
+    if (qos2 && (entry->place.mark & WZ_ENTRY_RELEASED) == 0)
+        return WZ_ERR_PROTOCOL;
+    remove_entry(queue, sequence);
+    wz_durable_queue_drop(queue, entry);
+    queue->inflight--;
+    if (sequence == queue->head) {
+        wz_durable_queue_advance(queue);
+        mark_dirty(queue);
+    }
+    return WZ_OK;
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the forms of the journal's keys and values, as a table.
+#include "broker/journal_keys.h"
+
+#include "base/cursor.h"
+#include "broker/packet_shifts.h"
+#include "wire/mqtt.h"
+
+#define VERSION 1
+#define ID_BYTES 8
+
+static const struct {
+    char letter;
+    const char *name;
+} kinds[] = {
+#define KIND(id, letter, name) {letter, name},
+    WZ_JOURNAL_KEYS_TABLE(KIND)
+#undef KIND
+};
+
+// What stands behind a key's letter: so many bytes, or that many and more.
+static const struct {
+    size_t len;
+    bool more;
+} forms[WZ_JOURNAL_KEY_COUNT] = {
+    [WZ_JOURNAL_KEY_QUEUE] = {ID_BYTES, false}, [WZ_JOURNAL_KEY_BINDING] = {ID_BYTES + 1, true},
+    [WZ_JOURNAL_KEY_ENTRY] = {16, false},       [WZ_JOURNAL_KEY_SHARED] = {8, false},
+    [WZ_JOURNAL_KEY_HEAD] = {ID_BYTES, false},  [WZ_JOURNAL_KEY_SHIFTS] = {ID_BYTES, false},
+    [WZ_JOURNAL_KEY_RECEIVED] = {10, false},    [WZ_JOURNAL_KEY_RETAINED] = {1, true},
+    [WZ_JOURNAL_KEY_MARK] = {0, false},
+};
+
+const char *wz_journal_key_name(enum wz_journal_key kind) { return kinds[kind].name; }
+
+bool wz_journal_key_of_queue(enum wz_journal_key kind)
+{
+    return kind != WZ_JOURNAL_KEY_SHARED && kind != WZ_JOURNAL_KEY_RETAINED &&
+           kind != WZ_JOURNAL_KEY_MARK;
+}
+
+// A topic with its length in front, and a body.
+static bool is_message(struct wz_cursor *cur)
+{
+    struct wz_slice topic = wz_cursor_get_bytes(cur, wz_cursor_get_u16(cur));
+
+    return !cur->failed && wz_mqtt_topic_valid(topic);
+}
+
+static bool is_entry(struct wz_slice value)
+{
+    struct wz_cursor cur = wz_cursor(value);
+    uint8_t qos = wz_cursor_get_u8(&cur);
+    uint8_t flags;
+
+    if (value.len == 1)
+        return qos == UINT8_MAX;
+    flags = wz_cursor_get_u8(&cur);
+    if (qos < 1 || qos > 2 || flags > 3)
+        return false;
+    return (flags & 2) != 0 ? wz_cursor_left(&cur) == 8 : is_message(&cur);
+}
+
+static bool is_shifts(struct wz_slice value)
+{
+    struct wz_packet_shifts shifts = {0};
+    int r = wz_packet_shifts_decode(&shifts, value);
+
+    wz_packet_shifts_release(&shifts);
+    return r == WZ_OK;
+}
+
+static bool is_value(enum wz_journal_key kind, struct wz_slice value)
+{
+    struct wz_cursor cur = wz_cursor(value);
+
+    switch (kind) {
+    case WZ_JOURNAL_KEY_QUEUE:
+        return value.len > 9 && value.ptr[0] == 1;
+    case WZ_JOURNAL_KEY_BINDING:
+        return value.len == 1 && value.ptr[0] <= 2;
+    case WZ_JOURNAL_KEY_ENTRY:
+        return is_entry(value);
+    case WZ_JOURNAL_KEY_SHARED:
+        return is_message(&cur);
+    case WZ_JOURNAL_KEY_SHIFTS:
+        return is_shifts(value);
+    case WZ_JOURNAL_KEY_RECEIVED:
+        return value.len == 9 && value.ptr[8] <= 2;
+    case WZ_JOURNAL_KEY_RETAINED:
+        return value.len > 9 && value.ptr[0] <= 2;
+    default: // a number
+        return value.len == 8;
+    }
+}
+
+static bool is_key(enum wz_journal_key kind, struct wz_slice rest)
+{
+    if (forms[kind].more ? rest.len < forms[kind].len : rest.len != forms[kind].len)
+        return false;
+    return kind != WZ_JOURNAL_KEY_RETAINED || wz_mqtt_topic_valid(rest);
+}
+
+int wz_journal_key_check(struct wz_slice key, struct wz_slice value, enum wz_journal_key *ret_kind)
+{
+    int kind = 0;
+
+    while (kind < WZ_JOURNAL_KEY_COUNT && (key.len == 0 || key.ptr[0] != kinds[kind].letter))
+        kind++;
+    if (kind == WZ_JOURNAL_KEY_COUNT)
+        return WZ_ERR_UNSUPPORTED;
+    *ret_kind = (enum wz_journal_key)kind;
+    if (!is_key(*ret_kind, wz_slice_sub(key, 1, key.len - 1)))
+        return WZ_ERR_CORRUPT;
+    if (value.ptr == NULL)
+        return WZ_OK;
+    if (value.len == 0 || value.ptr[0] != VERSION)
+        return WZ_ERR_UNSUPPORTED;
+    return is_value(*ret_kind, wz_slice_sub(value, 1, value.len - 1)) ? WZ_OK : WZ_ERR_CORRUPT;
+}

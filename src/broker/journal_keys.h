@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The keys of the journal as docs/formats/journal.md lists them, for who looks at a journal from
+// outside: the one table of their letters, names and forms. Pure.
+#pragma once
+
+#include "base/err.h"
+#include "base/slice.h"
+
+// letter, name, plural name
+#define WZ_JOURNAL_KEYS_TABLE(X)                                                                   \
+    X(QUEUE, 'Q', "sessions")                                                                      \
+    X(BINDING, 'B', "subscriptions")                                                               \
+    X(ENTRY, 'E', "messages")                                                                      \
+    X(SHARED, 'M', "shared bodies")                                                                \
+    X(HEAD, 'H', "heads")                                                                          \
+    X(SHIFTS, 'N', "identifier shifts")                                                            \
+    X(RECEIVED, 'I', "QoS 2 identifiers")                                                          \
+    X(RETAINED, 'R', "retained")                                                                   \
+    X(MARK, 'P', "marks")
+
+enum wz_journal_key {
+#define WZ_JOURNAL_KEYS_ENUM(id, letter, name) WZ_JOURNAL_KEY_##id,
+    WZ_JOURNAL_KEYS_TABLE(WZ_JOURNAL_KEYS_ENUM)
+#undef WZ_JOURNAL_KEYS_ENUM
+        WZ_JOURNAL_KEY_COUNT,
+};
+
+// The name of what the keys of a kind are, in the plural.
+const char *wz_journal_key_name(enum wz_journal_key kind);
+
+// Whether keys of the kind belong to the queue whose number follows their letter, and go with it.
+bool wz_journal_key_of_queue(enum wz_journal_key kind);
+
+// Looks at a whole record, with letter and version; VALUE's pointer is NULL for a key that was
+// removed. RET_KIND is its kind. WZ_ERR_UNSUPPORTED for a letter or version that is not known,
+// WZ_ERR_CORRUPT for what does not have the form.
+WZ_MUST int wz_journal_key_check(struct wz_slice key, struct wz_slice value,
+                                 enum wz_journal_key *ret_kind);

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Persistent sessions, QoS 2 both ways and retained messages through kill -9: nothing acked is lost
+or altered, QoS 2 comes once, QoS 1 twice only where no ack was seen, sessions keep their
+subscriptions."""
+
+import collections
+import json
+import os
+import random
+import time
+
+import pytest
+
+from conftest import SANITIZED, Wyze
+from disk import FREEZE_FIRST, LOSE_ALL, Disk
+from mqtt_wire import (
+    CONNACK, PUBACK, SUBACK, Wire, ack, connect, metric, publish, subscribe,
+)
+from sessions import MAPPING, Crowd, until_done
+from trial import FAULT_LIBRARY, make_seed
+
+KILLS = int(os.environ.get("WZ_SOAK_KILLS", "6"))
+CALLS = int(os.environ.get("WZ_SOAK_CALLS", "8"))
+CUTS = int(os.environ.get("WZ_SOAK_CUTS", "4"))
+
+
+@pytest.fixture
+def make_crowd(make_wyze):
+    made = []
+
+    def make(**options):
+        wyze = make_wyze(env={"WYZE_MQTT_MAX_INFLIGHT": "40"}).start()
+        wyze.import_mapping(MAPPING)
+        made.append(Crowd(wyze, **options).begin())
+        return made[-1]
+
+    yield make
+    for crowd in made:
+        for peer in crowd.peers:
+            peer.stopping = True
+
+
+def test_sessions_through_kills(make_crowd):
+    rng = random.Random(make_seed("sessions"))
+    crowd = make_crowd(rate=300 if SANITIZED else 1500)
+    for _ in range(KILLS):
+        crowd.wait_acked(rng.randrange(1, 1500))
+        if rng.random() < 0.3:
+            crowd.readers[rng.randrange(2)].offline = True  # what comes meanwhile waits on the disk
+        crowd.wyze.kill()
+        for reader in crowd.readers:
+            if rng.random() < 0.7:
+                reader.offline = False
+        crowd.wyze.start()
+    for reader in crowd.readers:
+        reader.offline = False
+    crowd.finish()
+
+
+def test_sessions_through_orderly_stops(make_crowd):
+    crowd = make_crowd(rate=300 if SANITIZED else 1500)
+    for _ in range(3):
+        crowd.wait_acked(500)
+        assert crowd.wyze.stop() == 0, crowd.wyze.log()
+        crowd.wyze.start()
+    crowd.drain()
+    had = [collections.Counter(reader.got_keys) for reader in crowd.readers]
+    assert crowd.wyze.stop() == 0, crowd.wyze.log()
+    crowd.wyze.start()
+    for writer in crowd.writers:
+        writer.paused = False
+    crowd.wait_acked(20)
+    crowd.finish()
+    for reader, before in zip(crowd.readers, had):
+        after = collections.Counter(reader.got_keys)
+        assert all(after[key] == count for key, count in before.items()), (
+            "what was acked came again after an orderly stop")
+
+
+def preload_faults(wyze, control):
+    """Makes the disk fail by the rules in the file CONTROL (tests/faults/fault.c)."""
+    assert FAULT_LIBRARY.exists(), f"{FAULT_LIBRARY} is not built"
+    set_faults(control)
+    wyze.env.update(LD_PRELOAD=str(FAULT_LIBRARY), WZ_FAULT_FILE=str(control),
+                    ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
+
+
+def set_faults(control, *rules):
+    beside = control.with_suffix(".new")
+    beside.write_text("\n".join(rules))
+    beside.rename(control)
+
+
+def test_kill_at_a_chosen_disk_call_of_the_journal(make_wyze, tmp_path):
+    """Compaction included: segments are small, so it runs all the time."""
+    rng = random.Random(make_seed("journal calls"))
+    control = tmp_path / "faults"
+    wyze = make_wyze(env={"WYZE_MQTT_MAX_INFLIGHT": "40", "WYZE_STREAMS_SEGMENT_BYTES": "1MiB"})
+    preload_faults(wyze, control)
+    wyze.start()
+    wyze.import_mapping(MAPPING)
+    crowd = Crowd(wyze, pad=2000, rate=300 if SANITIZED else 1500).begin()
+    compactions = 0
+    ways = ["kill", "after", "torn"]
+    try:
+        for turn in range(CALLS):
+            crowd.wait_acked(rng.randrange(1, 400))
+            compactions += metric(wyze, "wyze_journal_compactions_total")
+            call = ["change", "unlink", "pwritev|fdatasync", "rename|fsync|ftruncate"][turn % 4]
+            way = rng.choice(ways) if call in ("change", "pwritev|fdatasync") else rng.choice(ways[:2])
+            number = rng.randrange(1, 60 if call == "change" else 12)
+            set_faults(control, f"{call}:{way}:n={number}:path=/journal/")
+            until_done(crowd.peers, lambda: wyze.process.poll() is not None, 60,
+                       lambda: f"it was not killed: {call}:{way}:n={number}")
+            set_faults(control)
+            wyze.start()
+        crowd.finish()
+    finally:
+        for peer in crowd.peers:
+            peer.stopping = True
+    assert compactions > 0
+
+
+def test_a_message_is_sent_when_it_is_durable(make_wyze, tmp_path):
+    """Else a crash could give its sequence, and so its identifier, to another message."""
+    control = tmp_path / "faults"
+    wyze = make_wyze()
+    preload_faults(wyze, control)
+    wyze.start()
+    with Wire(wyze.mqtt_port) as reader, Wire(wyze.mqtt_port) as writer:
+        reader.send(connect("durable", flags=0) + subscribe("a", qos=1))
+        reader.expect(CONNACK)
+        reader.expect(SUBACK)
+        writer.connected("writer")
+        set_faults(control, "fdatasync:delay:ms=800:path=/journal/")
+        begun = time.monotonic()
+        writer.send(publish("a", b"x", 1, 1))
+        assert reader.message()[1] == b"x"
+        assert time.monotonic() - begun >= 0.75
+        writer.expect(PUBACK)
+        set_faults(control)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    made = Disk(tmp_path, 256)
+    yield made
+    made.unmount()
+
+
+def test_sessions_through_power_cuts(disk, tmp_path):
+    rng = random.Random(make_seed("sessions on a disk"))
+    wyze = Wyze(disk.path / "wyze", env={"WYZE_MQTT_MAX_INFLIGHT": "40",
+                                         "WYZE_STREAMS_SEGMENT_BYTES": "1MiB"})
+    wyze.log_path = tmp_path / "wyze.log"  # not on the disk that fails
+    wyze.start()
+    wyze.import_mapping(MAPPING)
+    crowd = Crowd(wyze, rate=300 if SANITIZED else 1500).begin()
+    try:
+        for turn in range(CUTS):
+            crowd.wait_acked(rng.randrange(1, 2500))
+            disk.cut_power(FREEZE_FIRST if turn % 4 == 3 else LOSE_ALL)
+            wyze.kill()
+            disk.unmount()
+            disk.mount()
+            wyze.start()
+        crowd.finish()
+    finally:
+        for peer in crowd.peers:
+            peer.stopping = True
+        if wyze.process.poll() is None:
+            wyze.kill()
+
+
+def test_log_verify_tells_what_is_in_the_journal(make_wyze):
+    wyze = make_wyze().start()
+    with Wire(wyze.mqtt_port) as wire:
+        wire.send(connect("kept", flags=0) + subscribe("a/#", "b", qos=1))
+        wire.expect(CONNACK)
+        wire.expect(SUBACK)
+    with Wire(wyze.mqtt_port).connected("writer") as writer:
+        for n in range(1, 6):
+            writer.send(publish(f"a/{n}", b"x", 1, n, flags=n % 2)).expect(PUBACK)
+    with Wire(wyze.mqtt_port) as wire:  # settles the first two of five
+        wire.send(connect("kept", flags=0))
+        wire.expect(CONNACK)
+        ids = [wire.message()[3] for _ in range(5)]
+        wire.send(ack(PUBACK, ids[0]) + ack(PUBACK, ids[1])).ping()
+    for stopped in (False, True):
+        if stopped:
+            assert wyze.stop() == 0
+        [row] = [json.loads(line) for line in wyze.cli("log", "verify").stdout.splitlines()
+                 if line.startswith('{"stream":"' + str(wyze.data / "journal"))]
+        assert row["state"] == "whole" and row["unreadable"] == 0
+        keys = row["keys"]
+        assert (keys["sessions"], keys["subscriptions"], keys["retained"]) == (1, 2, 3)
+        assert keys["messages"] == 3 or not stopped
+    [segment] = (wyze.data / "journal").glob("*.log")
+    data = bytearray(segment.read_bytes())
+    data[70] ^= 1
+    segment.write_bytes(data)
+    assert wyze.cli("log", "verify", check=False).returncode == 1
