@@ -3,18 +3,19 @@
 
 A measure function starts a fresh server, runs one load and returns its values by name:
 rate (messages a second), cpu_us and workers_us (a message), p50_us p99_us p999_us, rss_mib,
-short (messages that did not arrive or were not recorded), late_p99_us (how late the
-generator itself was), start_ms, conn_bytes."""
+short (messages that did not arrive or were not recorded), doubled (that came or were
+recorded twice), late_p99_us (how late the generator itself was), start_ms, conn_bytes. What
+driver/durable.py adds, report.py names."""
 
-import json
-import subprocess
 from dataclasses import dataclass, field, replace
 
-from driver import process
-from driver.segments import count_records
-from driver.server import BenchError, JetStream, Mosquitto, Nats, Wyze, cpu_now
+from driver import durable, process
+from driver.load import count_recorded, held_load, measure_load, run_load, start
+from driver.server import (
+    BenchError, JetStream, Mosquitto, MosquittoKept, MosquittoSaved, MosquittoSecond, Nats, Wyze,
+    WyzeRaised,
+)
 
-LOAD_TIMEOUT_S = 600
 WARM_UP_TRIES = 5
 SUBTOPICS = 10
 ECHO_SCRIPT = '''def handle_input(msg, context):
@@ -52,89 +53,26 @@ class Line:
     devices: int = 100
     subtopics: int = SUBTOPICS
     options: list = field(default_factory=list)  # Of wyze-load.
-
-
-def mapping_text(devices, subtopics):
-    """A mapping in which every topic of the load has a logical name."""
-    lines = ["[Device]"]
-    lines += [f'"bench/{number}" = "bench.d{number}"' for number in range(devices)]
-    lines += ["", "[Subtopic]"]
-    lines += [f'"s{number}" = "channel{number}"' for number in range(subtopics)]
-    lines += ["", "[Types]", "input = status", "output = command", ""]
-    return "\n".join(lines)
-
-
-def _load_command(server, line, mode):
-    command = [server.settings.load, f"{server.protocol}-{mode}", "--port", str(server.port)]
-    command += ["--topic", server.topic, "--filter", server.filter]
-    command += ["--devices", str(line.devices), "--subtopics", str(line.subtopics)]
-    return command + ["--seconds", str(server.settings.seconds), *line.options]
-
-
-def _run_load(server, line, mode, *more):
-    command = [*_load_command(server, line, mode), *more]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=LOAD_TIMEOUT_S
-    )
-    server.check_alive()
-    if done.returncode != 0:
-        raise BenchError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
-
-
-def _measure_load(server, line, mode):
-    """Runs the load; what the server spent until it was quiet again is divided by messages."""
-    process.wait_quiet(server.pid)
-    own_before, workers_before = cpu_now(server)
-    result = _run_load(server, line, mode)
-    process.wait_quiet(server.pid)
-    own_after, workers_after = cpu_now(server)
-    values = {
-        "messages": result["messages"],
-        "rate": result["rate"],
-        "cpu_us": (own_after - own_before) * 1e6 / result["messages"],
-        "rss_mib": process.rss_bytes(server.pid) / 2**20,
-        "short": result.get("lost", 0),
-    }
-    if workers_after > 0:
-        values["workers_us"] = (workers_after - workers_before) * 1e6 / result["messages"]
-    values["late_p99_us"] = result.get("late_us", {}).get("p99")
-    latencies = result.get("ack_us") or result.get("latency_us") or {}
-    for name in ("p50", "p99", "p999"):
-        values[f"{name}_us"] = latencies.get(name)
-    return values
-
-
-def _count_recorded(server, values):
-    """Whatever wyze took in must be on raw-stream: else its speed is worth nothing."""
-    if isinstance(server, Wyze):
-        server.stop()
-        recorded = count_records(server.data, "raw-stream")
-        values["short"] += abs(values["messages"] - recorded)
-    return values
-
-
-def _start(kind, settings, line, script=None):
-    return kind(settings, mapping_text(line.devices, line.subtopics), script)
+    rate: str = "rate"  # What wyze-load calls the row's messages a second.
 
 
 def measure_pub(kind, settings, line):
     """Publishing at full speed."""
     mode = "js-pub" if kind is JetStream else "pub"
-    with _start(kind, settings, line) as server:
-        return _count_recorded(server, _measure_load(server, line, mode))
+    with start(kind, settings, line) as server:
+        return count_recorded(server, measure_load(server, line, mode))
 
 
 def measure_pubsub(kind, settings, line):
     """Publishing at full speed with one subscriber to everything."""
-    with _start(kind, settings, line) as server:
-        return _count_recorded(server, _measure_load(server, line, "pubsub"))
+    with start(kind, settings, line) as server:
+        return count_recorded(server, measure_load(server, line, "pubsub"))
 
 
 def _wait_for_answers(server, line):
     """Scripts are validated and started after the server listens: a few readings find out when."""
     for _ in range(WARM_UP_TRIES):
-        if _run_load(server, line, "rtt", "--messages", "500")["lost"] == 0:
+        if run_load(server, line, "rtt", "--messages", "500")["lost"] == 0:
             return
     raise BenchError(f"{server.name}: readings are not answered")
 
@@ -142,11 +80,11 @@ def _wait_for_answers(server, line):
 def measure_answers(kind, settings, line):
     """Readings at a fixed rate. Only wyze has a script; elsewhere another device listens."""
     script = ECHO_SCRIPT if kind is Wyze else None
-    with _start(kind, settings, line, script) as server:
+    with start(kind, settings, line, script) as server:
         if script is None:
             line = replace(line, options=[*line.options, "--direct", "1"])
         _wait_for_answers(server, line)
-        return _measure_load(server, line, "rtt")
+        return measure_load(server, line, "rtt")
 
 
 def measure_idle(kind, settings, line):
@@ -154,21 +92,13 @@ def measure_idle(kind, settings, line):
     with kind(settings) as server:
         process.wait_quiet(server.pid)
         before = process.rss_bytes(server.pid)
-        command = _load_command(server, line, "idle")
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        ) as load:
-            opened = load.stdout.readline()
-            server.check_alive()
-            if not opened:
-                raise BenchError(f"{' '.join(command)}: could not open its connections")
+        with held_load(server, line, "idle") as opened:
             process.wait_quiet(server.pid)
             after = process.rss_bytes(server.pid)
-            load.stdin.close()
         return {
             "rss_mib": before / 2**20,
             "start_ms": server.start_s * 1000,
-            "conn_bytes": (after - before) / json.loads(opened)["connections"],
+            "conn_bytes": (after - before) / opened["connections"],
         }
 
 
@@ -181,6 +111,38 @@ def _topics_line(devices):
         targets=[Target("cpu_us", 1.0, "at most 1.0 us")],
         devices=devices,
     )
+
+
+def _durable_lines():
+    return [
+        Line("durable", "QoS 1 in and to one persistent subscriber",
+             [Wyze, MosquittoSecond, MosquittoSaved, JetStream], durable.measure_durable,
+             [Target("rate", 100000, "over 100,000/s", least=True),
+              Target("cpu_us", 6.0, "at most 6 us")],
+             options=["--qos", "1", "--window", "200", "--persistent-sub", "1",
+                      "--idle-ms", "10000"],
+             rate="through_rate"),
+        Line("qos2", "QoS 2 in, persistent publishers, window 200",
+             [Wyze, MosquittoSecond, MosquittoSaved], durable.measure_qos2,
+             [Target("rate", 80000, "over 80,000/s", least=True)],
+             options=["--qos", "2", "--window", "200", "--persistent-pub", "1"]),
+        Line("backlog", "1,000,000 messages wait for a session; the rate is its return's",
+             [WyzeRaised, MosquittoKept], durable.measure_backlog,
+             [Target("rate", 200000, "drained at over 200,000/s", least=True),
+              Target("rss_mib", 50e6 / 2**20, "50 MB resident"),
+              Target("start_ms", 1000, "1 s to listen"),
+              Target("crash_ms", 1000, "1 s after a crash")],
+             options=["--qos", "1", "--window", "200", "--persistent-sub", "1"]),
+        Line("retained", "1,000,000 retained topics; latencies while the journal is compacted",
+             [WyzeRaised, MosquittoKept], durable.measure_retained,
+             [Target("p99_ratio", 2.0, "p99 at most twice that without")],
+             devices=1000, subtopics=1000, options=["--qos", "1", "--window", "50"]),
+        Line("sessions", "10,000 persistent sessions", [Wyze, MosquittoKept],
+             durable.measure_sessions,
+             [Target("conn_bytes", 2048, "2 KB a session connected"),
+              Target("left_bytes", 2048, "2 KB left")],
+             devices=10000, subtopics=1, options=["--qos", "1", "--connections", "10000"]),
+    ]
 
 
 def all_lines():
@@ -207,4 +169,5 @@ def all_lines():
         Line("idle", "idle; 5,000 idle connections", [Wyze, Mosquitto, Nats], measure_idle,
              [Target("rss_mib", 15, "15 MB resident"), Target("start_ms", 100, "100 ms to listen"),
               Target("conn_bytes", 2048, "2 KB a connection")]),
+        *_durable_lines(),
     ]

@@ -6,6 +6,17 @@ import statistics
 COLUMNS = ["what", "server", "messages/s", "CPU us/msg", "p50 us", "p99 us", "p99.9 us",
            "RSS MiB", "remarks", "target", "met"]
 
+# What a restart, a compaction and a session that was left add.
+DURABLE_REMARKS = {
+    "crash_ms": "after SIGKILL {:,.0f} ms",
+    "restarted_mib": "{:.1f} MiB once restarted",
+    "left_bytes": "{:,.0f} bytes once left",
+    "loaded_bytes": "{:,.0f} bytes once restarted",
+    "plain_p99_us": "p99 without compaction {:,.0f} us",
+    "p99_ratio": "{:.2f} times that",
+    "compactions": "{:,.0f} segments compacted",
+}
+
 
 def medians(runs):
     """The median of each value over the runs; None where nothing was measured."""
@@ -25,6 +36,8 @@ def _remarks(values):
     remarks = []
     if values.get("short"):
         remarks.append(f"{values['short']:,.0f} of {values['messages']:,.0f} missing")
+    if values.get("doubled"):
+        remarks.append(f"{values['doubled']:,.0f} doubled")
     if values.get("workers_us"):
         remarks.append(f"workers {values['workers_us']:.1f} us/msg")
     if values.get("late_p99_us") is not None:
@@ -33,12 +46,17 @@ def _remarks(values):
         remarks.append(f"listening after {values['start_ms']:.0f} ms")
     if values.get("conn_bytes") is not None:
         remarks.append(f"{values['conn_bytes']:,.0f} bytes a connection")
+    for name, form in DURABLE_REMARKS.items():
+        if values.get(name) is not None:
+            remarks.append(form.format(values[name]))
     return "; ".join(remarks)
 
 
 def _met(targets, values):
     if targets and values.get("short"):
         return "no: messages missing"
+    if targets and values.get("doubled"):
+        return "no: messages doubled"
     words = {True: "yes", False: "no", None: "not measured"}
     return ", ".join(words[target.met(values)] for target in targets)
 

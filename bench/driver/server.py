@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 from driver import process
 
@@ -102,6 +103,16 @@ class Server:
             self.child.kill()
             self.child.wait()
 
+    def restart(self, kill=False):
+        """Stops, in order or by SIGKILL, and starts with the same data. Returns the seconds from
+        exec to the first accepted session."""
+        if kill:
+            self.child.kill()
+            self.child.wait()
+        self.stop()
+        self._start()
+        return self.start_s
+
     def check_alive(self):
         """Raises with the end of the server's output when it ended by itself."""
         if self.child.poll() is None:
@@ -141,6 +152,11 @@ class Wyze(Server):
     that the benchmark uses stands in this class."""
 
     name = "wyze"
+    limits = []  # Of the command line.
+
+    def __init__(self, settings, mapping=None, script=None):
+        super().__init__(settings, mapping, script)
+        self.http_port = free_port()
 
     @classmethod
     def missing(cls, settings):
@@ -161,8 +177,16 @@ class Wyze(Server):
 
     def command(self):
         listen = ["--mqtt-listen", f"127.0.0.1:{self.port}"]
-        listen += ["--http-listen", f"127.0.0.1:{free_port()}"]
-        return [self.settings.wyze, "run", "--data", self.data, *listen]
+        listen += ["--http-listen", f"127.0.0.1:{self.http_port}"]
+        return [self.settings.wyze, "run", "--data", self.data, *listen, *self.limits]
+
+    def metric(self, name):
+        """The value of a metric without labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics") as answer:
+            for line in answer.read().decode().splitlines():
+                if line.startswith(name + " "):
+                    return float(line.split()[1])
+        raise BenchError(f"wyze has no metric {name}")
 
     def _write(self, name, text):
         path = os.path.join(self.folder, name)
@@ -179,10 +203,20 @@ class Wyze(Server):
             raise BenchError(f"wyze {words}: exit code {done.returncode}: {done.stderr.strip()}")
 
 
+class WyzeRaised(Wyze):
+    """wyze with room for a million messages of one session and a million retained topics."""
+
+    limits = [
+        "--mqtt-max-queued", "2000000", "--mqtt-max-queued-bytes", "1GiB",
+        "--mqtt-max-retained", "2000000", "--mqtt-max-retained-bytes", "1GiB",
+    ]
+
+
 class Mosquitto(Server):
     """mosquitto with nothing on disk, no limit at which it drops, and no delayed packets."""
 
     name = "mosquitto"
+    persistence = "persistence false\n"
 
     @classmethod
     def missing(cls, settings):
@@ -191,12 +225,36 @@ class Mosquitto(Server):
     def command(self):
         path = os.path.join(self.folder, "mosquitto.conf")
         with open(path, "w", encoding="ascii") as file:
+            file.write(self.persistence)
             file.write(
-                f"listener {self.port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
+                f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
+                f"persistence_location {self.data}/\n"
                 "max_inflight_messages 0\nmax_queued_messages 0\nmax_queued_bytes 0\n"
                 "set_tcp_nodelay true\nlog_dest none\nuser root\n"
             )
         return [find_program("mosquitto"), "-c", path]
+
+
+class MosquittoSaved(Mosquitto):
+    """mosquitto as durable as it can be: its state is saved whenever something in it changed. No
+    ack waits for that."""
+
+    name = "mosquitto, saving"
+    persistence = "persistence true\nautosave_on_changes true\nautosave_interval 1\n"
+
+
+class MosquittoSecond(Mosquitto):
+    """mosquitto that saves its state every second."""
+
+    name = "mosquitto, 1 s"
+    persistence = "persistence true\nautosave_interval 1\n"
+
+
+class MosquittoKept(Mosquitto):
+    """mosquitto that saves its state when it stops, and before that every half an hour."""
+
+    name = "mosquitto, kept"
+    persistence = "persistence true\n"
 
 
 class Nats(Server):

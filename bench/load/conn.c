@@ -20,7 +20,6 @@
 #include "protocol.h"
 
 #define ANSWER_TIMEOUT_MS 30000
-#define AWAIT_EVENTS 64
 
 static int connect_loopback(uint64_t port)
 {
@@ -53,19 +52,23 @@ static void wait_for(struct wz_conn *conn, short what)
                 ANSWER_TIMEOUT_MS / 1000);
 }
 
-void wz_conn_open(struct wz_conn *conn, const struct wz_protocol *protocol, uint64_t port,
-                  unsigned number, size_t rx_cap)
+void wz_conn_open(struct wz_conn *conn, const struct wz_protocol *protocol,
+                  const struct wz_conn_options *options)
 {
     char client[64];
+    struct wz_hello hello = {.client = client, .persistent = options->persistent != NULL};
 
-    *conn = (struct wz_conn){.protocol = protocol, .number = number, .rx_cap = rx_cap};
-    conn->rx = malloc(rx_cap);
+    *conn = (struct wz_conn){
+        .protocol = protocol, .number = options->number, .rx_cap = options->rx_cap};
+    conn->rx = malloc(options->rx_cap);
     if (conn->rx == NULL)
         wz_fail("out of memory");
-    conn->fd = connect_loopback(port);
-    (void)snprintf(client, sizeof(client), "wyze-load-%ld-%u", (long)getpid(), number);
-    protocol->hello(&conn->tx, client);
-    wz_conn_await(conn, WZ_EVENT_REPLY);
+    conn->fd = connect_loopback(options->port);
+    (void)snprintf(client, sizeof(client), "wyze-load-%ld-%u", (long)getpid(), options->number);
+    if (options->persistent != NULL)
+        hello.client = options->persistent;
+    protocol->hello(&conn->tx, &hello);
+    conn->found = wz_conn_await(conn, WZ_EVENT_REPLY) == 1;
 }
 
 void wz_conn_close(struct wz_conn *conn)
@@ -81,25 +84,22 @@ void wz_conn_close(struct wz_conn *conn)
 void wz_conn_subscribe(struct wz_conn *conn, const char *filter, unsigned qos, uint16_t id)
 {
     conn->protocol->subscribe(&conn->tx, filter, qos, id);
-    wz_conn_await(conn, WZ_EVENT_REPLY);
+    (void)wz_conn_await(conn, WZ_EVENT_REPLY); // Only a hello's reply has an id.
 }
 
-void wz_conn_await(struct wz_conn *conn, unsigned kind)
+uint32_t wz_conn_await(struct wz_conn *conn, unsigned kind)
 {
-    struct wz_event events[AWAIT_EVENTS];
-    size_t count;
+    struct wz_event event;
 
     while (!wz_conn_flush(conn))
         wait_for(conn, POLLOUT);
     for (;;) {
+        while (wz_conn_events(conn, &event, 1) > 0) {
+            if (event.kind == kind)
+                return event.id;
+        }
         while (!wz_conn_fill(conn))
             wait_for(conn, POLLIN);
-        while ((count = wz_conn_events(conn, events, AWAIT_EVENTS)) > 0) {
-            for (size_t i = 0; i < count; i++) {
-                if (events[i].kind == kind)
-                    return;
-            }
-        }
     }
 }
 
@@ -134,8 +134,7 @@ size_t wz_conn_events(struct wz_conn *conn, struct wz_event *events, size_t cap)
         if (events[i].kind == WZ_EVENT_REFUSED)
             wz_fail("%s: the server refused: %.*s", conn->protocol->name, (int)events[i].len,
                     (const char *)events[i].body);
-        if (events[i].kind == WZ_EVENT_PING)
-            conn->protocol->pong(&conn->tx);
+        conn->protocol->answer(&conn->tx, &events[i]);
     }
     return count;
 }

@@ -14,10 +14,21 @@
 struct wz_event;
 struct wz_protocol;
 
+// How a connection is opened. Zero but for port and rx_cap: a session that ends with it.
+struct wz_conn_options {
+    uint64_t port;   // Of 127.0.0.1.
+    unsigned number; // Makes the client's name unique in the process.
+    size_t rx_cap;   // The size of a read in bytes; it must hold a whole packet.
+    // The client's name of a persistent session, borrowed for the call; NULL: the session is
+    // clean and its name new.
+    const char *persistent;
+};
+
 // Zero is no connection. Use:
 // 1. wz_conn_open, then wz_conn_subscribe as often as wanted; both wait for the server.
 // 2. wz_conn_watch puts it into an epoll set.
-// 3. when readable: wz_conn_fill, then wz_conn_events until it returns 0.
+// 3. wz_conn_events until it returns 0: a session that was there may have sent messages already.
+//    Then, when readable, wz_conn_fill and the same.
 // 4. append packets to tx and call wz_conn_flush.
 struct wz_conn {
     int fd;
@@ -29,14 +40,14 @@ struct wz_conn {
     size_t rx_pos;
     size_t rx_len;
     size_t rx_cap;
+    bool found; // The server had the session already.
     bool watched;
     bool wants_out;
 };
 
-// Connects to a port of 127.0.0.1 and opens the session. The number makes the client's name
-// unique in the process. rx_cap is the size of a read in bytes and must hold a whole packet.
-void wz_conn_open(struct wz_conn *conn, const struct wz_protocol *protocol, uint64_t port,
-                  unsigned number, size_t rx_cap);
+// Connects and opens the session.
+void wz_conn_open(struct wz_conn *conn, const struct wz_protocol *protocol,
+                  const struct wz_conn_options *options);
 
 // Closes the socket and frees what belongs to the connection; zero is fine.
 void wz_conn_close(struct wz_conn *conn);
@@ -44,14 +55,15 @@ void wz_conn_close(struct wz_conn *conn);
 // Subscribes and waits for the reply. Messages that come before it are dropped.
 void wz_conn_subscribe(struct wz_conn *conn, const char *filter, unsigned qos, uint16_t id);
 
-// Sends what is in tx and waits for the event of the kind. The body of the event is borrowed
-// until the next wz_conn_fill.
-void wz_conn_await(struct wz_conn *conn, unsigned kind);
+// Sends what is in tx and waits for the event of the kind; those before it are dropped, those
+// behind it are kept. Returns the event's id.
+uint32_t wz_conn_await(struct wz_conn *conn, unsigned kind);
 
 // Reads once. False when nothing was there; a connection that the server closed ends the program.
 bool wz_conn_fill(struct wz_conn *conn);
 
-// Decodes the next events, answers the server's pings. 0: all that is whole is decoded.
+// Decodes the next events and puts into tx what they want to be answered with. 0: all that is
+// whole is decoded.
 // A refusal ends the program.
 size_t wz_conn_events(struct wz_conn *conn, struct wz_event *events, size_t cap);
 

@@ -24,8 +24,6 @@
 #define READ_BYTES (256u * 1024)
 #define EVENT_CAP 256
 #define EPOLL_EVENTS 64
-#define FIRST_SEQ 1000000000u
-#define SEQ_DIGITS 10
 #define SECOND_NS 1000000000u
 #define TIMER_SLACK_NS 1u
 
@@ -87,7 +85,9 @@ static void open_echo(struct echo *echo, const struct wz_protocol *protocol)
     if (echo->epoll_fd < 0)
         wz_fail_errno("epoll_create1");
     for (size_t i = 0; i < echo->conn_count; i++)
-        wz_conn_open(&echo->conns[i], protocol, options->port, (unsigned)i, READ_BYTES);
+        wz_conn_open(&echo->conns[i], protocol,
+                     &(struct wz_conn_options){
+                         .port = options->port, .number = (unsigned)i, .rx_cap = READ_BYTES});
     for (size_t i = 0; i < echo->topic_count; i++) {
         wz_ring_topic(options->topic, i % options->devices, i / options->devices, &echo->topics[i]);
         subscribe_topic(echo, i);
@@ -121,7 +121,7 @@ static void send_reading(struct echo *echo, uint64_t n)
     size_t place = (size_t)(n % echo->topic_count);
     struct wz_conn *conn = &echo->conns[place % echo->conn_count];
 
-    wz_ring_body(FIRST_SEQ + n, echo->options->body_bytes, &echo->body);
+    wz_ring_body(n, echo->options->body_bytes, &echo->body);
     conn->protocol->publish(&conn->tx,
                             &(struct wz_publish){.topic = (const char *)echo->topics[place].data,
                                                  .body = echo->body.data,
@@ -151,26 +151,9 @@ static void send_due(struct echo *echo, uint64_t now_ns)
     }
 }
 
-// Finds the sequence number after the member's name; UINT64_MAX when there is none.
-static uint64_t find_seq(const uint8_t *body, size_t len)
-{
-    const uint8_t *end = body + len;
-    const uint8_t *at = memmem(body, len, "\"seq\":", 6);
-    uint64_t seq = 0;
-    int digits = 0;
-
-    if (at == NULL)
-        return UINT64_MAX;
-    for (at += 6; at < end && *at == ' '; at++)
-        continue;
-    for (; at < end && *at >= '0' && *at <= '9' && digits < SEQ_DIGITS; at++, digits++)
-        seq = seq * 10 + (uint64_t)(*at - '0');
-    return digits == SEQ_DIGITS ? seq - FIRST_SEQ : UINT64_MAX;
-}
-
 static void take_answer(struct echo *echo, const struct wz_event *event, uint64_t now_ns)
 {
-    uint64_t n = find_seq(event->body, event->len);
+    uint64_t n = wz_ring_find_seq(event->body, event->len);
 
     if (n >= echo->sent) {
         echo->strange++;
@@ -196,11 +179,8 @@ static void read_answers(struct echo *echo, size_t number)
     now_ns = wz_clock_now_ns();
     while ((count = wz_conn_events(conn, events, EVENT_CAP)) > 0) {
         for (size_t i = 0; i < count; i++) {
-            if (events[i].kind != WZ_EVENT_MESSAGE)
-                continue;
-            take_answer(echo, &events[i], now_ns);
-            if (events[i].id != 0)
-                conn->protocol->ack(&conn->tx, events[i].id);
+            if (events[i].kind == WZ_EVENT_MESSAGE)
+                take_answer(echo, &events[i], now_ns);
         }
     }
 }

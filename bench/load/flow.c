@@ -20,9 +20,11 @@
 #include "report.h"
 #include "ring.h"
 #include "subscriber.h"
+#include "tally.h"
 
 #define READ_BYTES (512u * 1024)
 #define SLOW_READ_BYTES 4096u
+#define CONSUMER_WINDOW 1000u // As many as wyze sends ahead: mqtt.max_inflight.
 #define EPOLL_EVENTS 64
 #define TICK_MS 50
 #define STUCK_NS 60000000000u
@@ -52,8 +54,14 @@ static void *make(size_t count, size_t size)
     return made;
 }
 
-// JetStream acks every message in an inbox of the connection; the stream must exist first.
-static void prepare_jetstream(struct flow *flow, struct wz_conn *conn)
+static bool is_jetstream(const struct flow *flow)
+{
+    return flow->protocol == &wz_nats && flow->options->qos != 0;
+}
+
+// JetStream acks every message in an inbox of the connection; the stream must exist first. To
+// make it again as it is changes nothing.
+static void prepare_jetstream(const struct flow *flow, struct wz_conn *conn)
 {
     struct wz_bytes inbox = {0};
 
@@ -61,35 +69,73 @@ static void prepare_jetstream(struct flow *flow, struct wz_conn *conn)
     wz_bytes_put_u8(&inbox, 0);
     wz_conn_subscribe(conn, (const char *)inbox.data, 0, 1);
     wz_bytes_release(&inbox);
-    if (conn->number != 0)
-        return;
-    wz_nats_put_stream(&conn->tx, flow->options->filter, 0);
-    wz_conn_await(conn, WZ_EVENT_ACK);
+    wz_nats_put_stream(&conn->tx, flow->options->filter, conn->number);
+    (void)wz_conn_await(conn, WZ_EVENT_ACK); // There is no other request it could answer.
 }
 
-static uint64_t share(uint64_t total, size_t count, size_t number)
+// A consumer sends only while somebody listens to its subject.
+static void subscribe_jetstream(const struct flow *flow, struct wz_conn *conn)
 {
-    return total / count + (number < total % count ? 1 : 0);
+    struct wz_bytes subject = {0};
+
+    prepare_jetstream(flow, conn);
+    wz_nats_put_deliver(&subject, conn->number);
+    wz_bytes_put_u8(&subject, 0);
+    wz_conn_subscribe(conn, (const char *)subject.data, 0, 2);
+    wz_bytes_release(&subject);
+    wz_nats_put_consumer(&conn->tx, CONSUMER_WINDOW, conn->number);
+    (void)wz_conn_await(conn, WZ_EVENT_ACK); // There is no other request it could answer.
+}
+
+// The number of the first of a publisher's messages when all share a given total.
+static uint64_t first_of_share(uint64_t total, size_t count, size_t number)
+{
+    uint64_t rest = total % count;
+
+    return total / count * number + (number < rest ? number : rest);
+}
+
+// The client id of a persistent session; empty bytes for a clean one.
+static struct wz_bytes session_name(const struct flow *flow, const char *role, uint64_t persistent,
+                                    size_t number)
+{
+    struct wz_bytes name = {0};
+
+    if (persistent == 0)
+        return name;
+    wz_bytes_print(&name, "%s-%s-%zu", flow->options->client, role, number);
+    wz_bytes_put_u8(&name, 0);
+    return name;
 }
 
 static void open_publisher(struct flow *flow, size_t number)
 {
     const struct wz_options *options = flow->options;
-    bool jetstream = flow->protocol == &wz_nats && options->qos != 0;
+    bool jetstream = is_jetstream(flow);
+    size_t count = flow->publisher_count;
+    struct wz_bytes name = session_name(flow, "pub", options->persistent_pub, number);
     struct wz_conn conn = {0};
     uint64_t total = UINT64_MAX;
+    uint64_t first;
 
-    wz_conn_open(&conn, flow->protocol, options->port, (unsigned)number, READ_BYTES);
+    wz_conn_open(&conn, flow->protocol,
+                 &(struct wz_conn_options){.port = options->port,
+                                           .number = (unsigned)number,
+                                           .rx_cap = READ_BYTES,
+                                           .persistent = (const char *)name.data});
+    wz_bytes_release(&name);
     if (jetstream)
         prepare_jetstream(flow, &conn);
     if (jetstream || number == 0)
         flow->rings[number] = wz_ring_new(flow->protocol, options, (unsigned)number);
-    if (options->messages != 0)
-        total = share(options->messages, flow->publisher_count, number);
-    wz_publisher_open(&flow->publishers[number], &conn, flow->rings[jetstream ? number : 0],
-                      flow->latencies);
-    wz_publisher_begin(&flow->publishers[number],
-                       flow->rings[0]->count / flow->publisher_count * number, total,
+    first = flow->rings[0]->count / count * number;
+    if (options->messages != 0) {
+        first = first_of_share(options->messages, count, number);
+        total = first_of_share(options->messages, count, number + 1) - first;
+    }
+    wz_publisher_open(&flow->publishers[number], &conn, (unsigned)options->qos,
+                      flow->rings[jetstream ? number : 0], flow->latencies);
+    wz_publisher_begin(&flow->publishers[number], first, total,
                        options->qos != 0 ? options->window : 0);
 }
 
@@ -97,14 +143,27 @@ static void open_subscriber(struct flow *flow, size_t number)
 {
     const struct wz_options *options = flow->options;
     struct wz_subscriber *subscriber = &flow->subscribers[number];
-    unsigned conn_number = (unsigned)(flow->publisher_count + number);
+    struct wz_conn *conn = &subscriber->conn;
+    struct wz_bytes name = session_name(flow, "sub", options->persistent_sub, number);
+    bool slow = options->slow_us != 0 && options->body_bytes < SLOW_READ_BYTES / 2;
 
     subscriber->slow_us = options->slow_us;
-    wz_conn_open(&subscriber->conn, flow->protocol, options->port, conn_number,
-                 options->slow_us != 0 && options->body_bytes < SLOW_READ_BYTES / 2
-                     ? SLOW_READ_BYTES
-                     : READ_BYTES);
-    wz_conn_subscribe(&subscriber->conn, options->filter, (unsigned)options->qos, 1);
+    subscriber->qos = (unsigned)options->qos;
+    subscriber->begin_ns = wz_clock_now_ns();
+    wz_conn_open(conn, flow->protocol,
+                 &(struct wz_conn_options){.port = options->port,
+                                           .number = (unsigned)(flow->publisher_count + number),
+                                           .rx_cap = slow ? SLOW_READ_BYTES : READ_BYTES,
+                                           .persistent = (const char *)name.data});
+    wz_bytes_release(&name);
+    if (flow->publisher_count > 0 || options->messages != 0)
+        subscriber->tally = wz_tally_new(wz_ring_count(options->devices * options->subtopics));
+    if (options->resume != 0 && !conn->found)
+        wz_fail("subscriber %zu has no session to resume", number);
+    if (is_jetstream(flow))
+        subscribe_jetstream(flow, conn);
+    else if (options->resume == 0)
+        wz_conn_subscribe(conn, options->filter, (unsigned)options->qos, 1);
 }
 
 static void open_flow(struct flow *flow, enum wz_flow_parts parts)
@@ -132,8 +191,10 @@ static void close_flow(struct flow *flow)
         wz_publisher_close(&flow->publishers[i]);
         wz_ring_free(flow->rings[i]);
     }
-    for (size_t i = 0; i < flow->subscriber_count; i++)
+    for (size_t i = 0; i < flow->subscriber_count; i++) {
         wz_conn_close(&flow->subscribers[i].conn);
+        wz_tally_free(flow->subscribers[i].tally);
+    }
     free(flow->publishers);
     free(flow->subscribers);
     free(flow->rings);
@@ -165,14 +226,24 @@ static void serve_publisher(struct flow *flow, size_t number, uint32_t ready, ui
     watch_publisher(flow, number);
 }
 
+static void answer_subscriber(struct flow *flow, size_t number)
+{
+    (void)wz_conn_flush(&flow->subscribers[number].conn); // watch_subscriber sees what is left.
+    watch_subscriber(flow, number);
+}
+
 static void serve_subscriber(struct flow *flow, size_t number, uint32_t ready, uint64_t now_ns)
 {
-    struct wz_subscriber *subscriber = &flow->subscribers[number];
-
     if (ready & ~(uint32_t)EPOLLOUT)
-        wz_subscriber_read(subscriber, now_ns);
-    (void)wz_conn_flush(&subscriber->conn); // watch_subscriber sees what is left.
-    watch_subscriber(flow, number);
+        wz_subscriber_read(&flow->subscribers[number], now_ns);
+    answer_subscriber(flow, number);
+}
+
+// Takes what came together with the reply to the hello.
+static void begin_subscriber(struct flow *flow, size_t number)
+{
+    wz_subscriber_take(&flow->subscribers[number], wz_clock_now_ns());
+    answer_subscriber(flow, number);
 }
 
 static void serve_ready(struct flow *flow)
@@ -220,6 +291,16 @@ static uint64_t received_count(const struct flow *flow)
     return count;
 }
 
+// Whether something of a QoS 2 message or an ack is on its way.
+static bool subscribers_busy(const struct flow *flow)
+{
+    for (size_t i = 0; i < flow->subscriber_count; i++) {
+        if (flow->subscribers[i].unreleased != 0 || flow->subscribers[i].conn.tx.len != 0)
+            return true;
+    }
+    return false;
+}
+
 // What all subscribers together wait for.
 static uint64_t expected_count(const struct flow *flow)
 {
@@ -261,10 +342,25 @@ static void receive_rest(struct flow *flow)
 {
     uint64_t expected = expected_count(flow);
 
-    while (received_count(flow) < expected) {
+    while (received_count(flow) < expected || subscribers_busy(flow)) {
         serve_ready(flow);
         if (wz_clock_now_ns() - flow->moved_ns > flow->options->idle_ms * 1000000)
             return;
+    }
+}
+
+// Tells the tallies what was published: by this process or, with --messages, by another.
+static void settle_tallies(struct flow *flow)
+{
+    for (size_t i = 0; i < flow->subscriber_count; i++) {
+        struct wz_tally *tally = flow->subscribers[i].tally;
+
+        if (tally == NULL)
+            continue;
+        for (size_t p = 0; p < flow->publisher_count; p++)
+            wz_tally_publish(tally, flow->publishers[p].first, flow->publishers[p].total);
+        if (flow->publisher_count == 0)
+            wz_tally_publish(tally, 0, flow->options->messages);
     }
 }
 
@@ -283,21 +379,57 @@ static uint64_t last_received_ns(const struct flow *flow, uint64_t *ret_first_ns
     return last_ns;
 }
 
+static void report_tallies(const struct flow *flow)
+{
+    uint64_t repeated = 0;
+    uint64_t lost = 0;
+    uint64_t doubled = 0;
+    uint64_t strange = 0;
+
+    for (size_t i = 0; i < flow->subscriber_count; i++) {
+        const struct wz_subscriber *subscriber = &flow->subscribers[i];
+
+        repeated += subscriber->repeated;
+        if (subscriber->tally == NULL)
+            continue;
+        lost += wz_tally_lost(subscriber->tally);
+        doubled += wz_tally_doubled(subscriber->tally);
+        strange += subscriber->tally->strange;
+    }
+    wz_report_count("repeated", repeated);
+    if (expected_count(flow) == UINT64_MAX)
+        return;
+    wz_report_count("lost", lost);
+    wz_report_count("doubled", doubled);
+    wz_report_count("strange", strange);
+}
+
 static void report_received(const struct flow *flow)
 {
     uint64_t received = received_count(flow);
-    uint64_t expected = expected_count(flow);
     uint64_t first_ns = UINT64_MAX;
     uint64_t last_ns = last_received_ns(flow, &first_ns);
 
     wz_report_count("received", received);
-    if (expected != UINT64_MAX)
-        wz_report_count("lost", expected > received ? expected - received : 0);
+    report_tallies(flow);
     if (last_ns > first_ns) {
         double seconds = (double)(last_ns - first_ns) / 1e9;
 
         wz_report_number("receive_seconds", seconds);
         wz_report_number("receive_rate", (double)received / seconds);
+    }
+    if (flow->options->resume != 0 && last_ns != 0) {
+        double seconds = (double)(last_ns - flow->subscribers[0].begin_ns) / 1e9;
+
+        wz_report_number("resume_seconds", seconds);
+        wz_report_number("resume_rate", (double)received / seconds);
+    }
+    if (flow->publisher_count > 0) {
+        uint64_t end_ns = last_ns > flow->published_ns ? last_ns : flow->published_ns;
+
+        // Over the time until all was acked and received.
+        wz_report_number("through_rate",
+                         (double)published_count(flow) * 1e9 / (double)(end_ns - flow->start_ns));
     }
 }
 
@@ -324,7 +456,7 @@ void wz_flow_run(const char *mode, const struct wz_protocol *protocol,
 
     open_flow(&flow, parts);
     for (size_t i = 0; i < flow.subscriber_count; i++)
-        watch_subscriber(&flow, i);
+        begin_subscriber(&flow, i);
     flow.start_ns = wz_clock_now_ns();
     flow.moved_ns = flow.start_ns;
     for (size_t i = 0; i < flow.publisher_count; i++)
@@ -332,6 +464,7 @@ void wz_flow_run(const char *mode, const struct wz_protocol *protocol,
     publish_all(&flow);
     if (flow.subscriber_count > 0)
         receive_rest(&flow);
+    settle_tallies(&flow);
     report_flow(mode, &flow);
     close_flow(&flow);
 }

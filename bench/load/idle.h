@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Connections that do nothing, to see what one costs the server.
+// Connections and sessions that do nothing, to see what one costs the server.
 
 #ifndef WZ_BENCH_LOAD_IDLE_H
 #define WZ_BENCH_LOAD_IDLE_H
@@ -11,5 +11,10 @@ struct wz_protocol;
 // and holds them until stdin ends.
 void wz_idle_run(const char *mode, const struct wz_protocol *protocol,
                  const struct wz_options *options);
+
+// The same with persistent sessions, each with a subscription to a topic of its own: device n,
+// subtopic 0. They are left when stdin ends.
+void wz_idle_run_sessions(const char *mode, const struct wz_protocol *protocol,
+                          const struct wz_options *options);
 
 #endif

@@ -6,7 +6,7 @@
 
 struct wz_protocol;
 
-// Clean sessions without keep-alive, QoS 0 and 1. Static, never freed.
+// Sessions without keep-alive, clean or persistent, QoS 0 to 2. Static, never freed.
 extern const struct wz_protocol wz_mqtt;
 
 #endif

@@ -12,6 +12,8 @@
 #include "protocol.h"
 
 #define INBOX "_INBOX."
+#define ACK_SUBJECT "$JS.ACK."
+#define MAX_ACK_WAIT_NS 600000000000u
 
 // A line as it lies in the buffer, without its end.
 struct line {
@@ -21,14 +23,12 @@ struct line {
 
 static void nats_ping(struct wz_bytes *out) { wz_bytes_put(out, "PING\r\n", 6); }
 
-static void nats_pong(struct wz_bytes *out) { wz_bytes_put(out, "PONG\r\n", 6); }
-
-static void nats_hello(struct wz_bytes *out, const char *client)
+static void nats_hello(struct wz_bytes *out, const struct wz_hello *hello)
 {
     wz_bytes_print(out,
                    "CONNECT {\"verbose\":false,\"pedantic\":false,\"tls_required\":false,"
                    "\"name\":\"%s\",\"lang\":\"c\",\"version\":\"1\",\"protocol\":0}\r\n",
-                   client);
+                   hello->client);
     nats_ping(out);
 }
 
@@ -50,16 +50,57 @@ static void nats_publish(struct wz_bytes *out, const struct wz_publish *publish)
     wz_bytes_put(out, "\r\n", 2);
 }
 
-static void nats_ack(struct wz_bytes *out, uint32_t id)
+static void nats_answer(struct wz_bytes *out, const struct wz_event *event)
 {
-    // Core NATS has no acks from a subscriber: decode gives no message an id.
-    (void)out;
-    (void)id;
+    if (event->kind == WZ_EVENT_PING) {
+        wz_bytes_put(out, "PONG\r\n", 6);
+    } else if (event->kind == WZ_EVENT_MESSAGE && event->reply != NULL) {
+        wz_bytes_put(out, "PUB ", 4);
+        wz_bytes_put(out, event->reply, event->reply_len);
+        wz_bytes_print(out, " 4\r\n+ACK\r\n");
+    }
 }
 
 void wz_nats_put_inbox(struct wz_bytes *out, unsigned conn)
 {
     wz_bytes_print(out, INBOX "%u.*", conn);
+}
+
+void wz_nats_put_deliver(struct wz_bytes *out, unsigned conn)
+{
+    wz_bytes_print(out, "deliver.%u", conn);
+}
+
+// Takes the bytes of the request.
+static void put_request(struct wz_bytes *out, const char *subject, struct wz_bytes *request,
+                        unsigned conn)
+{
+    nats_publish(out, &(struct wz_publish){.topic = subject,
+                                           .body = request->data,
+                                           .len = request->len,
+                                           .qos = 1,
+                                           .id = 1,
+                                           .conn = conn});
+    wz_bytes_release(request);
+}
+
+void wz_nats_put_consumer(struct wz_bytes *out, uint64_t window, unsigned conn)
+{
+    struct wz_bytes request = {0};
+    struct wz_bytes subject = {0};
+
+    wz_bytes_print(&request,
+                   "{\"stream_name\":\"BENCH\",\"config\":{\"durable_name\":\"bench%u\","
+                   "\"deliver_policy\":\"all\",\"ack_policy\":\"explicit\","
+                   "\"replay_policy\":\"instant\",\"max_ack_pending\":%llu,\"ack_wait\":%llu,"
+                   "\"deliver_subject\":\"",
+                   conn, (unsigned long long)window, (unsigned long long)MAX_ACK_WAIT_NS);
+    wz_nats_put_deliver(&request, conn);
+    wz_bytes_print(&request, "\"}}");
+    wz_bytes_print(&subject, "$JS.API.CONSUMER.DURABLE.CREATE.BENCH.bench%u", conn);
+    wz_bytes_put_u8(&subject, 0);
+    put_request(out, (const char *)subject.data, &request, conn);
+    wz_bytes_release(&subject);
 }
 
 void wz_nats_put_stream(struct wz_bytes *out, const char *subjects, unsigned conn)
@@ -71,13 +112,7 @@ void wz_nats_put_stream(struct wz_bytes *out, const char *subjects, unsigned con
                    "\"storage\":\"file\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
                    "\"discard\":\"old\",\"num_replicas\":1}",
                    subjects);
-    nats_publish(out, &(struct wz_publish){.topic = "$JS.API.STREAM.CREATE.BENCH",
-                                           .body = request.data,
-                                           .len = request.len,
-                                           .qos = 1,
-                                           .id = 1,
-                                           .conn = conn});
-    wz_bytes_release(&request);
+    put_request(out, "$JS.API.STREAM.CREATE.BENCH", &request, conn);
 }
 
 static bool starts_with(struct line line, const char *word)
@@ -134,6 +169,23 @@ static bool holds_error(const uint8_t *body, size_t len)
     return memmem(body, len, "\"error\"", 7) != NULL;
 }
 
+// Finds the subject for the ack of a consumer's message: the last word but one.
+static void find_reply(struct line line, struct wz_event *event)
+{
+    const char *end = memrchr(line.text, ' ', line.len);
+    const char *before = end != NULL ? memrchr(line.text, ' ', (size_t)(end - line.text)) : NULL;
+    struct line reply;
+
+    if (before == NULL)
+        return;
+    reply = (struct line){.text = before + 1, .len = (size_t)(end - before) - 1};
+    if (!starts_with(reply, ACK_SUBJECT))
+        return;
+    event->reply = reply.text;
+    event->reply_len = reply.len;
+    event->qos = 1;
+}
+
 // Reads a MSG line and its body; false when the body is not whole yet.
 static bool read_message(struct line line, const uint8_t *data, size_t len, struct wz_event *event)
 {
@@ -141,10 +193,8 @@ static bool read_message(struct line line, const uint8_t *data, size_t len, stru
 
     if (len < body_len + 2)
         return false;
-    event->kind = WZ_EVENT_MESSAGE;
-    event->id = 0;
-    event->body = data;
-    event->len = body_len;
+    *event = (struct wz_event){.kind = WZ_EVENT_MESSAGE, .body = data, .len = body_len};
+    find_reply(line, event);
     if (starts_with(line, "MSG " INBOX)) {
         event->id = inbox_id(line);
         event->kind = holds_error(data, body_len) ? WZ_EVENT_REFUSED : WZ_EVENT_ACK;
@@ -155,9 +205,7 @@ static bool read_message(struct line line, const uint8_t *data, size_t len, stru
 // Reads a line that is no message; false when it means nothing to the load.
 static bool read_control(struct line line, struct wz_event *event)
 {
-    event->body = (const uint8_t *)line.text;
-    event->len = line.len;
-    event->id = 0;
+    *event = (struct wz_event){.body = (const uint8_t *)line.text, .len = line.len};
     if (starts_with(line, "PONG"))
         event->kind = WZ_EVENT_REPLY;
     else if (starts_with(line, "PING"))
@@ -200,7 +248,6 @@ const struct wz_protocol wz_nats = {
     .subscribe = nats_subscribe,
     .publish = nats_publish,
     .ping = nats_ping,
-    .pong = nats_pong,
-    .ack = nats_ack,
+    .answer = nats_answer,
     .decode = nats_decode,
 };

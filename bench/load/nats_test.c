@@ -71,12 +71,35 @@ static void test_nats_publish_asks_for_an_ack_only_at_qos_1(void **state)
     wz_bytes_release(&out);
 }
 
+static void test_nats_acks_what_a_consumer_gets(void **state)
+{
+    static const char consumed[] = "MSG bench.d1.s2 2 $JS.ACK.BENCH.bench1.1.7.7.99.0 2\r\nhi\r\n"
+                                   "MSG bench.d1.s2 2 other.reply 2\r\nhi\r\n"
+                                   "PING\r\n";
+    static const char expected[] = "PUB $JS.ACK.BENCH.bench1.1.7.7.99.0 4\r\n+ACK\r\nPONG\r\n";
+    struct wz_event events[4];
+    struct wz_bytes out = {0};
+    size_t used;
+
+    (void)state;
+    assert_int_equal(
+        wz_nats.decode((const uint8_t *)consumed, sizeof(consumed) - 1, events, 4, &used), 3);
+    assert_int_equal(events[0].qos, 1);
+    assert_int_equal(events[1].qos, 0);
+    for (size_t i = 0; i < 3; i++)
+        wz_nats.answer(&out, &events[i]);
+    assert_int_equal(out.len, sizeof(expected) - 1);
+    assert_memory_equal(out.data, expected, out.len);
+    wz_bytes_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nats_decodes_what_a_server_sends),
         cmocka_unit_test(test_nats_waits_for_the_rest_of_a_message),
         cmocka_unit_test(test_nats_publish_asks_for_an_ack_only_at_qos_1),
+        cmocka_unit_test(test_nats_acks_what_a_consumer_gets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,15 +38,21 @@ static const struct option options_table[] = {
     NUMBER("--devices", devices, 100, 1, 1000000, "devices in the topics"),
     NUMBER("--subtopics", subtopics, 10, 1, 1000, "subtopics of each device"),
     NUMBER("--body", body_bytes, 100, 64, 65000, "bytes of a body, a JSON object"),
-    NUMBER("--qos", qos, 0, 0, 1, "quality of service of messages and subscriptions"),
-    NUMBER("--window", window, 200, 1, 16384, "messages in flight per connection at QoS 1"),
+    NUMBER("--qos", qos, 0, 0, 2, "quality of service of messages and subscriptions"),
+    NUMBER("--window", window, 200, 1, 16384, "messages in flight per connection at QoS 1 and 2"),
     NUMBER("--messages", messages, 0, 0, 1000000000000, "messages in all, 0: until --seconds"),
     NUMBER("--seconds", seconds, 5, 1, 86400, "time of publishing when --messages is 0"),
     NUMBER("--rate", rate, 5000, 1, 1000000, "messages a second of mqtt-rtt"),
     NUMBER("--direct", direct, 0, 0, 1, "1: mqtt-rtt from device to device, without a script"),
     NUMBER("--idle-ms", idle_ms, 2000, 1, 600000, "silence after which subscribers give up"),
     NUMBER("--slow-us", slow_us, 0, 0, 10000000, "pause of a subscriber after reading 4 KiB"),
-    NUMBER("--connections", connections, 5000, 1, 25000, "connections of the idle modes"),
+    NUMBER("--connections", connections, 5000, 1, 25000, "connections of the holding modes"),
+    NUMBER("--retain", retain, 0, 0, 1, "1: messages are retained"),
+    NUMBER("--persistent-pub", persistent_pub, 0, 0, 1, "1: publishers have persistent sessions"),
+    NUMBER("--persistent-sub", persistent_sub, 0, 0, 1, "1: subscribers have persistent sessions"),
+    NUMBER("--resume", resume, 0, 0, 1,
+           "1: persistent subscribers must find their sessions and do not subscribe again"),
+    TEXT(client, "wyze-load", "what the client ids of persistent sessions begin with"),
 };
 
 #define OPTION_COUNT (sizeof(options_table) / sizeof(options_table[0]))
@@ -94,6 +100,6 @@ void wz_options_read(int argc, char **argv, struct wz_options *ret_options)
 void wz_options_help(FILE *out)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++)
-        (void)fprintf(out, "  %-14s %-22s %s\n", options_table[i].name, options_table[i].initial,
+        (void)fprintf(out, "  %-17s %-22s %s\n", options_table[i].name, options_table[i].initial,
                       options_table[i].help);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Publishing: a window of messages is released, the ring's bytes up to the last released
-// message are written, acks move the window on. Latency counts from the release, so that time
-// spent in a full socket is not forgotten.
+// message are written, acks move the window on; at QoS 2 that is PUBCOMP. Latency counts from the
+// release, so that time spent in a full socket is not forgotten.
 
 #include "publisher.h"
 
@@ -14,12 +14,14 @@
 #define WRITE_BYTES (256u * 1024)
 #define EVENT_CAP 256
 
-void wz_publisher_open(struct wz_publisher *publisher, const struct wz_conn *conn,
+void wz_publisher_open(struct wz_publisher *publisher, const struct wz_conn *conn, unsigned qos,
                        const struct wz_ring *ring, struct wz_histogram *latencies)
 {
-    *publisher = (struct wz_publisher){.conn = *conn, .ring = ring, .latencies = latencies};
+    *publisher =
+        (struct wz_publisher){.conn = *conn, .ring = ring, .latencies = latencies, .qos = qos};
     publisher->released_ns = calloc(WZ_PROTOCOL_MAX_ID + 1, sizeof(*publisher->released_ns));
-    if (publisher->released_ns == NULL)
+    publisher->received = calloc(WZ_PROTOCOL_MAX_ID + 1, sizeof(*publisher->received));
+    if (publisher->released_ns == NULL || publisher->received == NULL)
         wz_fail("out of memory");
 }
 
@@ -53,7 +55,12 @@ static void release(struct wz_publisher *publisher, uint64_t now_ns)
         for (uint64_t n = publisher->released; n < until; n++) {
             uint64_t place = (publisher->first + n) % publisher->ring->count;
 
-            publisher->released_ns[1 + place % publisher->ring->id_count] = now_ns;
+            uint64_t id = 1 + place % publisher->ring->id_count;
+
+            if (publisher->released_ns[id] != 0)
+                wz_fail("connection %u has used all ids and got no ack for message %u",
+                        publisher->conn.number, (unsigned)id);
+            publisher->released_ns[id] = now_ns;
         }
     }
     publisher->released = until;
@@ -115,11 +122,23 @@ void wz_publisher_write(struct wz_publisher *publisher, uint64_t now_ns)
     (void)wz_conn_flush(&publisher->conn); // wz_publisher_wants_out sees what is left.
 }
 
+static void take_received(struct wz_publisher *publisher, uint32_t id)
+{
+    if (publisher->qos != 2 || publisher->released_ns[id] == 0 || publisher->received[id])
+        wz_fail("connection %u got a PUBREC for message %u, which is not in flight",
+                publisher->conn.number, id);
+    publisher->received[id] = true;
+}
+
 static void take_ack(struct wz_publisher *publisher, uint32_t id, uint64_t now_ns)
 {
     if (id > WZ_PROTOCOL_MAX_ID || publisher->released_ns[id] == 0)
         wz_fail("connection %u got an ack for message %u, which is not in flight",
                 publisher->conn.number, id);
+    if (publisher->received[id] != (publisher->qos == 2))
+        wz_fail("connection %u got the wrong kind of ack for message %u", publisher->conn.number,
+                id);
+    publisher->received[id] = false;
     wz_histogram_add(publisher->latencies, now_ns - publisher->released_ns[id]);
     publisher->released_ns[id] = 0;
     publisher->acked++;
@@ -136,6 +155,8 @@ void wz_publisher_read(struct wz_publisher *publisher, uint64_t now_ns)
         for (size_t i = 0; i < count; i++) {
             if (events[i].kind == WZ_EVENT_ACK && publisher->window != 0)
                 take_ack(publisher, events[i].id, now_ns);
+            else if (events[i].kind == WZ_EVENT_RECEIVED)
+                take_received(publisher, events[i].id);
             else if (events[i].kind == WZ_EVENT_REPLY && publisher->pinged)
                 publisher->done = true;
         }
@@ -163,5 +184,6 @@ void wz_publisher_close(struct wz_publisher *publisher)
 {
     wz_conn_close(&publisher->conn);
     free(publisher->released_ns);
+    free(publisher->received);
     *publisher = (struct wz_publisher){0};
 }

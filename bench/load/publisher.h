@@ -27,13 +27,15 @@ struct wz_publisher {
     uint64_t sent_bytes; // Position in the endless repetition of the ring.
     uint64_t limit_bytes;
     uint64_t *released_ns; // By id, 0 when no such message is in flight.
+    bool *received;        // By id: the server has it and was told to let it go.
+    unsigned qos;
     bool pinged;
     bool done;
 };
 
-// Takes an open connection. The ring and the histogram, which may be shared, are borrowed until
-// wz_publisher_close.
-void wz_publisher_open(struct wz_publisher *publisher, const struct wz_conn *conn,
+// Takes an open connection and the QoS of the ring's messages. The ring and the histogram, which
+// may be shared, are borrowed until wz_publisher_close.
+void wz_publisher_open(struct wz_publisher *publisher, const struct wz_conn *conn, unsigned qos,
                        const struct wz_ring *ring, struct wz_histogram *latencies);
 
 // Says what to send: the first message's number in the ring, how many (UINT64_MAX: until
@@ -46,7 +48,7 @@ void wz_publisher_begin(struct wz_publisher *publisher, uint64_t first, uint64_t
 // Sets done at the end: every message acked, or the last ping answered.
 void wz_publisher_write(struct wz_publisher *publisher, uint64_t now_ns);
 
-// Reads acks and replies.
+// Reads acks and replies. An ack that does not fit what was sent ends the program.
 void wz_publisher_read(struct wz_publisher *publisher, uint64_t now_ns);
 
 // Lets nothing begin that has not begun.

@@ -14,7 +14,7 @@
 #define MIN_COUNT 32768u
 // Above the range of ids they come round in half of it.
 #define WRAPPED_ID_COUNT 32768u
-#define FIRST_SEQ 1000000000u
+#define SEQ_DIGITS 10
 
 void wz_ring_topic(const char *pattern, uint64_t device, uint64_t subtopic,
                    struct wz_bytes *ret_topic)
@@ -36,8 +36,10 @@ void wz_ring_topic(const char *pattern, uint64_t device, uint64_t subtopic,
         wz_fail_usage("the topic pattern \"%s\" needs two %%d and at most 255 bytes", pattern);
 }
 
-void wz_ring_body(uint64_t seq, size_t len, struct wz_bytes *ret_body)
+void wz_ring_body(uint64_t number, size_t len, struct wz_bytes *ret_body)
 {
+    uint64_t seq = WZ_RING_FIRST_SEQ + number;
+
     ret_body->len = 0;
     wz_bytes_print(ret_body, "{\"value\":%.2f,\"unit\":\"C\",\"seq\":%llu,\"pad\":\"",
                    20.0 + (double)(seq % 1000) / 100, (unsigned long long)seq);
@@ -48,18 +50,32 @@ void wz_ring_body(uint64_t seq, size_t len, struct wz_bytes *ret_body)
         wz_fail_usage("a body cannot have %zu bytes", len);
 }
 
+uint64_t wz_ring_find_seq(const uint8_t *body, size_t len)
+{
+    const uint8_t *end = body + len;
+    const uint8_t *at = memmem(body, len, "\"seq\":", 6);
+    uint64_t seq = 0;
+    int digits = 0;
+
+    if (at == NULL)
+        return UINT64_MAX;
+    for (at += 6; at < end && *at == ' '; at++)
+        continue;
+    for (; at < end && *at >= '0' && *at <= '9' && digits < SEQ_DIGITS; at++, digits++)
+        seq = seq * 10 + (uint64_t)(*at - '0');
+    return digits == SEQ_DIGITS && seq >= WZ_RING_FIRST_SEQ ? seq - WZ_RING_FIRST_SEQ : UINT64_MAX;
+}
+
 // A multiple of the topics, so that the next turn goes on with the first topic, and, when ids
 // come round within a turn, a multiple of the ids.
-static void set_counts(struct wz_ring *ring, uint64_t topic_count)
+size_t wz_ring_count(uint64_t topic_count)
 {
     uint64_t turns = (MIN_COUNT + topic_count - 1) / topic_count;
+    uint64_t count = topic_count * turns;
 
-    ring->count = topic_count * turns;
-    ring->id_count = (uint32_t)ring->count;
-    if (ring->count <= WZ_PROTOCOL_MAX_ID)
-        return;
-    ring->count = (ring->count + WRAPPED_ID_COUNT - 1) / WRAPPED_ID_COUNT * WRAPPED_ID_COUNT;
-    ring->id_count = WRAPPED_ID_COUNT;
+    if (count > WZ_PROTOCOL_MAX_ID)
+        count = (count + WRAPPED_ID_COUNT - 1) / WRAPPED_ID_COUNT * WRAPPED_ID_COUNT;
+    return count;
 }
 
 struct wz_ring *wz_ring_new(const struct wz_protocol *protocol, const struct wz_options *options,
@@ -72,7 +88,8 @@ struct wz_ring *wz_ring_new(const struct wz_protocol *protocol, const struct wz_
 
     if (ring == NULL)
         wz_fail("out of memory");
-    set_counts(ring, topic_count);
+    ring->count = wz_ring_count(topic_count);
+    ring->id_count = ring->count <= WZ_PROTOCOL_MAX_ID ? (uint32_t)ring->count : WRAPPED_ID_COUNT;
     ring->starts = calloc(ring->count + 1, sizeof(*ring->starts));
     if (ring->starts == NULL)
         wz_fail("out of memory");
@@ -81,14 +98,15 @@ struct wz_ring *wz_ring_new(const struct wz_protocol *protocol, const struct wz_
 
         // Neighbours in the ring are different devices, as they are in life.
         wz_ring_topic(options->topic, place % options->devices, place / options->devices, &topic);
-        wz_ring_body(FIRST_SEQ + i, options->body_bytes, &body);
+        wz_ring_body(i, options->body_bytes, &body);
         protocol->publish(&ring->packets,
                           &(struct wz_publish){.topic = (const char *)topic.data,
                                                .body = body.data,
                                                .len = body.len,
                                                .qos = (unsigned)options->qos,
                                                .id = 1 + (uint32_t)i % ring->id_count,
-                                               .conn = conn});
+                                               .conn = conn,
+                                               .retain = options->retain != 0});
         ring->starts[i + 1] = ring->packets.len;
     }
     wz_bytes_release(&topic);

@@ -10,6 +10,8 @@
 
 #include "bytes.h"
 
+#define WZ_RING_FIRST_SEQ 1000000000u
+
 struct wz_options;
 struct wz_protocol;
 
@@ -22,6 +24,9 @@ struct wz_ring {
     size_t count;
     uint32_t id_count;
 };
+
+// How many packets the ring of this many topics has.
+size_t wz_ring_count(uint64_t topic_count);
 
 // Encodes the messages that the options describe, each topic equally often, for the connection
 // with this number. Ends the program when the topic pattern or the body does not fit.
@@ -41,8 +46,12 @@ uint64_t wz_ring_messages_begun(const struct wz_ring *ring, uint64_t bytes);
 void wz_ring_topic(const char *pattern, uint64_t device, uint64_t subtopic,
                    struct wz_bytes *ret_topic);
 
-// Writes a JSON object of exactly len bytes whose member "seq" has the given number, printed
-// with ten digits: the number is at least 1000000000.
-void wz_ring_body(uint64_t seq, size_t len, struct wz_bytes *ret_body);
+// Writes a JSON object of exactly len bytes whose member "seq" has the number behind
+// WZ_RING_FIRST_SEQ, so that it has ten digits.
+void wz_ring_body(uint64_t number, size_t len, struct wz_bytes *ret_body);
+
+// Finds the number in a body of wz_ring_body, or in another object that has taken it over, and
+// returns it as the number of the ring's packet: from 0. UINT64_MAX when there is none.
+uint64_t wz_ring_find_seq(const uint8_t *body, size_t len);
 
 #endif
