@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns groups on their way into the journal's log, replaying, and compaction.
 //
-// States of compaction: IDLE --too much is dead--> READ (on the pool) --> COPY --> READ ... until
-// the oldest segment has been read --> SETTLE (all that was put becomes durable) --trim--> IDLE.
+// States of compaction: IDLE --too much is dead--> READ (on the pool) --> COPY --> PAUSE --> READ
+// ... until the oldest segment has been read --> SETTLE (all that was put becomes durable)
+// --trim--> IDLE.
 #include "stream/journal.h"
 
 #include "base/codes.h"
@@ -28,7 +29,13 @@
 #define RECORD_COST 16
 
 // How much is read for one step of a compaction.
-#define STEP_BYTES (256 * 1024)
+#define STEP_BYTES (64 * 1024)
+
+// Between two steps of a compaction lies PAUSE_FACTOR times what the last one took, so that it is
+// not felt; but not when the journal is SWOLLEN_FACTOR times what is alive in it.
+#define PAUSE_FACTOR 4
+#define PAUSE_MAX_MS 100
+#define SWOLLEN_FACTOR 4
 
 // Whether to compact is looked at each time this part of a segment has been put: a compaction frees
 // a segment, so the journal shrinks faster than it grows.
@@ -40,6 +47,7 @@ enum state {
     IDLE,
     READ,
     COPY,
+    PAUSE,
     SETTLE,
 };
 
@@ -65,6 +73,8 @@ struct step {
     size_t done;     // copied so far
     size_t done_pos; // in BYTES
     int64_t end_offset;
+    int64_t size_bytes; // of the journal when this compaction began
+    uint64_t took_ns;   // reading and copying, since the last pause
     bool at_end;
     int err;
     bool running;
@@ -91,6 +101,7 @@ struct wz_journal {
     int64_t look_bytes;
     int64_t compactions;
     enum state state;
+    uv_timer_t *pause;     // NULL: not started, or stopped; it frees itself
     int64_t settle_offset; // the last one that must be durable before the segment goes
     struct step step;
     bool stopping;
@@ -163,6 +174,9 @@ int wz_journal_open(const char *dir, const struct wz_journal_options *options,
 void wz_journal_start(struct wz_journal *journal)
 {
     wz_loop_join(journal->opt.loop, &journal->part);
+    journal->pause = wz_alloc(sizeof(*journal->pause));
+    (void)uv_timer_init(&journal->opt.loop->uv, journal->pause); // cannot fail
+    journal->pause->data = journal;
 }
 
 void wz_journal_join(struct wz_journal *journal, const struct wz_journal_kind *kind)
@@ -375,6 +389,7 @@ void wz_journal_end(struct wz_journal *journal, int64_t *ret_offset)
 static void read_step(uv_work_t *work)
 {
     struct step *step = WZ_CONTAINER(work, struct step, work);
+    uint64_t begun_ns = uv_hrtime();
     struct wz_record record;
     int r = WZ_OK;
 
@@ -393,6 +408,7 @@ static void read_step(uv_work_t *work)
     }
     step->at_end = r != WZ_OK || step->bytes.len < STEP_BYTES;
     step->err = r < 0 ? r : WZ_OK;
+    step->took_ns += uv_hrtime() - begun_ns;
 }
 
 static void after_step(uv_work_t *work, int status)
@@ -442,6 +458,7 @@ static void look(struct wz_journal *journal)
     if (info.size_bytes < journal->opt.compact_bytes || info.size_bytes < 2 * journal->live_bytes ||
         journal->step.end_offset < 0)
         return;
+    journal->step.size_bytes = info.size_bytes;
     options.position = info.first_offset;
     if (wz_reader_open(journal->log, &options, &journal->step.reader) < 0)
         return; // it is looked at again
@@ -477,12 +494,47 @@ static bool copy(struct wz_journal *journal)
     return true;
 }
 
+static bool copy_timed(struct wz_journal *journal)
+{
+    uint64_t begun_ns = uv_hrtime();
+    bool done = copy(journal);
+
+    journal->step.took_ns += uv_hrtime() - begun_ns;
+    return done;
+}
+
 // Waits for the copies, and for what has replaced the records that were left behind: it stands
 // behind them, but may not be durable yet.
 static void settle(struct wz_journal *journal)
 {
     journal->settle_offset = wz_log_next_offset(journal->log) - 1;
     journal->state = SETTLE;
+}
+
+static void on_pause(uv_timer_t *timer)
+{
+    struct wz_journal *journal = timer->data;
+
+    if (journal->state == PAUSE)
+        begin_step(journal);
+}
+
+// Begins the next step, after a pause that is as long as the last ones were dear.
+static void begin_step_later(struct wz_journal *journal)
+{
+    struct step *step = &journal->step;
+    uint64_t pause_ms = step->took_ns * PAUSE_FACTOR / 1000000;
+
+    if (pause_ms > 0)
+        step->took_ns = 0;
+    if (pause_ms == 0 || journal->pause == NULL ||
+        step->size_bytes > SWOLLEN_FACTOR * journal->live_bytes + journal->opt.compact_bytes) {
+        begin_step(journal);
+        return;
+    }
+    journal->state = PAUSE;
+    (void)uv_timer_start(journal->pause, on_pause,
+                         pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS, 0); // has a function
 }
 
 // Takes a compaction as far as it goes now.
@@ -492,13 +544,13 @@ static void compact(struct wz_journal *journal)
 
     if (journal->state == IDLE && !journal->stopping && journal->put_bytes >= journal->look_bytes)
         look(journal);
-    if (journal->state == COPY && journal->stopping)
+    if ((journal->state == COPY || journal->state == PAUSE) && journal->stopping)
         end_compaction(journal);
-    if (journal->state == COPY && copy(journal)) {
+    if (journal->state == COPY && copy_timed(journal)) {
         if (step->err < 0)
             end_compaction(journal); // the disk does not answer: another time
         else if (!step->at_end)
-            begin_step(journal);
+            begin_step_later(journal);
         else
             settle(journal);
     }
@@ -510,7 +562,17 @@ static void compact(struct wz_journal *journal)
     }
 }
 
-void wz_journal_stop(struct wz_journal *journal) { journal->stopping = true; }
+static void on_timer_closed(uv_handle_t *handle) { wz_free(handle); }
+
+void wz_journal_stop(struct wz_journal *journal)
+{
+    journal->stopping = true;
+    if (journal->pause != NULL)
+        uv_close((uv_handle_t *)journal->pause, on_timer_closed);
+    journal->pause = NULL;
+    if (journal->state == PAUSE)
+        end_compaction(journal);
+}
 
 int wz_journal_close(struct wz_journal *journal)
 {
