@@ -182,7 +182,8 @@ static void on_tick(uv_timer_t *timer)
         wz_received_trim(&client->received);
         if (client->state == WZ_MQTT_CLIENT_OPEN)
             wz_session_trim(&client->session);
-        if (late && wz_list_empty(&client->blocked)) // who is held up by us is not silent
+        // Who is held up by us is not silent.
+        if (late && wz_list_empty(&client->blocked) && !wz_conn_is_stopped(&client->conn))
             wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
     }
     wz_queues_expire(mqtt->options.queues, mqtt->options.loop->now_ms);

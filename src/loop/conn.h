@@ -127,6 +127,12 @@ static inline size_t wz_conn_partial(const struct wz_conn *conn)
     return conn->held.len > WZ_CONN_HELD_COPY ? conn->held.len : 0;
 }
 
+// Whether it is not read from because memory is short: its peer may have much to say.
+static inline bool wz_conn_is_stopped(const struct wz_conn *conn)
+{
+    return !wz_list_empty(&conn->stopped);
+}
+
 // The budget's: reads on, if it was stopped for want of memory and may read now.
 void wz_conn_ease(struct wz_conn *conn);
 

@@ -198,12 +198,14 @@ static struct wz_slice make_members(struct wz_preprocess *pp, const struct wz_un
 // A header with a number, unless it is 0.
 static void add_number(struct wz_preprocess *pp, struct wz_slice name, unsigned number)
 {
-    char digits[12];
-    int len = snprintf(digits, sizeof(digits), "%u", number);
+    char digits[10];
+    size_t pos = sizeof(digits);
 
     if (number == 0)
         return;
-    add_header(&pp->headers, name, wz_slice(digits, (size_t)len));
+    for (; number > 0; number /= 10)
+        digits[--pos] = (char)('0' + number % 10);
+    add_header(&pp->headers, name, wz_slice(digits + pos, sizeof(digits) - pos));
     pp->header_count++;
 }
 

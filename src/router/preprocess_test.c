@@ -304,6 +304,13 @@ static void test_preprocess_headers_follow_each_message(void **state)
     stamped->source.hops = 17;
     stamp(stamped);
     assert_string_equal(wz_buf_str(&stamped->headers), "from=a/b form=text hops=17 ");
+    stamped->source.packet_id = 65535;
+    stamp(stamped);
+    assert_string_equal(wz_buf_str(&stamped->headers), "from=a/b form=text hops=17 packet=65535 ");
+    stamped->source.packet_id = 1;
+    stamp(stamped);
+    assert_string_equal(wz_buf_str(&stamped->headers), "from=a/b form=text hops=17 packet=1 ");
+    stamped->source.packet_id = 0;
     stamped->source.hops = 0;
     stamp(stamped);
     assert_string_equal(wz_buf_str(&stamped->headers), "from=a/b form=text ");
