@@ -134,7 +134,8 @@ def example_env(data):
     return env | {"WYZE_DATA": str(data)}
 
 
-def test_make_run_shows_messages_and_what_to_type(tmp_path):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_make_run_shows_messages_and_what_to_type(tmp_path, end):
     data, said = tmp_path / "data", tmp_path / "said"
     env = example_env(data)
     with said.open("wb") as out:
@@ -164,11 +165,11 @@ def test_make_run_shows_messages_and_what_to_type(tmp_path):
         assert 'processed game.dice.roll.output {"value":"stop"}' in said.read_text()
         assert re.search(r'^lamp +mesh/b5ea3f/42/M/command {"value":\d+}$', said.read_text(), re.M)
     finally:
-        os.killpg(run.pid, signal.SIGINT)  # as the terminal does it
+        os.killpg(run.pid, end)  # to all of them, as the terminal does it
         code = run.wait(30)
     assert code == 0
     shown = said.read_text()
-    assert "WYZ-" not in shown and "Warning" not in shown and "Traceback" not in shown
+    assert "wyze:" not in shown and "Warning" not in shown and "Traceback" not in shown
     assert not (data / "wyze.sock").exists(), "wyze outlives the example"
 
 
