@@ -50,7 +50,7 @@ static int declare(struct testqueues *t, struct wz_slice name)
     return r;
 }
 
-static void delete (struct testqueues *t, const char *name)
+static void delete_queue(struct testqueues *t, const char *name)
 {
     testqueues_begin(t);
     wz_queues_delete(wz_queues_find(t->queues, wz_slice_str(name)));
@@ -103,7 +103,7 @@ static void test_queues_are_limited(void **state)
     assert_int_equal(declare(t, WZ_SLICE_LIT("a")), WZ_OK);
     assert_int_equal(declare(t, WZ_SLICE_LIT("b")), WZ_OK);
     assert_int_equal(declare(t, WZ_SLICE_LIT("c")), WZ_ERR_LIMIT);
-    delete (t, "a");
+    delete_queue(t, "a");
     assert_int_equal(declare(t, WZ_SLICE_LIT("c")), WZ_OK);
     t->limits.max_queues = 1; // what is there stays
     testqueues_settle(t);
@@ -135,7 +135,7 @@ static void test_queues_that_are_deleted_leave_nothing(void **state)
         testqueues_end(t);
         testqueues_settle(t);
         testconsumer_detach(&consumer, 1);
-        delete (t, "q");
+        delete_queue(t, "q");
         testqueues_publish(t, "t", 11, 2, 100); // goes nowhere
         assert_int_equal(wz_queues_count(t->queues), 0);
         assert_int_equal(wz_queues_messages(t->queues), 0);
@@ -156,7 +156,7 @@ static void test_queues_of_one_name_have_nothing_in_common(void **state)
 
     memcpy(id, testqueues_bound(t, "q", "t", 1)->id, sizeof(id));
     testqueues_publish(t, "t", 1, 1, 100);
-    delete (t, "q");
+    delete_queue(t, "q");
     for (int round = 0; round < 2; round++) {
         struct wz_durable_queue *queue = testqueues_queue(t, "q");
 
@@ -208,7 +208,7 @@ static void test_queues_share_the_body_of_a_message_for_many(void **state)
         (void)testconsumer_expect(t, &consumer, 2, 1, true);
         testconsumer_detach(&consumer, 1);
         if (i % 3 == 0)
-            delete (t, name); // with what it has not settled
+            delete_queue(t, name); // with what it has not settled
     }
     testqueues_settle(t);
     assert_in_range(live_bytes(t), LEN, LEN + COUNT * 200);
@@ -638,7 +638,7 @@ static void test_queues_bear_two_of_one_name(void **state)
     assert_int_equal(find(t, "q")->id[7], 2);
     assert_int_equal(wz_queues_messages(t->queues), 1);
     testconsumer_detach(&consumer, 1);
-    delete (t, "q");
+    delete_queue(t, "q");
     assert_null(find(t, "q"));
     assert_int_equal(wz_queues_messages(t->queues), 0);
 }

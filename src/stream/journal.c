@@ -58,16 +58,19 @@ struct staged {
     size_t value_len; // 0: removed
 };
 
+// A record that a step has copied: its key and value stand in the step's BYTES.
+struct copied {
+    int64_t offset;
+    size_t key_len;
+    size_t value_len;
+};
+
 // A step's reading, on the pool. Everything in it is the pool's while it runs.
 struct step {
     uv_work_t work;
     struct wz_reader *reader;
     struct wz_buf bytes; // keys and values of RECORDS
-    struct copied {
-        int64_t offset;
-        size_t key_len;
-        size_t value_len;
-    } * records;
+    struct copied *records;
     size_t count;
     size_t cap;
     size_t done;     // copied so far
