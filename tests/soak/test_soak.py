@@ -34,6 +34,10 @@ def test_power_cuts():
     run_tests("test_power_cut.py", WZ_SOAK_CUTS=KILLS)
 
 
+def test_sessions():
+    run_tests("test_sessions.py", WZ_SOAK_KILLS=KILLS, WZ_SOAK_CALLS=KILLS, WZ_SOAK_CUTS=KILLS)
+
+
 def test_faults_and_flipped_bits():
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
