@@ -150,15 +150,18 @@ static void drop_received(struct wz_durable_queue *queue)
     wz_received_release(&queue->received);
 }
 
-static void drop_entries(struct wz_durable_queue *queue)
+void wz_durable_queue_drop_below(struct wz_durable_queue *queue, uint64_t end)
 {
-    for (uint64_t sequence = queue->head; sequence < queue->tail; sequence++) {
+    uint64_t high = wz_entries_high(&queue->entries);
+
+    for (uint64_t sequence = wz_entries_low(&queue->entries); sequence < end && sequence < high;
+         sequence++) {
         struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
 
         if (entry != NULL)
             wz_durable_queue_drop(queue, entry);
     }
-    wz_entries_release(&queue->entries);
+    wz_entries_cut(&queue->entries, end);
 }
 
 void wz_durable_queue_free(struct wz_durable_queue *queue)
@@ -174,7 +177,8 @@ void wz_durable_queue_free(struct wz_durable_queue *queue)
     }
     queue->queues->bindings -= queue->bindings.count;
     wz_map_release(&queue->bindings);
-    drop_entries(queue);
+    wz_durable_queue_drop_below(queue, UINT64_MAX);
+    wz_entries_release(&queue->entries);
     drop_received(queue);
     wz_journal_drop(journal, &queue->place);
     wz_journal_drop(journal, &queue->head_place);
@@ -319,13 +323,20 @@ static size_t weight(const struct wz_entry *entry)
     return entry->place.len + (entry->shared != NULL ? entry->shared->place.len : 0);
 }
 
+static bool is_there(const struct wz_entry *entry)
+{
+    return entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0;
+}
+
 void wz_durable_queue_weigh(struct wz_durable_queue *queue)
 {
+    uint64_t high = wz_entries_high(&queue->entries);
+
     queue->bytes = 0;
-    for (uint64_t sequence = queue->head; sequence < queue->tail; sequence++) {
+    for (uint64_t sequence = wz_entries_low(&queue->entries); sequence < high; sequence++) {
         const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
 
-        if (entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0)
+        if (is_there(entry))
             queue->bytes += weight(entry);
     }
 }
@@ -348,14 +359,14 @@ void wz_durable_queue_drop(struct wz_durable_queue *queue, struct wz_entry *entr
 void wz_durable_queue_advance(struct wz_durable_queue *queue)
 {
     uint64_t before = queue->head;
+    uint64_t head = before;
+    uint64_t high = wz_entries_high(&queue->entries);
 
-    while (queue->head < queue->tail) {
-        const struct wz_entry *entry = wz_entries_at(&queue->entries, queue->head);
-
-        if (entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0)
-            break;
-        queue->head++;
-    }
+    if (head < wz_entries_low(&queue->entries))
+        head = wz_entries_low(&queue->entries);
+    while (head < high && !is_there(wz_entries_at(&queue->entries, head)))
+        head++;
+    queue->head = head < high && head < queue->tail ? head : queue->tail;
     if (queue->head == before)
         return;
     if (queue->next < queue->head)
@@ -496,11 +507,6 @@ static bool is_durable(const struct wz_durable_queue *queue, const struct wz_ent
 
     return entry->place.offset < end &&
            (entry->shared == NULL || entry->shared->place.offset < end);
-}
-
-static bool is_there(const struct wz_entry *entry)
-{
-    return entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0;
 }
 
 // Where the body of an entry stands.

@@ -44,5 +44,15 @@ struct wz_entry *wz_entries_at(const struct wz_entries *entries, uint64_t sequen
 WZ_MUST int wz_entries_add(struct wz_entries *entries, uint64_t sequence,
                            struct wz_entry **ret_entry);
 
+// Where entries may be: none below wz_entries_low, none from wz_entries_high on.
+static inline uint64_t wz_entries_low(const struct wz_entries *entries)
+{
+    return entries->count > 0 ? entries->first * WZ_ENTRIES_CHUNK : UINT64_MAX;
+}
+static inline uint64_t wz_entries_high(const struct wz_entries *entries)
+{
+    return (entries->first + entries->count) * WZ_ENTRIES_CHUNK;
+}
+
 // Frees the memory of entries below SEQUENCE, which are gone.
 void wz_entries_cut(struct wz_entries *entries, uint64_t sequence);

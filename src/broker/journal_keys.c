@@ -4,6 +4,7 @@
 
 #include "base/cursor.h"
 #include "broker/packet_shifts.h"
+#include "topic/pattern.h"
 #include "wire/mqtt.h"
 
 #define VERSION 1
@@ -97,6 +98,10 @@ static bool is_key(enum wz_journal_key kind, struct wz_slice rest)
 {
     if (forms[kind].more ? rest.len < forms[kind].len : rest.len != forms[kind].len)
         return false;
+    if (kind == WZ_JOURNAL_KEY_RECEIVED) // packet identifiers begin with 1
+        return rest.ptr[8] != 0 || rest.ptr[9] != 0;
+    if (kind == WZ_JOURNAL_KEY_BINDING)
+        return wz_pattern_valid(&wz_topic_mqtt, wz_slice_sub(rest, 8, rest.len - 8));
     return kind != WZ_JOURNAL_KEY_RETAINED || wz_mqtt_topic_valid(rest);
 }
 

@@ -205,13 +205,20 @@ static int replay_entry(void *arg, const struct wz_journal_record *record)
     struct wz_cursor key = wz_cursor(record->key);
     struct wz_durable_queue *queue = queue_of(queues, &key);
     uint64_t sequence = wz_cursor_get_u64(&key);
-    struct wz_slice number;
+    struct wz_shared_body *shared = NULL;
+    struct wz_slice number = {0};
     struct wz_entry *entry;
     uint32_t mark = 0;
-    int r;
+    int r = WZ_OK;
 
-    if (queue == NULL || key.failed || wz_cursor_left(&key) > 0)
+    if (queue == NULL || key.failed || wz_cursor_left(&key) > 0 || sequence == UINT64_MAX)
         return WZ_ERR_CORRUPT;
+    if (!record->removed)
+        r = read_entry(record->value, &mark, &number);
+    if (r < 0)
+        return r;
+    if (number.len > 0) // before the one it replaces lets go of the same body
+        shared = wz_shared_body_ref(wz_shared_body_get(queues, number.ptr));
     if (sequence >= queue->tail)
         queue->tail = sequence + 1;
     entry = wz_entries_at(&queue->entries, sequence);
@@ -222,17 +229,19 @@ static int replay_entry(void *arg, const struct wz_journal_record *record)
 
         if (!record->removed)
             wz_journal_drop(queues->options.journal, &place);
+        if (shared != NULL)
+            wz_shared_body_unref(queues, shared);
         return WZ_OK;
     }
-    r = read_entry(record->value, &mark, &number);
-    if (r == WZ_OK)
-        r = wz_entries_add(&queue->entries, sequence, &entry);
-    if (r < 0)
+    r = wz_entries_add(&queue->entries, sequence, &entry);
+    if (r < 0) {
+        if (shared != NULL)
+            wz_shared_body_unref(queues, shared);
         return r == WZ_ERR_LIMIT ? WZ_ERR_CORRUPT : r;
+    }
     entry->place = record->place;
     entry->place.mark = mark;
-    entry->shared =
-        number.len > 0 ? wz_shared_body_ref(wz_shared_body_get(queues, number.ptr)) : NULL;
+    entry->shared = shared;
     queue->count++;
     queues->messages++;
     queues->shared_refs += entry->shared != NULL;
@@ -264,15 +273,9 @@ static int replay_head(void *arg, const struct wz_journal_record *record)
     if (record->removed)
         return WZ_OK;
     queue->head_place = record->place;
-    for (; queue->head < head && queue->head < queue->tail; queue->head++) {
-        struct wz_entry *entry = wz_entries_at(&queue->entries, queue->head);
-
-        if (entry != NULL)
-            wz_durable_queue_drop(queue, entry);
-    }
     queue->head = head > queue->head ? head : queue->head;
     queue->tail = queue->head > queue->tail ? queue->head : queue->tail;
-    wz_entries_cut(&queue->entries, queue->head);
+    wz_durable_queue_drop_below(queue, queue->head);
     return WZ_OK;
 }
 
@@ -377,6 +380,8 @@ static int replay_mark(void *arg, const struct wz_journal_record *record)
     struct wz_cursor value = wz_cursor(record->value);
     int64_t mark;
 
+    if (record->key.len > 0 || (!record->removed && record->value.len != 8))
+        return WZ_ERR_CORRUPT;
     wz_journal_drop(queues->options.journal, &queues->mark_place);
     queues->mark_place = record->place;
     mark = (int64_t)wz_cursor_get_u64(&value);

@@ -81,6 +81,9 @@ void wz_durable_queue_drop(struct wz_durable_queue *queue, struct wz_entry *entr
 // Counts its bytes anew, after its entries were read back.
 void wz_durable_queue_weigh(struct wz_durable_queue *queue);
 
+// Takes all entries below END out of the books and frees their memory.
+void wz_durable_queue_drop_below(struct wz_durable_queue *queue, uint64_t end);
+
 // Moves the head over what is settled.
 void wz_durable_queue_advance(struct wz_durable_queue *queue);
 

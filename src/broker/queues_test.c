@@ -617,6 +617,28 @@ static void test_queues_lose_no_more_than_the_message_whose_body_is_gone(void **
     assert_int_equal(t->queues->shared.count, 2);
 }
 
+// As a compaction leaves it whose segment has not gone yet: the body has one keeper, which comes
+// again.
+static void test_queues_keep_a_shared_body_whose_message_is_read_twice(void **state)
+{
+    struct testqueues *t = *state;
+    struct testconsumer consumer = {0};
+    struct wz_queued queued;
+
+    (void)testqueues_queue(t, "q");
+    put(t, 'M', S("\0\0\0\0\0\0\0\7"), S("\0\1tbody"));
+    put(t, 'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\2\0\0\0\0\0\0\0\7"));
+    put(t, 'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\2\0\0\0\0\0\0\0\7"));
+    settle_and_crash(t);
+    assert_int_equal(t->queues->shared.count, 1);
+    testconsumer_attach(&consumer, find(t, "q"));
+    assert_true(testconsumer_take(t, &consumer, &queued));
+    assert_true(wz_slice_eq(queued.parcel->message.body, S("body")));
+    assert_int_equal(testconsumer_settle(t, &consumer, queued.packet_id, WZ_SETTLED), WZ_OK);
+    assert_int_equal(t->queues->shared.count, 0);
+    testconsumer_detach(&consumer, 1);
+}
+
 // When the removal of the first was damaged, both come back.
 static void test_queues_bear_two_of_one_name(void **state)
 {
@@ -736,6 +758,7 @@ int main(void)
         cmocka_unit_test(test_queues_refuse_a_journal_that_they_cannot_read),
         TEST(test_queues_drop_what_belongs_to_none),
         TEST(test_queues_lose_no_more_than_the_message_whose_body_is_gone),
+        TEST(test_queues_keep_a_shared_body_whose_message_is_read_twice),
         TEST(test_queues_bear_two_of_one_name),
         TEST(test_queues_stand_in_the_journal_as_documented),
     };

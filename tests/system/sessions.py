@@ -13,7 +13,8 @@ import threading
 import time
 
 from mqtt_wire import (
-    CONNACK, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, ack, connect, publish, subscribe,
+    CONNACK, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, PINGREQ, PINGRESP, SUBACK, ack, connect,
+    packet, publish, subscribe,
 )
 from segments import read_stream
 
@@ -41,6 +42,8 @@ class Peer(threading.Thread):
         self.error = None
         self.stopping = False
         self.offline = False
+        self.ping_wanted = False
+        self.pongs = 0
 
     def run(self):
         try:
@@ -90,6 +93,9 @@ class Peer(threading.Thread):
             return
         if self.connected:
             self.work()
+            if self.ping_wanted:
+                self.ping_wanted = False
+                self.out += packet(PINGREQ, 0)
         readable, writable, _ = select.select([self.socket], [self.socket] if self.out else [], [],
                                               0.01)
         try:
@@ -131,6 +137,8 @@ class Peer(threading.Thread):
             self.connects += 1
             self.connected = True
             self.on_connected(present)
+        elif kind == PINGRESP:
+            self.pongs += 1
         else:
             self.on_packet(kind, flags, body)
 
@@ -409,6 +417,15 @@ class Crowd:
                    lambda: f"under way: {[dict(w.flight) for w in self.writers]}")
         until_done(self.peers, lambda: not any(missing(self.writers, r) for r in self.readers),
                    seconds, lambda: f"not come: {[missing(self.writers, r)[:5] for r in self.readers]}")
+        until_done(self.peers, lambda: not any(reader.held for reader in self.readers), seconds,
+                   lambda: "QoS 2 messages are not completed")
+        # The server has read the last acks when it has answered what came behind them.
+        pongs = [reader.pongs for reader in self.readers]
+        for reader in self.readers:
+            reader.ping_wanted = True
+        until_done(self.peers, lambda: all(
+            reader.pongs > before for reader, before in zip(self.readers, pongs)), seconds,
+            lambda: "no PINGRESP")
 
     def finish(self):
         self.drain()
