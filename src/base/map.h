@@ -6,9 +6,10 @@
 #include "base/slice.h"
 
 struct wz_map_slot {
-    struct wz_slice key;
-    void *value; // NULL: never used, or removed (then key.ptr is not NULL)
-    uint64_t hash;
+    const uint8_t *key;
+    void *value; // NULL: never used, or removed (then key is not NULL)
+    uint32_t key_len;
+    uint32_t hash; // a part of it
 };
 
 // All zero is an empty map that owns nothing.

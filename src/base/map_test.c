@@ -57,6 +57,19 @@ static void test_map_survives_endless_putting_and_removing(void **state)
     wz_map_release(&map);
 }
 
+static void test_map_of_one_entry_is_small(void **state)
+{
+    struct wz_map map = {0};
+    int a;
+
+    (void)state;
+    assert_null(wz_map_put(&map, WZ_SLICE_LIT("k"), &a));
+    assert_int_equal(map.size, 2);
+    assert_null(wz_map_get(&map, WZ_SLICE_LIT("j")));
+    assert_ptr_equal(wz_map_get(&map, WZ_SLICE_LIT("k")), &a);
+    wz_map_release(&map);
+}
+
 static void test_map_walk_meets_each_value_once(void **state)
 {
     struct wz_map map = {0};
@@ -94,6 +107,7 @@ int main(void)
         cmocka_unit_test(test_map_gives_back_what_was_put),
         cmocka_unit_test(test_map_replaces_and_returns_the_old_value),
         cmocka_unit_test(test_map_survives_endless_putting_and_removing),
+        cmocka_unit_test(test_map_of_one_entry_is_small),
         cmocka_unit_test(test_map_walk_meets_each_value_once),
         cmocka_unit_test(test_map_takes_an_empty_key),
     };
