@@ -4,15 +4,23 @@
 
 #include "base/mem.h"
 
-#define RING_FIRST 16
+// Most connections are owed one ack, that of their SUBSCRIBE, and no more.
+#define RING_FIRST 1
 
-// An empty ring up to this size is kept, so a steady publisher does not allocate.
+// An empty ring up to this size is kept until it is trimmed, so a steady publisher does not
+// allocate.
 #define RING_KEPT 1024
 
 void wz_acks_release(struct wz_acks *acks)
 {
     wz_free(acks->ring);
     *acks = (struct wz_acks){0};
+}
+
+void wz_acks_trim(struct wz_acks *acks)
+{
+    if (acks->count == 0)
+        wz_acks_release(acks);
 }
 
 static void grow(struct wz_acks *acks)

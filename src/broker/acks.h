@@ -28,6 +28,9 @@ struct wz_acks {
 // Drops them and frees.
 void wz_acks_release(struct wz_acks *acks);
 
+// Frees the memory if none is owed; else does nothing. Called now and then, not after each ack.
+void wz_acks_trim(struct wz_acks *acks);
+
 // Adds one behind the others. WZ_ERR_LIMIT when WZ_ACKS_MAX are owed.
 WZ_MUST int wz_acks_push(struct wz_acks *acks, const struct wz_ack *ack);
 

@@ -122,6 +122,22 @@ static void test_acks_are_limited_and_the_ring_goes_when_it_was_large(void **sta
     assert_null(acks.ring);
 }
 
+static void test_acks_are_trimmed_when_none_is_owed(void **state)
+{
+    struct wz_log log = {.durable_end = 10};
+    struct wz_acks acks = {0};
+    struct wz_ack ack;
+
+    (void)state;
+    push(&acks, &log, 10, 7);
+    wz_acks_trim(&acks);
+    log.durable_end = 11;
+    assert_true(wz_acks_take(&acks, &ack));
+    assert_int_equal(ack.packet_id, 7);
+    wz_acks_trim(&acks);
+    assert_null(acks.ring);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_acks_never_overtake_one_that_waits),
         cmocka_unit_test(test_acks_stay_in_order_while_the_ring_grows_and_wraps),
         cmocka_unit_test(test_acks_are_limited_and_the_ring_goes_when_it_was_large),
+        cmocka_unit_test(test_acks_are_trimmed_when_none_is_owed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -252,7 +252,7 @@ int wz_exchange_bind(struct wz_exchange *exchange, struct wz_receiver *receiver,
 
     if (is_too_large(exchange, pattern))
         return WZ_ERR_LIMIT;
-    binding = wz_alloc(sizeof(*binding));
+    binding = wz_alloc(sizeof(*binding) + pattern.len);
     r = wz_trie_add(exchange->trie, pattern, binding);
     if (r < 0) {
         wz_free(binding);
@@ -261,10 +261,11 @@ int wz_exchange_bind(struct wz_exchange *exchange, struct wz_receiver *receiver,
     *binding = (struct wz_exchange_binding){
         .receiver = receiver,
         .exchange = exchange,
-        .pattern = wz_strndup(pattern.ptr, pattern.len),
         .pattern_len = pattern.len,
         .qos = (uint8_t)qos,
     };
+    if (pattern.len > 0)
+        memcpy(binding->pattern, pattern.ptr, pattern.len);
     exchange->version++;
     *ret_binding = binding;
     return WZ_OK;
@@ -288,7 +289,6 @@ void wz_exchange_unbind(struct wz_exchange_binding *binding)
     exchange->version++;
     if (binding->receiver->forget != NULL)
         wz_exchange_forget(exchange); // its slots go while the receiver is still there
-    wz_free(binding->pattern);
     wz_free(binding);
 }
 

@@ -28,9 +28,9 @@ struct wz_receiver {
 struct wz_exchange_binding {
     struct wz_receiver *receiver;
     struct wz_exchange *exchange;
-    char *pattern;
     size_t pattern_len;
     uint8_t qos;
+    char pattern[];
 };
 
 // A binding's pattern, borrowed for as long as the binding is there.

@@ -179,6 +179,7 @@ static void on_tick(uv_timer_t *timer)
                         ? silent_ms > mqtt->options.connect_timeout_ms
                         : client->keep_alive_ms > 0 && silent_ms > client->keep_alive_ms;
 
+        wz_acks_trim(&client->acks);
         wz_received_trim(&client->received);
         if (client->state == WZ_MQTT_CLIENT_OPEN)
             wz_session_trim(&client->session);

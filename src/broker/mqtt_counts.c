@@ -47,8 +47,8 @@ static void read_present(struct wz_mqtt *mqtt, int64_t *ret_numbers)
             continue;
         if (client->session.options.durable != NULL)
             disconnected--;
-        else
-            subscriptions += (int64_t)client->session.subscriptions.count;
+        else if (client->session.clean != NULL)
+            subscriptions += (int64_t)client->session.clean->subscriptions.count;
     }
     ret_numbers[WZ_SYS_CLIENTS_TOTAL] = connected + disconnected;
     ret_numbers[WZ_SYS_CLIENTS_CONNECTED] = connected;

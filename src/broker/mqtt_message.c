@@ -21,6 +21,8 @@ static void send_answer(struct wz_mqtt_client *client, size_t len)
     memcpy(wz_conn_reserve(&client->conn, len), client->answers.ptr, len);
     wz_conn_commit(&client->conn, len);
     wz_buf_consume(&client->answers, len);
+    if (client->answers.len == 0)
+        wz_buf_release(&client->answers); // it is seldom that somebody subscribes
     client->mqtt->counts.answers++;
 }
 

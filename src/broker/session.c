@@ -48,7 +48,7 @@ static void send_message(struct wz_session *session, const struct wz_message *ms
                                .payload = msg->body,
                                .qos = (uint8_t)qos,
                                .retain = retain,
-                               .packet_id = qos > 0 ? wz_packet_ids_next(&session->sent) : 0,
+                               .packet_id = qos > 0 ? wz_packet_ids_next(&session->clean->sent) : 0,
                            });
 }
 
@@ -58,11 +58,12 @@ static bool has_out_room(const struct wz_session *session)
            wz_conn_may_send(session->options.conn);
 }
 
+// Whether another message can be sent; something was subscribed to.
 static bool has_room(const struct wz_session *session)
 {
     size_t inflight = session->options.durable != NULL
                           ? wz_durable_queue_inflight(session->options.durable)
-                          : session->sent.count;
+                          : session->clean->sent.count;
 
     return inflight < session->options.limits->max_inflight && has_out_room(session);
 }
@@ -90,12 +91,12 @@ static int receive(void *arg, struct wz_delivery *delivery, unsigned qos, void *
         send_direct(session, msg);
         return WZ_OK;
     }
-    if (session->queue.count == 0 && has_room(session)) {
+    if (session->clean->queue.count == 0 && has_room(session)) {
         send_message(session, msg, qos, false);
         return WZ_OK;
     }
     parcel = wz_delivery_keep(delivery);
-    if (wz_queue_push(&session->queue, parcel, qos) < 0) {
+    if (wz_queue_push(&session->clean->queue, parcel, qos) < 0) {
         wz_parcel_unref(parcel);
         session->options.counts->dropped++;
     } else {
@@ -111,11 +112,7 @@ void wz_session_init(struct wz_session *session, const struct wz_session_options
 {
     *session = (struct wz_session){
         .options = *options,
-        .receiver = {.receive = receive, .arg = session},
         .consumer = {.direct = send_direct, .ready = on_ready, .arg = session},
-        .queue = {.max_count = options->limits->max_queued,
-                  .max_bytes = options->limits->max_queued_bytes,
-                  .budget = &options->conn->loop->budget},
     };
     wz_list_init(&session->pump);
     wz_list_init(&session->walks);
@@ -133,26 +130,51 @@ static void walk_free(struct wz_session *session, struct walk *walk)
 {
     (void)wz_map_remove(&session->walking,
                         wz_slice(walk->at.filter, walk->at.filter_len)); // it is there
+    if (session->walking.count == 0)
+        wz_map_release(&session->walking);
     wz_list_remove(&walk->link);
     wz_retained_walk_release(&walk->at);
     wz_free(walk);
 }
 
-void wz_session_release(struct wz_session *session, int64_t now_ms)
+static struct wz_session_clean *clean_new(struct wz_session *session)
+{
+    struct wz_session_clean *clean = wz_zalloc(1, sizeof(*clean));
+
+    clean->receiver = (struct wz_receiver){.receive = receive, .arg = session};
+    clean->queue = (struct wz_queue){
+        .max_count = session->options.limits->max_queued,
+        .max_bytes = session->options.limits->max_queued_bytes,
+        .budget = &session->options.conn->loop->budget,
+    };
+    return clean;
+}
+
+static void clean_free(struct wz_session_clean *clean)
 {
     struct wz_exchange_binding *binding;
+    size_t index = 0;
+
+    if (clean == NULL)
+        return;
+    while ((binding = wz_map_next(&clean->subscriptions, &index)) != NULL)
+        wz_exchange_unbind(binding);
+    wz_map_release(&clean->subscriptions);
+    wz_packet_ids_release(&clean->sent);
+    wz_packet_ids_release(&clean->completing);
+    wz_queue_release(&clean->queue);
+    wz_free(clean);
+}
+
+void wz_session_release(struct wz_session *session, int64_t now_ms)
+{
     struct wz_list *it;
     struct wz_list *tmp;
-    size_t index = 0;
 
     if (session->options.durable != NULL)
         wz_durable_queue_detach(session->options.durable, now_ms);
-    while ((binding = wz_map_next(&session->subscriptions, &index)) != NULL)
-        wz_exchange_unbind(binding);
-    wz_map_release(&session->subscriptions);
-    wz_packet_ids_release(&session->sent);
-    wz_packet_ids_release(&session->completing);
-    wz_queue_release(&session->queue);
+    clean_free(session->clean);
+    session->clean = NULL;
     WZ_LIST_EACH(it, tmp, &session->walks)
     {
         walk_free(session, WZ_CONTAINER(it, struct walk, link));
@@ -163,19 +185,23 @@ void wz_session_release(struct wz_session *session, int64_t now_ms)
 
 static int bind_clean(struct wz_session *session, struct wz_slice filter, unsigned qos)
 {
-    struct wz_exchange_binding *binding = wz_map_get(&session->subscriptions, filter);
+    struct wz_session_clean *clean = session->clean;
+    struct wz_exchange_binding *binding;
     int r;
 
+    if (clean == NULL)
+        clean = session->clean = clean_new(session);
+    binding = wz_map_get(&clean->subscriptions, filter);
     if (binding != NULL) {
         wz_exchange_rebind(binding, qos);
         return WZ_OK;
     }
-    if (session->subscriptions.count >= session->options.limits->max_subscriptions)
+    if (clean->subscriptions.count >= session->options.limits->max_subscriptions)
         return WZ_ERR_LIMIT;
-    r = wz_exchange_bind(session->options.exchange, &session->receiver, filter, qos, &binding);
+    r = wz_exchange_bind(session->options.exchange, &clean->receiver, filter, qos, &binding);
     if (r < 0)
         return r;
-    (void)wz_map_put(&session->subscriptions, wz_exchange_binding_pattern(binding),
+    (void)wz_map_put(&clean->subscriptions, wz_exchange_binding_pattern(binding),
                      binding); // it is new
     return WZ_OK;
 }
@@ -218,7 +244,9 @@ void wz_session_unsubscribe(struct wz_session *session, struct wz_slice filter)
         wz_durable_queue_unbind(session->options.durable, filter);
         return;
     }
-    binding = wz_map_remove(&session->subscriptions, filter);
+    if (session->clean == NULL)
+        return;
+    binding = wz_map_remove(&session->clean->subscriptions, filter);
     if (binding != NULL)
         wz_exchange_unbind(binding);
 }
@@ -229,7 +257,7 @@ static bool can_walk(struct wz_session *session)
     struct wz_durable_queue *durable = session->options.durable;
 
     if (durable == NULL)
-        return session->queue.count == 0 && has_room(session);
+        return session->clean->queue.count == 0 && has_room(session);
     return has_out_room(session) && durable->count < WALK_QUEUED &&
            wz_durable_queue_has_room(durable) && wz_queues_ready(session->options.queues);
 }
@@ -311,12 +339,13 @@ static void pump_durable(struct wz_session *session)
 
 static void pump_clean(struct wz_session *session)
 {
+    struct wz_queue *queue = &session->clean->queue;
     struct wz_parcel *parcel;
     unsigned qos;
 
-    while ((parcel = wz_queue_first(&session->queue, &qos)) != NULL && has_room(session)) {
+    while ((parcel = wz_queue_first(queue, &qos)) != NULL && has_room(session)) {
         send_message(session, &parcel->message, qos, false);
-        wz_queue_pop(&session->queue);
+        wz_queue_pop(queue);
     }
 }
 
@@ -328,10 +357,11 @@ void wz_session_pump(struct wz_session *session)
         return;
     if (session->options.durable != NULL)
         pump_durable(session);
-    else
+    else if (session->clean != NULL)
         pump_clean(session);
     pump_walks(session);
-    more = session->queue.count > 0 || !wz_list_empty(&session->walks);
+    more = (session->clean != NULL && session->clean->queue.count > 0) ||
+           !wz_list_empty(&session->walks);
     if (session->options.durable != NULL && !has_out_room(session))
         more = true; // nobody tells when the client has read
     if (more)
@@ -340,15 +370,17 @@ void wz_session_pump(struct wz_session *session)
         wz_list_remove(&session->pump);
 }
 
-static void acked_clean(struct wz_session *session, enum wz_mqtt_type type, uint16_t packet_id)
+static void acked_clean(struct wz_session_clean *clean, enum wz_mqtt_type type, uint16_t packet_id)
 {
+    if (clean == NULL)
+        return;
     if (type == WZ_MQTT_PUBREC) {
-        if (wz_packet_ids_has(&session->sent, packet_id))
-            (void)wz_packet_ids_add(&session->completing, packet_id); // PUBREC may come twice
+        if (wz_packet_ids_has(&clean->sent, packet_id))
+            (void)wz_packet_ids_add(&clean->completing, packet_id); // PUBREC may come twice
         return;
     }
-    (void)wz_packet_ids_remove(&session->completing, packet_id); // of QoS 1 it was not
-    (void)wz_packet_ids_remove(&session->sent, packet_id);       // or it is ignored
+    (void)wz_packet_ids_remove(&clean->completing, packet_id); // of QoS 1 it was not
+    (void)wz_packet_ids_remove(&clean->sent, packet_id);       // or it is ignored
 }
 
 int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_t packet_id)
@@ -356,7 +388,7 @@ int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_
     int r = WZ_OK;
 
     if (session->options.durable == NULL)
-        acked_clean(session, type, packet_id);
+        acked_clean(session->clean, type, packet_id);
     else
         r = wz_durable_queue_settle(session->options.durable, packet_id,
                                     type == WZ_MQTT_PUBREC ? WZ_RELEASED : WZ_SETTLED);
@@ -366,8 +398,10 @@ int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_
 
 void wz_session_trim(struct wz_session *session)
 {
-    wz_packet_ids_trim(&session->sent);
-    wz_packet_ids_trim(&session->completing);
+    if (session->clean != NULL) {
+        wz_packet_ids_trim(&session->clean->sent);
+        wz_packet_ids_trim(&session->clean->completing);
+    }
     if (session->options.durable != NULL)
         wz_durable_queue_trim(session->options.durable);
 }

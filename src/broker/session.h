@@ -42,18 +42,24 @@ struct wz_session_options {
     struct wz_durable_queue *durable; // of a persistent session; NULL: a clean one
 };
 
+// What a clean session keeps in memory. Most clients only publish, so it is made with the first
+// subscription.
+struct wz_session_clean {
+    struct wz_receiver receiver;
+    struct wz_map subscriptions;     // filter -> binding
+    struct wz_packet_ids sent;       // on their way
+    struct wz_packet_ids completing; // of these, QoS 2 messages that the client has received
+    struct wz_queue queue;
+};
+
 // A session, embedded in its client's struct.
 struct wz_session {
     struct wz_session_options options;
-    struct wz_receiver receiver;
-    struct wz_consumer consumer;
+    struct wz_consumer consumer;    // of its durable queue
+    struct wz_session_clean *clean; // NULL: nothing was subscribed to yet, or it is persistent
     struct wz_list pump;
-    struct wz_map subscriptions;     // of a clean session: filter -> binding
-    struct wz_packet_ids sent;       // of a clean session: on their way
-    struct wz_packet_ids completing; // of these, QoS 2 messages that the client has received
-    struct wz_queue queue;           // of a clean session
-    struct wz_list walks;            // retained messages that are still to be sent
-    struct wz_map walking;           // filter -> its walk, one at the most
+    struct wz_list walks;  // retained messages that are still to be sent
+    struct wz_map walking; // filter -> its walk, one at the most
     bool started;
 };
 

@@ -161,7 +161,7 @@ static void test_session_keeps_order_through_window_and_queue(void **state)
     (void)wz_session_subscribe(&world->session, WZ_SLICE_LIT("t"), 1);
     for (uint8_t i = 1; i <= 7; i++) // three on their way, four wait
         publish(world, 1, i);
-    assert_int_equal(world->session.queue.count, 4);
+    assert_int_equal(world->session.clean->queue.count, 4);
     assert_int_equal(world->counts.dropped, 0);
     while (next <= 7) {
         int count = sent(world, numbers, ids);
@@ -173,7 +173,7 @@ static void test_session_keeps_order_through_window_and_queue(void **state)
             acked(world, WZ_MQTT_PUBACK, ids[i]);
         wz_session_pump(&world->session);
     }
-    assert_int_equal(world->session.sent.count, 0);
+    assert_int_equal(world->session.clean->sent.count, 0);
     wz_session_pump(&world->session);
     assert_true(wz_list_empty(&world->pumps));
     assert_int_equal(world->counts.sent, 7);
@@ -189,7 +189,7 @@ static void test_session_drops_and_counts_what_its_queue_cannot_hold(void **stat
     for (uint8_t i = 1; i <= 9; i++)
         publish(world, 1, i);
     assert_int_equal(world->counts.dropped, 2);
-    assert_int_equal(world->session.queue.count, 4);
+    assert_int_equal(world->session.clean->queue.count, 4);
     world->limits.max_inflight = 100;
     wz_session_pump(&world->session);
     assert_int_equal(sent(world, numbers, ids), 7); // the last two were refused, none before them
@@ -212,9 +212,9 @@ static void test_session_qos_0_is_dropped_when_the_output_is_full(void **state)
     assert_in_range(world->conn.out_bytes, OUT_BYTES, OUT_BYTES + 16);
     assert_int_equal(world->counts.sent, published - 1);
     publish(world, 1, 2); // QoS 1 waits instead
-    assert_int_equal(world->session.queue.count, 1);
+    assert_int_equal(world->session.clean->queue.count, 1);
     wz_session_pump(&world->session);
-    assert_int_equal(world->session.queue.count, 1);
+    assert_int_equal(world->session.clean->queue.count, 1);
     assert_int_equal(sent(world, numbers, ids), published - 1);
     wz_session_pump(&world->session);
     assert_int_equal(sent(world, numbers, ids), 1);
@@ -241,7 +241,7 @@ static void test_session_ignores_acks_of_what_it_has_not_sent(void **state)
     wz_session_pump(&world->session);
     assert_int_equal(sent(world, numbers, ids), 1);
     assert_int_equal(numbers[0], 4);
-    assert_int_equal(world->session.sent.count, 3);
+    assert_int_equal(world->session.clean->sent.count, 3);
 }
 
 static void test_session_ends_with_messages_that_wait(void **state)
@@ -270,15 +270,15 @@ static void test_session_frees_an_identifier_of_qos_2_when_both_are_done(void **
     acked(world, WZ_MQTT_PUBREC, ids[0]); // may come twice
     acked(world, WZ_MQTT_PUBREC, 999);
     wz_session_pump(&world->session);
-    assert_int_equal(world->session.sent.count, 3);
+    assert_int_equal(world->session.clean->sent.count, 3);
     assert_int_equal(sent(world, numbers, ids + 3), 0); // its identifier is still in use
     acked(world, WZ_MQTT_PUBCOMP, ids[0]);
     acked(world, WZ_MQTT_PUBCOMP, ids[0]);
     wz_session_pump(&world->session);
     assert_int_equal(sent(world, numbers, ids + 3), 1);
     assert_int_equal(numbers[0], 4);
-    assert_int_equal(world->session.sent.count, 3);
-    assert_int_equal(world->session.completing.count, 0);
+    assert_int_equal(world->session.clean->sent.count, 3);
+    assert_int_equal(world->session.clean->completing.count, 0);
     wz_session_trim(&world->session);
 }
 
