@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the retained messages: a skip list in the order of the topics' bytes. A topic is a node, one
-// block with its links, the bytes of the topic and the place of its key in the journal; its body is
-// a second block, which is exchanged when the message is replaced. Loop thread only.
+// Owns the retained messages: nodes in a table, which finds the one of a topic, and in a skip list
+// in the order of the topics' bytes, for walks. A topic is a node, one block with its links, the
+// bytes of the topic and the place of its key in the journal; its body is a second block, which is
+// exchanged when the message is replaced. Loop thread only.
 //
 //   head[2] ----------------------> c/d -------------> nobody
 //   head[1] --------> a/b --------> c/d -------------> nobody
 //   head[0] --> a --> a/b --> b --> c/d --> c/e -----> nobody
 //
-// What the journal holds at a start comes in no order: it is gathered in a map, and sorted and
-// linked once, when the first one asks.
+// What the journal holds at a start comes in no order: it is gathered in the table alone, and
+// sorted and linked once, when the first one asks.
 //
 // How high a node reaches is drawn from a generator that nobody outside can foresee, so nobody can
 // choose topics that make the list slow.
@@ -17,9 +18,9 @@
 #include <stdlib.h>
 
 #include "base/cursor.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "broker/topic_table.h"
 #include "topic/pattern.h"
 #include "wire/mqtt.h"
 
@@ -39,19 +40,20 @@ struct node {
     uint16_t topic_len;
     uint8_t qos;
     uint8_t height;
-    struct node *next[]; // one of each level, HEIGHT of them; the topic's bytes follow
+    struct node *next[]; // one of each level, HEIGHT of them, once linked; the topic's bytes follow
 };
 
 // What a message takes besides the bytes of topic and body: its node with the links of a usual
-// height, and what the allocator adds to two blocks.
-#define MESSAGE_COST (sizeof(struct node) + 2 * sizeof(struct node *) + 32)
+// height, what the allocator adds to two blocks, and the table.
+#define MESSAGE_COST (sizeof(struct node) + 2 * sizeof(struct node *) + 32 + WZ_TOPIC_TABLE_COST)
 
 struct wz_retained {
     struct wz_journal *journal;
     struct wz_journal_kind kind;
     struct wz_retained_limits limits;
+    struct wz_topic_table *table;
     struct node *head[LEVELS];
-    struct wz_map loaded; // topic -> node that is not linked yet
+    bool linked; // all nodes are; before, none is
     size_t count;
     size_t bytes;
     uint64_t random;
@@ -66,6 +68,8 @@ static struct wz_slice topic_of(const struct node *node)
 {
     return wz_slice(&node->next[node->height], node->topic_len);
 }
+
+static struct wz_slice topic_of_item(const void *item) { return topic_of(item); }
 
 // The first node whose topic is not below TOPIC, or NULL. RET_PATH may be NULL.
 static struct node *seek(struct wz_retained *retained, struct wz_slice topic, struct path *ret_path)
@@ -85,12 +89,10 @@ static struct node *seek(struct wz_retained *retained, struct wz_slice topic, st
     return not_below;
 }
 
-// The node of TOPIC, or NULL. RET_PATH may be NULL.
-static struct node *get(struct wz_retained *retained, struct wz_slice topic, struct path *ret_path)
+// The node of TOPIC, or NULL.
+static struct node *get(const struct wz_retained *retained, struct wz_slice topic)
 {
-    struct node *node = seek(retained, topic, ret_path);
-
-    return node != NULL && wz_slice_eq(topic_of(node), topic) ? node : NULL;
+    return wz_topic_table_get(retained->table, topic);
 }
 
 // SplitMix64: every state gives another number, and the first one comes from the kernel.
@@ -128,20 +130,22 @@ static struct node *node_new(struct wz_retained *retained, struct wz_slice topic
         .height = height,
     };
     memcpy(&node->next[height], topic.ptr, topic.len);
+    wz_topic_table_put(retained->table, node);
     retained->count++;
     retained->bytes += cost_of(topic.len, 0);
     return node;
 }
 
-// Makes a node without a body where PATH leads.
-static struct node *insert(struct wz_retained *retained, struct wz_slice topic,
-                           const struct path *path)
+// Makes a node without a body and links it.
+static struct node *insert(struct wz_retained *retained, struct wz_slice topic)
 {
     struct node *node = node_new(retained, topic);
+    struct path path;
 
+    (void)seek(retained, topic, &path);
     for (int level = 0; level < node->height; level++) {
-        node->next[level] = *path->links[level];
-        *path->links[level] = node;
+        node->next[level] = *path.links[level];
+        *path.links[level] = node;
     }
     return node;
 }
@@ -214,12 +218,12 @@ void wz_retained_settle(struct wz_retained *retained)
     size_t walk = 0;
     size_t count = 0;
 
-    if (retained->loaded.slots == NULL)
+    if (retained->linked)
         return;
+    retained->linked = true;
     nodes = wz_alloc((retained->count + 1) * sizeof(nodes[0]));
-    while ((node = wz_map_next(&retained->loaded, &walk)) != NULL)
+    while ((node = wz_topic_table_next(retained->table, &walk)) != NULL)
         nodes[count++].node = node;
-    wz_map_release(&retained->loaded);
     sort(nodes, count);
     for (int level = 0; level < LEVELS; level++)
         links[level] = &retained->head[level];
@@ -235,12 +239,16 @@ void wz_retained_settle(struct wz_retained *retained)
     wz_free(nodes);
 }
 
-// Takes the node that PATH leads to out; its place must be nowhere.
-static void take_out(struct wz_retained *retained, struct node *node, const struct path *path)
+// Takes a linked node out; its place must be nowhere.
+static void take_out(struct wz_retained *retained, struct node *node)
 {
+    struct path path;
+
     WZ_ASSERT(node->place.offset < 0);
+    (void)seek(retained, topic_of(node), &path);
     for (int level = 0; level < node->height; level++)
-        *path->links[level] = node->next[level];
+        *path.links[level] = node->next[level];
+    wz_topic_table_remove(retained->table, node);
     node_free(retained, node);
 }
 
@@ -283,19 +291,19 @@ static int replay(void *arg, const struct wz_journal_record *record)
     if (!wz_mqtt_topic_valid(record->key) ||
         (!record->removed && read_value(record->value, &qos, &body) < 0))
         return WZ_ERR_CORRUPT;
-    node = record->removed ? wz_map_remove(&retained->loaded, record->key)
-                           : wz_map_get(&retained->loaded, record->key);
+    WZ_ASSERT(!retained->linked);
+    node = get(retained, record->key);
     if (node != NULL)
         wz_journal_drop(retained->journal, &node->place);
     if (record->removed) {
-        if (node != NULL)
+        if (node != NULL) {
+            wz_topic_table_remove(retained->table, node);
             node_free(retained, node);
+        }
         return WZ_OK;
     }
-    if (node == NULL) {
+    if (node == NULL)
         node = node_new(retained, record->key);
-        (void)wz_map_put(&retained->loaded, topic_of(node), node); // it is new
-    }
     set_message(retained, node, body, qos);
     node->place = record->place;
     return WZ_OK;
@@ -303,10 +311,8 @@ static int replay(void *arg, const struct wz_journal_record *record)
 
 static struct wz_journal_place *find(void *arg, struct wz_slice key)
 {
-    struct node *node;
+    struct node *node = get(arg, key);
 
-    wz_retained_settle(arg);
-    node = get(arg, key, NULL);
     return node != NULL ? &node->place : NULL;
 }
 
@@ -319,6 +325,7 @@ struct wz_retained *wz_retained_new(struct wz_journal *journal,
     retained->kind =
         (struct wz_journal_kind){.letter = LETTER, .arg = retained, .replay = replay, .find = find};
     retained->limits = *limits;
+    retained->table = wz_topic_table_new(topic_of_item);
     retained->random = wz_rand_u64();
     wz_journal_join(journal, &retained->kind);
     return retained;
@@ -326,15 +333,14 @@ struct wz_retained *wz_retained_new(struct wz_journal *journal,
 
 void wz_retained_free(struct wz_retained *retained)
 {
-    struct node *next;
+    struct node *node;
+    size_t walk = 0;
 
     if (retained == NULL)
         return;
-    wz_retained_settle(retained);
-    for (struct node *node = retained->head[0]; node != NULL; node = next) {
-        next = node->next[0];
+    while ((node = wz_topic_table_next(retained->table, &walk)) != NULL)
         node_free(retained, node);
-    }
+    wz_topic_table_free(retained->table);
     wz_free(retained);
 }
 
@@ -358,23 +364,21 @@ int wz_retained_put(struct wz_retained *retained, const struct wz_message *msg, 
     uint8_t value_head[VALUE_HEAD_LEN];
     struct wz_pen pen = wz_pen(value_head, sizeof(value_head));
     struct wz_slice pieces[] = {wz_slice(value_head, sizeof(value_head)), msg->body};
-    struct path path;
-    struct node *node;
+    struct node *node = get(retained, msg->topic);
     bool clears = msg->body.len == 0;
 
     wz_retained_settle(retained);
-    node = get(retained, msg->topic, &path);
     if (clears || !has_room(retained, node, msg)) {
         if (node != NULL) {
             wz_journal_remove(retained->journal, LETTER, msg->topic, &node->place);
-            take_out(retained, node, &path);
+            take_out(retained, node);
         }
         return clears ? WZ_OK : WZ_ERR_LIMIT;
     }
     wz_pen_put_u8(&pen, msg->qos);
     wz_pen_put_u64(&pen, (uint64_t)now_ms);
     if (node == NULL)
-        node = insert(retained, msg->topic, &path);
+        node = insert(retained, msg->topic);
     wz_journal_put(retained->journal, LETTER, msg->topic, pieces, 2, &node->place);
     set_message(retained, node, msg->body, msg->qos);
     return WZ_OK;
@@ -435,8 +439,9 @@ static struct node *resume(struct wz_retained *retained, const struct wz_retaine
     struct wz_slice after = wz_buf_slice(&walk->after);
     struct node *node;
 
-    if (!walk->started && span->parent.len > 0 &&
-        (node = get(retained, span->parent, NULL)) != NULL)
+    if (span->whole) // there is no more than the one
+        return walk->started ? NULL : get(retained, span->prefix);
+    if (!walk->started && span->parent.len > 0 && (node = get(retained, span->parent)) != NULL)
         return node;
     if (!walk->started || wz_slice_cmp(after, span->prefix) < 0)
         return seek(retained, span->prefix, NULL);
