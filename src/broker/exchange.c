@@ -39,6 +39,7 @@ struct wz_exchange {
     size_t table_size;
     size_t entry_count;
     size_t entry_bytes;
+    size_t hand; // where the next entry is sought that makes room for another
     uint64_t version;
     uint64_t seed;
     size_t max_len; // of topics and patterns
@@ -311,6 +312,42 @@ static int hand_out(struct entry *entry, const struct wz_message *msg, struct wz
     return r;
 }
 
+// Takes the entry at place I out, and moves those behind it up that would not be found any more.
+static void take_out(struct wz_exchange *exchange, size_t i)
+{
+    size_t mask = exchange->table_size - 1;
+
+    for (size_t k = (i + 1) & mask; exchange->table[k].entry != NULL; k = (k + 1) & mask) {
+        size_t home = exchange->table[k].hash & mask;
+
+        if (((k - home) & mask) < ((k - i) & mask))
+            continue;
+        exchange->table[i] = exchange->table[k];
+        i = k;
+    }
+    exchange->table[i].entry = NULL;
+    exchange->entry_count--;
+}
+
+// Forgets one entry that is not KEPT, all in turn, so that no message waits until many are
+// forgotten. There is one, and none is in use but KEPT.
+static void evict(struct wz_exchange *exchange, const struct entry *kept)
+{
+    size_t mask = exchange->table_size - 1;
+    struct entry *entry;
+
+    while (exchange->table[exchange->hand & mask].entry == NULL ||
+           exchange->table[exchange->hand & mask].entry == kept)
+        exchange->hand++;
+    exchange->hand &= mask;
+    entry = exchange->table[exchange->hand].entry;
+    take_out(exchange, exchange->hand++);
+    exchange->entry_bytes -=
+        sizeof(*entry) + entry->topic_len + entry->target_count * sizeof(struct target);
+    targets_free(entry->targets, entry->target_count);
+    wz_free(entry);
+}
+
 // The entry whose hash is HASH, or NULL; the topic is not compared.
 static const struct entry *find_hash(const struct wz_exchange *exchange, uint64_t hash)
 {
@@ -368,16 +405,20 @@ int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *m
     if (entry == NULL && (is_too_large(exchange, msg->topic) || !valid(msg->topic)))
         return WZ_ERR_INVALID;
     // What is resolved may grow. Inside another publish its entry is in use.
-    if ((entry == NULL || entry->version != exchange->version) && outermost &&
-        cache_full(exchange, entry == NULL)) {
-        wz_exchange_forget(exchange);
-        entry = NULL;
+    if ((entry == NULL || entry->version != exchange->version) && outermost) {
+        while (exchange->entry_count > 0 && cache_full(exchange, entry == NULL)) {
+            evict(exchange, NULL);
+            entry = place_of(exchange, msg->topic, hash)->entry; // it may have been that one
+        }
     }
     if (entry == NULL)
         entry = entry_add(exchange, msg->topic, hash);
     exchange->publishing = true;
-    if (entry->version != exchange->version)
+    if (entry->version != exchange->version) {
         resolve(exchange, entry);
+        while (outermost && exchange->entry_count > 1 && cache_full(exchange, false))
+            evict(exchange, entry);
+    }
     r = hand_out(entry, msg, ret_ticket);
     exchange->publishing = !outermost;
     return r;

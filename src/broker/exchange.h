@@ -88,7 +88,7 @@ bool wz_exchange_bound(const struct wz_exchange *exchange);
 // How many topics are cached.
 size_t wz_exchange_cached(const struct wz_exchange *exchange);
 
-// More topics than this, or more bytes of their names and receivers, are not cached: the cache is
-// then dropped whole and fills again.
+// More topics than this, or more bytes of their names and receivers, are not cached: each new one
+// then takes the place of another.
 #define WZ_EXCHANGE_CACHE_TOPICS (128 * 1024)
 #define WZ_EXCHANGE_CACHE_BYTES (48 * 1024 * 1024)
