@@ -379,6 +379,7 @@ static int gateway_open(struct node *node)
                 .config = node->config,
                 .streams = {{"raw-stream", node->raw}, {"processed-stream", node->processed}},
                 .stream_count = 2,
+                .journal = wz_journal_log(node->journal),
                 .import = wz_mapping_text_import,
                 .export = wz_mapping_text_export,
                 .started_ms = node->started_ms,

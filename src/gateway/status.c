@@ -14,6 +14,17 @@ void wz_handle_livez(struct wz_request *req)
     wz_answer_text(req, 200, "text/plain; charset=utf-8", WZ_SLICE_LIT("ok\n"));
 }
 
+// Adds why nothing is being made durable on a stream, if so.
+static void add_reason(json_t *reasons, const char *name, const struct wz_log *log)
+{
+    int state = wz_log_state(log);
+
+    if (state != WZ_OK)
+        (void)json_array_append_new(reasons, json_pack("{s:s, s:s, s:s}", "stream", name, "state",
+                                                       wz_err_word(state), "reason",
+                                                       wz_err_text(state))); // our own texts
+}
+
 // Ready means: what is published now becomes durable.
 void wz_handle_readyz(struct wz_request *req)
 {
@@ -21,15 +32,10 @@ void wz_handle_readyz(struct wz_request *req)
     json_t *reasons = json_array();
     bool ready;
 
-    for (size_t i = 0; i < parts->stream_count; i++) {
-        int state = wz_log_state(parts->streams[i].log);
-
-        if (state != WZ_OK)
-            (void)json_array_append_new(reasons, json_pack("{s:s, s:s, s:s}", "stream",
-                                                           parts->streams[i].name, "state",
-                                                           wz_err_word(state), "reason",
-                                                           wz_err_text(state))); // our own texts
-    }
+    for (size_t i = 0; i < parts->stream_count; i++)
+        add_reason(reasons, parts->streams[i].name, parts->streams[i].log);
+    if (parts->journal != NULL)
+        add_reason(reasons, "journal", parts->journal);
     ready = json_array_size(reasons) == 0;
     wz_answer_json(req, ready ? 200 : 503,
                    json_pack("{s:b, s:o}", "ready", ready, "reasons", reasons));

@@ -8,10 +8,12 @@ import json
 import os
 import random
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
-from conftest import SANITIZED, Wyze
+from conftest import SANITIZED, Wyze, until
 from disk import FREEZE_FIRST, LOSE_ALL, Disk
 from mqtt_wire import (
     CONNACK, PUBACK, SUBACK, Wire, ack, connect, metric, publish, subscribe,
@@ -119,6 +121,53 @@ def test_kill_at_a_chosen_disk_call_of_the_journal(make_wyze, tmp_path):
         for peer in crowd.peers:
             peer.stopping = True
     assert compactions > 0
+
+
+@pytest.mark.parametrize("rule, word", [
+    ("write|pwrite|pwritev|fallocate|create:ENOSPC", "no-space"),
+    ("pwritev:EIO", "io"),
+    ("fdatasync:EIO", "io"),
+    ("unlink:EIO", None),
+])
+def test_journal_on_a_disk_that_fails(make_wyze, tmp_path, rule, word):
+    """Nothing is acked that is not durable, /readyz says why, and when the disk is well again so is
+    wyze, without a restart. That segments cannot be removed is no reason to stop."""
+    control = tmp_path / "faults"
+    wyze = make_wyze(env={"WYZE_MQTT_MAX_INFLIGHT": "40", "WYZE_STREAMS_SEGMENT_BYTES": "1MiB"})
+    preload_faults(wyze, control)
+    wyze.start()
+    wyze.import_mapping(MAPPING)
+    crowd = Crowd(wyze, pad=2000, rate=300 if SANITIZED else 1500).begin()
+    try:
+        crowd.wait_acked(300)
+        set_faults(control, f"{rule}:path=/journal/")
+        if word is None:
+            crowd.wait_acked(2000, 60)
+        else:
+            until(lambda: [(reason["stream"], reason["state"]) for reason in unready(wyze)]
+                  == [("journal", word)], 20, "/readyz did not turn 503")
+            acked = crowd.acked()
+            until(lambda: all(len(writer.flight) >= writer.window for writer in crowd.writers), 20,
+                  "the windows did not fill")
+            assert crowd.acked() - acked <= 2 * crowd.writers[0].window  # what was under way
+        set_faults(control)
+        until(lambda: unready(wyze) == [], 20, "/readyz did not turn 200")
+        crowd.wait_acked(500)
+        wyze.kill()
+        wyze.start()
+        crowd.finish()
+    finally:
+        for peer in crowd.peers:
+            peer.stopping = True
+
+
+def unready(wyze):
+    """The reasons that /readyz has."""
+    try:
+        with urllib.request.urlopen(wyze.url("/readyz"), timeout=5) as answer:
+            return json.load(answer)["reasons"]
+    except urllib.error.HTTPError as error:
+        return json.load(error)["reasons"]
 
 
 def test_a_message_is_sent_when_it_is_durable(make_wyze, tmp_path):
