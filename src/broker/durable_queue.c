@@ -139,14 +139,11 @@ struct wz_durable_queue *wz_durable_queue_new(struct wz_queues *queues, const ui
 // Forgets where the messages that came in stand.
 static void drop_received(struct wz_durable_queue *queue)
 {
-    for (uint32_t id = 1; queue->received.count > 0 && id <= UINT16_MAX; id++) {
-        struct wz_received_message *message = wz_received_get(&queue->received, (uint16_t)id);
+    struct wz_received_message *message;
+    uint32_t walk = 0;
 
-        if (message == NULL)
-            continue;
+    while ((message = wz_received_next(&queue->received, &walk)) != NULL)
         wz_journal_drop(queue->queues->options.journal, &message->place);
-        (void)wz_received_remove(&queue->received, (uint16_t)id); // it is there
-    }
     wz_received_release(&queue->received);
 }
 
@@ -380,7 +377,7 @@ bool wz_durable_queue_has_room(const struct wz_durable_queue *queue)
     const struct wz_queues_limits *limits = &queue->queues->options.limits;
 
     return queue->count < limits->max_count && queue->bytes < limits->max_bytes &&
-           queue->tail - queue->head < WZ_ENTRIES_SPAN - WZ_ENTRIES_CHUNK;
+           queue->tail - queue->head < WZ_ENTRIES_SPAN_MAX;
 }
 
 // Keeps the body for the consumer if all before it are kept too.

@@ -33,6 +33,10 @@ struct wz_entries {
 // The furthest that two entries of one queue may lie apart.
 #define WZ_ENTRIES_SPAN ((uint64_t)1 << 24)
 
+// The furthest that they get apart while a queue is used. When a journal is read back the head
+// comes behind messages of the same turn, and they lie further apart for a moment.
+#define WZ_ENTRIES_SPAN_MAX (WZ_ENTRIES_SPAN / 4)
+
 // Frees them all.
 void wz_entries_release(struct wz_entries *entries);
 

@@ -187,7 +187,7 @@ static void on_tick(uv_timer_t *timer)
         if (late && wz_list_empty(&client->blocked) && !wz_conn_is_stopped(&client->conn))
             wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
     }
-    wz_queues_expire(mqtt->options.queues, mqtt->options.loop->now_ms);
+    wz_queues_expire(mqtt->options.queues, mqtt->options.loop->now_ms, now(mqtt));
 }
 
 // The end of a turn: what waits is sent as far as there is room, what was counted is added up.

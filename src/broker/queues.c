@@ -22,6 +22,9 @@
 #define LOST_RECORD 1
 #define LOST_PLACE 2
 
+// The wall clock has been set when it has gone on by so much more, or less, than time.
+#define CLOCK_JUMP_MS 10000
+
 // How many queues are looked at for one call of wz_queues_expire.
 #define EXPIRE_STEP 1000
 
@@ -199,6 +202,25 @@ static int read_entry(struct wz_slice value, uint32_t *ret_mark, struct wz_slice
     return WZ_OK;
 }
 
+// The entry of a message that lies further from others than two of one queue ever do: a damaged
+// batch has held the head that was between. The ones that are far below are given up, for they were
+// settled. NULL when it is this one.
+static struct wz_entry *add_far(struct wz_durable_queue *queue, uint64_t sequence)
+{
+    struct wz_entry *entry = NULL;
+
+    if (sequence < wz_entries_high(&queue->entries))
+        return NULL;
+    WZ_LOG(WZ_LOG_WARN, "queue.head_lost", WZ_F_SLICE("queue", queue->name));
+    wz_durable_queue_drop_below(queue, sequence - WZ_ENTRIES_SPAN / 2);
+    if (wz_entries_add(&queue->entries, sequence, &entry) < 0) {
+        wz_durable_queue_drop_below(queue, UINT64_MAX);
+        wz_entries_release(&queue->entries);
+        wz_ignore(wz_entries_add(&queue->entries, sequence, &entry)); // the first always fits
+    }
+    return entry;
+}
+
 static int replay_entry(void *arg, const struct wz_journal_record *record)
 {
     struct wz_queues *queues = arg;
@@ -233,11 +255,15 @@ static int replay_entry(void *arg, const struct wz_journal_record *record)
             wz_shared_body_unref(queues, shared);
         return WZ_OK;
     }
-    r = wz_entries_add(&queue->entries, sequence, &entry);
-    if (r < 0) {
+    if (wz_entries_add(&queue->entries, sequence, &entry) < 0)
+        entry = add_far(queue, sequence);
+    if (entry == NULL) {
+        struct wz_journal_place place = record->place;
+
+        wz_journal_drop(queues->options.journal, &place);
         if (shared != NULL)
             wz_shared_body_unref(queues, shared);
-        return r == WZ_ERR_LIMIT ? WZ_ERR_CORRUPT : r;
+        return WZ_OK;
     }
     entry->place = record->place;
     entry->place.mark = mark;
@@ -512,16 +538,11 @@ static void each_received(struct wz_queues *queues, int64_t last,
     WZ_LIST_EACH(it, tmp, &queues->all)
     {
         struct wz_durable_queue *queue = WZ_CONTAINER(it, struct wz_durable_queue, link);
-        uint32_t left = queue->received.count;
+        struct wz_received_message *message;
+        uint32_t walk = 0;
 
-        for (uint32_t id = 1; left > 0 && id <= UINT16_MAX; id++) {
-            struct wz_received_message *message = wz_received_get(&queue->received, (uint16_t)id);
-
-            if (message == NULL)
-                continue;
-            see(queue, (uint16_t)id, message, last);
-            left--;
-        }
+        while ((message = wz_received_next(&queue->received, &walk)) != NULL)
+            see(queue, message->packet_id, message, last);
     }
 }
 
@@ -598,8 +619,9 @@ int wz_queues_recover(struct wz_queues *queues, struct wz_problem *ret_problem)
 
     drop_unreferred(queues);
     wz_metric_add(WZ_METRIC_QUEUES, (int64_t)queues->by_name.count);
-    if (queues->options.raw == NULL)
-        return WZ_OK;
+    queues->recovered = queues->options.raw == NULL || queues->by_name.count == 0;
+    if (queues->recovered)
+        return WZ_OK; // nothing can be half done
     r = last_offset(queues->options.raw, &last);
     if (r == WZ_OK) {
         each_received(queues, last, see_unrecorded);
@@ -615,6 +637,7 @@ int wz_queues_recover(struct wz_queues *queues, struct wz_problem *ret_problem)
     if (r < 0)
         return wz_problem_set(ret_problem, r, WZ_CODE_STREAM_IO, "raw-stream cannot be read: %s.",
                               wz_err_text(r));
+    queues->recovered = true;
     return WZ_OK;
 }
 
@@ -690,6 +713,8 @@ static void on_flush(void *arg)
 
 void wz_queues_stop(struct wz_queues *queues)
 {
+    if (!queues->recovered)
+        return; // the start failed: what is there stays as it is
     queues->marks = true;
     on_flush(queues);
 }
@@ -864,12 +889,35 @@ void wz_queues_durable(struct wz_queues *queues)
     tell_waiting(queues);
 }
 
-void wz_queues_expire(struct wz_queues *queues, int64_t now_ms)
+// The wall clock was set: what was left a while ago was left that while ago still.
+static void follow_clock(struct wz_queues *queues, int64_t now_ms, int64_t mono_ms)
+{
+    int64_t jump_ms = (now_ms - queues->wall_ms) - (mono_ms - queues->mono_ms);
+    bool first = queues->wall_ms == 0;
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    queues->wall_ms = now_ms;
+    queues->mono_ms = mono_ms;
+    if (first || (jump_ms < CLOCK_JUMP_MS && jump_ms > -CLOCK_JUMP_MS))
+        return;
+    WZ_LOG(WZ_LOG_WARN, "queues.clock", WZ_F_INT("jump_ms", jump_ms));
+    WZ_LIST_EACH(it, tmp, &queues->all)
+    {
+        struct wz_durable_queue *queue = WZ_CONTAINER(it, struct wz_durable_queue, link);
+
+        if (queue->left_ms != 0)
+            queue->left_ms += jump_ms;
+    }
+}
+
+void wz_queues_expire(struct wz_queues *queues, int64_t now_ms, int64_t mono_ms)
 {
     struct wz_ticket ticket;
     int64_t expiry_ms = queues->options.limits.expiry_ms;
 
     tell_waiting(queues); // those whose reading failed, too
+    follow_clock(queues, now_ms, mono_ms);
     if (expiry_ms == 0 || wz_list_empty(&queues->all) || !wz_queues_ready(queues))
         return;
     wz_queues_begin(queues);

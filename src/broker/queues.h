@@ -82,7 +82,9 @@ void wz_queues_durable(struct wz_queues *queues);
 
 // Called now and then: deletes queues that nobody has used for too long, some at a time, and tells
 // consumers again whose reading failed.
-void wz_queues_expire(struct wz_queues *queues, int64_t now_ms);
+// NOW_MS is the wall clock's time, MONO_MS one that nobody sets: when the wall clock is, nothing
+// expires for it.
+void wz_queues_expire(struct wz_queues *queues, int64_t now_ms, int64_t mono_ms);
 
 // How many queues there are, messages in all of them, and bindings.
 size_t wz_queues_count(const struct wz_queues *queues);

@@ -36,6 +36,9 @@ struct wz_queues {
     size_t pending_count;
     size_t pending_cap;
     size_t messages;
+    int64_t wall_ms; // the clocks when they were looked at last; 0: never
+    int64_t mono_ms;
+    bool recovered;      // what there was has been read: new things may be put
     int64_t durable_end; // of the journal, when consumers were told last
     size_t shared_refs;  // of these, messages whose body is in SHARED
     size_t bindings;

@@ -280,9 +280,9 @@ static void test_queues_expire_when_nobody_has_used_them_for_long(void **state)
     testconsumer_detach(&left, now_ms + 500000);
     (void)testqueues_queue(t, "never"); // declared, never used
     testqueues_publish(t, "t", 1, 1, 10);
-    wz_queues_expire(t->queues, now_ms + 900000);
+    wz_queues_expire(t->queues, now_ms + 900000, now_ms + 900000);
     assert_int_equal(wz_queues_count(t->queues), 3);
-    wz_queues_expire(t->queues, now_ms + 1400000);
+    wz_queues_expire(t->queues, now_ms + 1400000, now_ms + 1400000);
     assert_null(find(t, "never"));
     assert_int_equal(wz_queues_count(t->queues), 2);
     testqueues_settle(t);
@@ -290,14 +290,32 @@ static void test_queues_expire_when_nobody_has_used_them_for_long(void **state)
     consumer = (struct testconsumer){0};
     now_ms = t->loop.now_ms;
     assert_int_equal(wz_queues_count(t->queues), 2);
-    wz_queues_expire(t->queues, now_ms + 900000);
+    wz_queues_expire(t->queues, now_ms + 900000, now_ms + 900000);
     assert_int_equal(wz_queues_count(t->queues), 2);
-    wz_queues_expire(t->queues, now_ms + 1100000);
+    wz_queues_expire(t->queues, now_ms + 1100000, now_ms + 1100000);
     assert_null(find(t, "used"));
     assert_non_null(find(t, "left")); // since half an expiry later
-    wz_queues_expire(t->queues, now_ms + 1600000);
+    wz_queues_expire(t->queues, now_ms + 1600000, now_ms + 1600000);
     assert_int_equal(wz_queues_count(t->queues), 0);
     assert_int_equal(wz_queues_messages(t->queues), 0);
+}
+
+static void test_queues_do_not_expire_because_the_clock_is_set(void **state)
+{
+    struct testqueues *t = *state;
+    int64_t now_ms;
+
+    t->limits.expiry_ms = 1000000;
+    testqueues_reopen(t);
+    now_ms = t->loop.now_ms;
+    (void)testqueues_queue(t, "q");
+    wz_queues_expire(t->queues, now_ms + 1, 1);
+    wz_queues_expire(t->queues, now_ms + INT64_C(1000000000000), 1001); // 30 years in a second
+    assert_int_equal(wz_queues_count(t->queues), 1);
+    wz_queues_expire(t->queues, now_ms - INT64_C(1000000000000), 2001); // and back
+    assert_int_equal(wz_queues_count(t->queues), 1);
+    wz_queues_expire(t->queues, now_ms - INT64_C(1000000000000) + 999000, 1001001); // time goes on
+    assert_int_equal(wz_queues_count(t->queues), 0);
 }
 
 static void test_queues_never_expire_without_an_expiry(void **state)
@@ -305,7 +323,7 @@ static void test_queues_never_expire_without_an_expiry(void **state)
     struct testqueues *t = *state;
 
     (void)testqueues_queue(t, "q");
-    wz_queues_expire(t->queues, INT64_MAX);
+    wz_queues_expire(t->queues, INT64_MAX, INT64_MAX);
     assert_int_equal(wz_queues_count(t->queues), 1);
 }
 
@@ -324,7 +342,7 @@ static void test_queues_expire_all_of_many(void **state)
         assert_int_equal(declare(t, wz_slice_str(name)), WZ_OK);
     }
     for (int i = 0; i < 3; i++)
-        wz_queues_expire(t->queues, t->loop.now_ms + 1000000);
+        wz_queues_expire(t->queues, t->loop.now_ms + 1000000, t->loop.now_ms + 1000000);
     assert_int_equal(wz_queues_count(t->queues), 0);
     wz_log_set_level(WZ_LOG_INFO);
 }
@@ -656,7 +674,7 @@ static void test_queues_bear_two_of_one_name(void **state)
     testqueues_publish(t, "t", 1, 1, 10);
     (void)testconsumer_expect(t, &consumer, 1, 1, false);
     testconsumer_expect_none(t, &consumer);
-    wz_queues_expire(t->queues, t->loop.now_ms + 100000); // the other one
+    wz_queues_expire(t->queues, t->loop.now_ms + 100000, t->loop.now_ms + 100000); // the other one
     assert_int_equal(find(t, "q")->id[7], 2);
     assert_int_equal(wz_queues_messages(t->queues), 1);
     testconsumer_detach(&consumer, 1);
@@ -748,6 +766,7 @@ int main(void)
         TEST(test_queues_forget_shared_bodies_that_nobody_needs),
         TEST(test_queues_that_are_full_refuse_for_themselves),
         TEST(test_queues_expire_when_nobody_has_used_them_for_long),
+        TEST(test_queues_do_not_expire_because_the_clock_is_set),
         TEST(test_queues_never_expire_without_an_expiry),
         TEST(test_queues_expire_all_of_many),
         TEST(test_queues_know_a_qos_2_message_until_it_is_released),

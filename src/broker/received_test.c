@@ -60,9 +60,9 @@ static void test_received_frees_its_memory_when_there_are_none(void **state)
     wz_received_trim(&received);
     assert_non_null(wz_received_get(&received, 300));
     assert_true(wz_received_remove(&received, 300));
-    assert_non_null(received.pages);
+    assert_non_null(received.table);
     wz_received_trim(&received);
-    assert_null(received.pages);
+    assert_null(received.table);
 }
 
 static void test_received_is_what_a_plain_array_is(void **state)

@@ -3,6 +3,8 @@
 // the reader is opened anew at the next offset.
 #include "stream/fetch.h"
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "base/mem.h"
 
@@ -38,7 +40,7 @@ struct wz_fetcher {
     wz_fetch_fn done;
     void *arg;
     bool busy;
-    bool freed;
+    _Atomic bool freed; // looked at on the pool, too: nobody waits for the rest any more
 };
 
 struct wz_fetcher *wz_fetcher_new(struct wz_loop *loop, struct wz_log *log, wz_fetch_fn done,
@@ -58,8 +60,10 @@ void wz_fetcher_free(struct wz_fetcher *fetcher)
     if (fetcher == NULL)
         return;
     fetcher->freed = true;
-    if (fetcher->busy)
-        return; // after_fetch calls again
+    if (fetcher->busy) {
+        (void)uv_cancel((uv_req_t *)&fetcher->work); // fails when it has begun, and ends soon then
+        return;                                      // after_fetch calls again
+    }
     wz_reader_close(fetcher->fetch.reader);
     wz_free(fetcher->fetch.offsets);
     wz_free(fetcher->fetch.found);
@@ -102,10 +106,13 @@ static int read_one(struct wz_fetch *fetch, int64_t offset, struct wz_record *re
 // On the pool.
 static void run_fetch(uv_work_t *work)
 {
-    struct wz_fetch *fetch = &WZ_CONTAINER(work, struct wz_fetcher, work)->fetch;
+    struct wz_fetcher *fetcher = WZ_CONTAINER(work, struct wz_fetcher, work);
+    struct wz_fetch *fetch = &fetcher->fetch;
     struct wz_record record;
 
-    for (size_t i = 0; i < fetch->count && fetch->bytes.len <= fetch->max_bytes; i++) {
+    for (size_t i = 0; i < fetch->count && fetch->bytes.len <= fetch->max_bytes &&
+                       !atomic_load_explicit(&fetcher->freed, memory_order_relaxed);
+         i++) {
         struct found *found = &fetch->found[fetch->found_count++];
 
         *found = (struct found){.offset = fetch->offsets[i]};
@@ -121,7 +128,7 @@ static void after_fetch(uv_work_t *work, int status)
 {
     struct wz_fetcher *fetcher = WZ_CONTAINER(work, struct wz_fetcher, work);
 
-    (void)status; // nobody cancels it
+    (void)status; // it is cancelled when the fetcher is freed
     fetcher->busy = false;
     if (fetcher->freed)
         wz_fetcher_free(fetcher);
@@ -163,7 +170,9 @@ int wz_fetch_next(struct wz_fetch *fetch, int64_t *ret_offset, struct wz_slice *
         return WZ_END;
     found = &fetch->found[fetch->next++];
     *ret_offset = found->offset;
-    *ret_value = wz_slice(fetch->bytes.ptr + fetch->next_pos, found->len);
+    *ret_value = (struct wz_slice){0};
+    if (found->len > 0)
+        *ret_value = wz_slice(fetch->bytes.ptr + fetch->next_pos, found->len);
     *ret_result = found->result;
     fetch->next_pos += found->len;
     return WZ_OK;

@@ -328,8 +328,10 @@ static struct staged *stage(struct wz_journal *journal, char letter, struct wz_s
 
 void wz_journal_drop(struct wz_journal *journal, struct wz_journal_place *place)
 {
-    if (place->offset >= 0)
+    if (place->offset >= 0) {
         journal->live_bytes -= place->len;
+        journal->put_bytes += place->len; // as much more is dead
+    }
     place->offset = -1;
 }
 
@@ -518,8 +520,12 @@ static void on_pause(uv_timer_t *timer)
 {
     struct wz_journal *journal = timer->data;
 
-    if (journal->state == PAUSE)
+    if (journal->state == PAUSE) {
         begin_step(journal);
+    } else if (journal->state == IDLE) {
+        journal->put_bytes = journal->look_bytes;
+        compact(journal);
+    }
 }
 
 // Begins the next step, after a pause that is as long as the last ones were dear.
@@ -562,6 +568,8 @@ static void compact(struct wz_journal *journal)
         journal->compactions++;
         wz_metric_add(WZ_METRIC_JOURNAL_COMPACTIONS, 1);
         end_compaction(journal);
+        if (journal->pause != NULL) // when the segment is gone there may be more to do
+            (void)uv_timer_start(journal->pause, on_pause, PAUSE_MAX_MS, 0); // has a function
     }
 }
 
