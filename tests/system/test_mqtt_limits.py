@@ -193,3 +193,61 @@ def test_every_identifier_unfinished_both_ways(make_wyze):
         wire.send(publish("a", b"again", 2, 7, 8))
         assert wire.take(4) == b"\x50\2\0\7"
         wire.ping()
+
+
+def test_scattered_identifiers_take_little_memory(make_wyze):
+    """A few hundred QoS 2 messages that are never released, their identifiers far apart."""
+    wyze = make_wyze().start()
+    with Unharmed(wyze):
+        before = resident_kib(wyze)
+        wires = []
+        for n in range(100):
+            wires.append(Wire(wyze.mqtt_port).connected(f"scattered-{n}"))
+            wires[-1].send(b"".join(publish("a", b"", 2, packet_id)
+                                    for packet_id in range(1, 65536, 256)))
+        for wire in wires:
+            for _ in range(256):
+                wire.take(4)
+        assert resident_kib(wyze) - before < 16 * 1024
+        for wire in wires:
+            wire.close()
+
+
+def test_a_journal_that_is_refused_is_left_as_it_is(make_wyze):
+    wyze = make_wyze().start()
+    with Wire(wyze.mqtt_port) as wire:
+        wire.send(connect("kept", flags=0) + subscribe("a", qos=1))
+        wire.expect(CONNACK)
+        wire.expect(SUBACK)
+    assert wyze.stop() == 0
+    [segment] = (wyze.data / "journal").glob("*.log")
+    whole = segment.read_bytes()
+    at = whole.index(b"B" + b"\0" * 7)  # the key of the subscription
+    unknown = bytearray(whole)
+    unknown[at] = ord("Z")
+    segment.write_bytes(mend_checksums(unknown))
+    before = segment.read_bytes()
+    for _ in range(2):
+        wyze.start(wait=False)
+        assert wyze.process.wait(10) != 0
+        assert "WYZ-4007" in wyze.log()
+        assert segment.read_bytes().rstrip(b"\0") == before.rstrip(b"\0")
+
+
+def mend_checksums(data):
+    """The same record batches with the checksums that they should have."""
+    pos = 0
+    while pos + 61 <= len(data) and data[pos + 16] == 2:
+        end = pos + 12 + struct.unpack_from(">i", data, pos + 8)[0]
+        struct.pack_into(">I", data, pos + 17, crc32c(bytes(data[pos + 21 : end])))
+        pos = end
+    return bytes(data)
+
+
+def crc32c(data):
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF
