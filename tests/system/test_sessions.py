@@ -181,9 +181,12 @@ def test_a_message_is_sent_when_it_is_durable(make_wyze, tmp_path):
         reader.expect(CONNACK)
         reader.expect(SUBACK)
         writer.connected("writer")
+        writer.send(publish("a", b"w", 1, 7)).expect(PUBACK)
+        before = reader.message()[3]
         set_faults(control, "fdatasync:delay:ms=800:path=/journal/")
         begun = time.monotonic()
-        writer.send(publish("a", b"x", 1, 1))
+        writer.send(publish("a", b"x", 1, 1)).ping()
+        reader.send(ack(PUBACK, before))  # makes room: the next one might be sent
         assert reader.message()[1] == b"x"
         assert time.monotonic() - begun >= 0.75
         writer.expect(PUBACK)
