@@ -135,9 +135,12 @@ def test_a_segment_whose_sync_failed_is_let_go(make_trial):
 
 
 def trace_of_rolls(trial):
-    """The calls on raw-stream's files, as [call, path], while it went on to new segments."""
-    trial.set_faults("create|pwritev|fsync|fdatasync:delay:path=raw-stream")
-    trial.ledger.wait(lambda: len(list(trial.stream.glob("*.log"))) > 3, 30, "no new segments")
+    """The calls on raw-stream's files, as [call, path], while it went on to new segments. Syncs are
+    slow: so much waits behind each that a segment is left in the middle of what is taken together."""
+    trial.set_faults(
+        "fdatasync:delay:ms=20:path=raw-stream", "create|pwritev|fsync:delay:path=raw-stream"
+    )
+    trial.ledger.wait(lambda: len(list(trial.stream.glob("*.log"))) > 8, 60, "no new segments")
     trial.ledger.wait_acked(500)
     lines = [line.split() for line in trial.hit_lines()]
     trial.set_faults()
