@@ -5,14 +5,24 @@
 
 #include <assert.h>
 
-static_assert(WZ_FRAME_RECORD_LEN == 1 + 1 + 2 + 4 + 8 + 8, "stream hops topic body offset time");
-static_assert(WZ_FRAME_RESULT_LEN == 1 + 1 + 8 + 4 + 4, "stream status offset count items");
+static_assert(WZ_FRAME_RECORD_LEN == 1 + 1 + 1 + 1 + 2 + 4 + 8 + 8,
+              "stream hops lane flags topic body offset time");
+static_assert(WZ_FRAME_RESULT_LEN == 1 + 1 + 4 + 8 + 4 + 4,
+              "stream status before offset count items");
+static_assert(WZ_FRAME_ENTRY_LEN == 1 + 2 + 4, "lane key value");
 static_assert(WZ_FRAME_ITEM_LEN == 1 + 4, "kind length");
 
 // Body kind, flags, length of the topic: what an EMIT has in front of its topic.
 #define WZ_FRAME_EMIT_LEN 3
 
 #define WZ_FRAME_FLAG_PERSISTENT 0x01
+
+// Flags of a record and of a LOAD.
+#define WZ_FRAME_FLAG_OPENS 0x01
+#define WZ_FRAME_FLAG_LANED 0x01
+
+// A value's length in a change that removes its key.
+#define WZ_FRAME_REMOVED UINT32_MAX
 
 // A pen over LEN bytes that now count as part of BUF.
 static struct wz_pen grow(struct wz_buf *buf, size_t len)
@@ -35,8 +45,8 @@ static struct wz_pen grow_frame(struct wz_buf *buf, enum wz_frame_type type, siz
 
 static bool type_known(uint8_t type)
 {
-    return (type >= WZ_FRAME_LOAD && type <= WZ_FRAME_DRAIN) ||
-           (type >= WZ_FRAME_READY && type <= WZ_FRAME_DRAINED);
+    return (type >= WZ_FRAME_LOAD && type <= WZ_FRAME_FOUND) ||
+           (type >= WZ_FRAME_READY && type <= WZ_FRAME_QUERY);
 }
 
 int wz_frame_read(struct wz_slice s, struct wz_frame *ret_frame, size_t *ret_len)
@@ -69,10 +79,11 @@ static int ended(const struct wz_cursor *cur)
 
 void wz_frame_put_load(struct wz_buf *buf, const struct wz_frame_load *load)
 {
-    size_t len = 2 + 4 + 4 + load->name.len + load->code.len + load->config.len;
+    size_t len = 1 + 2 + 4 + 4 + load->name.len + load->code.len + load->config.len;
     struct wz_pen pen = grow_frame(buf, WZ_FRAME_LOAD, len);
 
     WZ_ASSERT(load->name.len <= UINT16_MAX);
+    wz_pen_put_u8(&pen, load->laned ? WZ_FRAME_FLAG_LANED : 0);
     wz_pen_put_u16(&pen, (uint16_t)load->name.len);
     wz_pen_put_u32(&pen, (uint32_t)load->code.len);
     wz_pen_put_u32(&pen, (uint32_t)load->config.len);
@@ -84,15 +95,16 @@ void wz_frame_put_load(struct wz_buf *buf, const struct wz_frame_load *load)
 int wz_frame_get_load(struct wz_slice payload, struct wz_frame_load *ret_load)
 {
     struct wz_cursor cur = wz_cursor(payload);
+    uint8_t flags = wz_cursor_get_u8(&cur);
     size_t name_len = wz_cursor_get_u16(&cur);
     size_t code_len = wz_cursor_get_u32(&cur);
     size_t config_len = wz_cursor_get_u32(&cur);
-    struct wz_frame_load load;
+    struct wz_frame_load load = {.laned = flags & WZ_FRAME_FLAG_LANED};
 
     load.name = wz_cursor_get_bytes(&cur, name_len);
     load.code = wz_cursor_get_bytes(&cur, code_len);
     load.config = wz_cursor_get_bytes(&cur, config_len);
-    if (ended(&cur) != WZ_OK)
+    if (ended(&cur) != WZ_OK || flags > WZ_FRAME_FLAG_LANED)
         return WZ_ERR_PROTOCOL;
     *ret_load = load;
     return WZ_OK;
@@ -154,6 +166,79 @@ int wz_frame_get_log(struct wz_slice payload, struct wz_frame_log *ret_log)
     return WZ_OK;
 }
 
+void wz_frame_put_query(struct wz_buf *buf, const struct wz_frame_query *query)
+{
+    struct wz_pen pen = grow_frame(buf, WZ_FRAME_QUERY, 1 + 8 + 8 + 8 + 4 + query->pattern.len);
+
+    WZ_ASSERT(query->pattern.len <= WZ_FRAME_TOPIC_MAX);
+    wz_pen_put_u8(&pen, query->stream);
+    wz_pen_put_u64(&pen, (uint64_t)query->before);
+    wz_pen_put_u64(&pen, (uint64_t)query->since_ms);
+    wz_pen_put_u64(&pen, (uint64_t)query->until_ms);
+    wz_pen_put_u32(&pen, query->limit);
+    wz_pen_put_slice(&pen, query->pattern);
+}
+
+int wz_frame_get_query(struct wz_slice payload, struct wz_frame_query *ret_query)
+{
+    struct wz_cursor cur = wz_cursor(payload);
+    struct wz_frame_query query;
+
+    query.stream = wz_cursor_get_u8(&cur);
+    query.before = (int64_t)wz_cursor_get_u64(&cur);
+    query.since_ms = (int64_t)wz_cursor_get_u64(&cur);
+    query.until_ms = (int64_t)wz_cursor_get_u64(&cur);
+    query.limit = wz_cursor_get_u32(&cur);
+    if (cur.failed || wz_cursor_left(&cur) > WZ_FRAME_TOPIC_MAX)
+        return WZ_ERR_PROTOCOL;
+    query.pattern = wz_cursor_get_bytes(&cur, wz_cursor_left(&cur));
+    *ret_query = query;
+    return WZ_OK;
+}
+
+void wz_frame_put_not_found(struct wz_buf *buf, struct wz_slice error)
+{
+    struct wz_pen pen = grow_frame(buf, WZ_FRAME_FOUND, 4 + error.len);
+
+    WZ_ASSERT(error.len > 0);
+    wz_pen_put_u32(&pen, (uint32_t)error.len);
+    wz_pen_put_slice(&pen, error);
+}
+
+size_t wz_frame_found_open(struct wz_buf *buf)
+{
+    size_t start = buf->len;
+    struct wz_pen pen = grow_frame(buf, WZ_FRAME_FOUND, 4 + 4);
+
+    wz_pen_put_u32(&pen, 0);
+    wz_pen_put_u32(&pen, 0);
+    return start;
+}
+
+void wz_frame_found_close(struct wz_buf *buf, size_t start, uint32_t count)
+{
+    size_t payload_len = buf->len - start - WZ_FRAME_HEADER_LEN;
+    struct wz_pen pen = wz_pen(buf->ptr + start, WZ_FRAME_HEADER_LEN + 4 + 4);
+
+    WZ_ASSERT(payload_len <= WZ_FRAME_LIMIT_BYTES);
+    wz_pen_put_u32(&pen, (uint32_t)payload_len);
+    wz_pen_put_u8(&pen, WZ_FRAME_FOUND);
+    wz_pen_put_u32(&pen, 0);
+    wz_pen_put_u32(&pen, count);
+}
+
+int wz_frame_get_found(struct wz_slice payload, struct wz_frame_found *ret_found)
+{
+    struct wz_cursor cur = wz_cursor(payload);
+    struct wz_slice error = wz_cursor_get_bytes(&cur, wz_cursor_get_u32(&cur));
+
+    if (cur.failed || (error.len > 0 && wz_cursor_left(&cur) > 0))
+        return WZ_ERR_PROTOCOL;
+    ret_found->error = error;
+    ret_found->records = wz_cursor_get_bytes(&cur, wz_cursor_left(&cur));
+    return WZ_OK;
+}
+
 size_t wz_frame_list_open(struct wz_buf *buf, enum wz_frame_type type)
 {
     size_t start = buf->len;
@@ -189,6 +274,8 @@ void wz_frame_put_record(struct wz_buf *buf, const struct wz_frame_record *recor
     WZ_ASSERT(record->topic.len <= UINT16_MAX && record->body.len <= WZ_FRAME_LIMIT_BYTES);
     wz_pen_put_u8(&pen, record->stream);
     wz_pen_put_u8(&pen, record->hops);
+    wz_pen_put_u8(&pen, record->lane);
+    wz_pen_put_u8(&pen, record->opens ? WZ_FRAME_FLAG_OPENS : 0);
     wz_pen_put_u16(&pen, (uint16_t)record->topic.len);
     wz_pen_put_u32(&pen, (uint32_t)record->body.len);
     wz_pen_put_u64(&pen, (uint64_t)record->offset);
@@ -204,6 +291,8 @@ void wz_frame_get_record(struct wz_cursor *cur, struct wz_frame_record *ret_reco
 
     ret_record->stream = wz_cursor_get_u8(cur);
     ret_record->hops = wz_cursor_get_u8(cur);
+    ret_record->lane = wz_cursor_get_u8(cur);
+    ret_record->opens = (wz_cursor_get_u8(cur) & WZ_FRAME_FLAG_OPENS) != 0;
     topic_len = wz_cursor_get_u16(cur);
     body_len = wz_cursor_get_u32(cur);
     ret_record->offset = (int64_t)wz_cursor_get_u64(cur);
@@ -219,20 +308,21 @@ int wz_frame_next_record(struct wz_frame_iter *it, struct wz_frame_record *ret_r
     if (it->left == 0)
         return ended(&it->cur) == WZ_OK ? WZ_END : WZ_ERR_PROTOCOL;
     wz_frame_get_record(&it->cur, &record);
-    if (it->cur.failed)
+    if (it->cur.failed || record.lane >= WZ_LANE_COUNT)
         return WZ_ERR_PROTOCOL;
     it->left--;
     *ret_record = record;
     return WZ_OK;
 }
 
-size_t wz_frame_result_open(struct wz_buf *buf, uint8_t stream, int64_t offset)
+size_t wz_frame_result_open(struct wz_buf *buf, uint8_t stream, int64_t offset, uint32_t before)
 {
     size_t start = buf->len;
     struct wz_pen pen = grow(buf, WZ_FRAME_RESULT_LEN);
 
     wz_pen_put_u8(&pen, stream);
     wz_pen_put_u8(&pen, WZ_FRAME_OK);
+    wz_pen_put_u32(&pen, before);
     wz_pen_put_u64(&pen, (uint64_t)offset);
     wz_pen_put_u64(&pen, 0); // count and length come at the close
     return start;
@@ -247,7 +337,7 @@ void wz_frame_result_close(struct wz_buf *buf, size_t start, enum wz_frame_statu
     WZ_ASSERT(len <= WZ_FRAME_LIMIT_BYTES);
     pen.pos += 1;
     wz_pen_put_u8(&pen, (uint8_t)status);
-    pen.pos += 8;
+    pen.pos += 4 + 8;
     wz_pen_put_u32(&pen, item_count);
     wz_pen_put_u32(&pen, (uint32_t)len);
 }
@@ -258,33 +348,96 @@ int wz_frame_next_result(struct wz_frame_iter *it, struct wz_frame_result *ret_r
     uint8_t status;
 
     if (it->left == 0)
-        return ended(&it->cur) == WZ_OK ? WZ_END : WZ_ERR_PROTOCOL;
+        return WZ_END; // the changes follow
     result.stream = wz_cursor_get_u8(&it->cur);
     status = wz_cursor_get_u8(&it->cur);
     result.status = (enum wz_frame_status)status;
+    result.before = wz_cursor_get_u32(&it->cur);
     result.offset = (int64_t)wz_cursor_get_u64(&it->cur);
     result.item_count = wz_cursor_get_u32(&it->cur);
     result.items = wz_cursor_get_bytes(&it->cur, wz_cursor_get_u32(&it->cur));
-    if (it->cur.failed || status > WZ_FRAME_EXCEPTION)
+    if (it->cur.failed || status > WZ_FRAME_DEFERRED)
         return WZ_ERR_PROTOCOL;
     it->left--;
     *ret_result = result;
     return WZ_OK;
 }
 
+void wz_frame_put_change_count(struct wz_buf *buf, uint32_t count)
+{
+    struct wz_pen pen = grow(buf, 4);
+
+    wz_pen_put_u32(&pen, count);
+}
+
+void wz_frame_put_entry(struct wz_buf *buf, const struct wz_frame_entry *entry)
+{
+    size_t value_len = entry->removed ? 0 : entry->value.len;
+    struct wz_pen pen = grow(buf, WZ_FRAME_ENTRY_LEN + entry->key.len + value_len);
+
+    WZ_ASSERT(entry->key.len <= WZ_STATE_KEY_MAX && value_len <= WZ_STATE_VALUE_MAX);
+    wz_pen_put_u8(&pen, entry->lane);
+    wz_pen_put_u16(&pen, (uint16_t)entry->key.len);
+    wz_pen_put_u32(&pen, entry->removed ? WZ_FRAME_REMOVED : (uint32_t)value_len);
+    wz_pen_put_slice(&pen, entry->key);
+    if (!entry->removed)
+        wz_pen_put_slice(&pen, entry->value);
+}
+
+int wz_frame_changes(struct wz_frame_iter *it)
+{
+    it->left = wz_cursor_get_u32(&it->cur);
+    return it->cur.failed ? WZ_ERR_PROTOCOL : WZ_OK;
+}
+
+int wz_frame_next_entry(struct wz_frame_iter *it, struct wz_frame_entry *ret_entry)
+{
+    struct wz_frame_entry entry;
+    size_t key_len;
+    uint32_t value_len;
+
+    if (it->left == 0)
+        return ended(&it->cur) == WZ_OK ? WZ_END : WZ_ERR_PROTOCOL;
+    entry.lane = wz_cursor_get_u8(&it->cur);
+    key_len = wz_cursor_get_u16(&it->cur);
+    value_len = wz_cursor_get_u32(&it->cur);
+    entry.removed = value_len == WZ_FRAME_REMOVED;
+    if (entry.removed)
+        value_len = 0;
+    entry.key = wz_cursor_get_bytes(&it->cur, key_len);
+    entry.value = wz_cursor_get_bytes(&it->cur, value_len);
+    if (it->cur.failed || entry.lane > WZ_LANE_SHARED || key_len > WZ_STATE_KEY_MAX ||
+        value_len > WZ_STATE_VALUE_MAX)
+        return WZ_ERR_PROTOCOL;
+    it->left--;
+    *ret_entry = entry;
+    return WZ_OK;
+}
+
+static bool has_topic(enum wz_frame_item_kind kind)
+{
+    return kind == WZ_FRAME_ITEM_EMIT || kind == WZ_FRAME_ITEM_SEEN;
+}
+
 void wz_frame_put_item(struct wz_buf *buf, const struct wz_frame_item *item)
 {
     bool emit = item->kind == WZ_FRAME_ITEM_EMIT;
-    size_t len = item->body.len + (emit ? WZ_FRAME_EMIT_LEN + item->topic.len : 0);
+    bool seen = item->kind == WZ_FRAME_ITEM_SEEN;
+    size_t front = emit ? WZ_FRAME_EMIT_LEN : seen ? 2 : 0;
+    size_t len = front + item->body.len + (has_topic(item->kind) ? item->topic.len : 0);
     struct wz_pen pen = grow(buf, WZ_FRAME_ITEM_LEN + len);
 
-    WZ_ASSERT(item->topic.len <= WZ_FRAME_TOPIC_MAX && item->body.len <= WZ_FRAME_LIMIT_BYTES);
+    WZ_ASSERT(item->topic.len <= (seen ? WZ_STATE_KEY_MAX : WZ_FRAME_TOPIC_MAX) &&
+              item->body.len <= WZ_FRAME_LIMIT_BYTES);
     wz_pen_put_u8(&pen, (uint8_t)item->kind);
     wz_pen_put_u32(&pen, (uint32_t)len);
     if (emit) {
         wz_pen_put_u8(&pen, (uint8_t)item->body_kind);
         wz_pen_put_u8(&pen, item->persistent ? WZ_FRAME_FLAG_PERSISTENT : 0);
         wz_pen_put_u8(&pen, (uint8_t)item->topic.len);
+        wz_pen_put_slice(&pen, item->topic);
+    } else if (seen) {
+        wz_pen_put_u16(&pen, (uint16_t)item->topic.len);
         wz_pen_put_slice(&pen, item->topic);
     }
     wz_pen_put_slice(&pen, item->body);
@@ -313,10 +466,14 @@ int wz_frame_next_item(struct wz_frame_iter *it, struct wz_frame_item *ret_item)
         return ended(&it->cur) == WZ_OK ? WZ_END : WZ_ERR_PROTOCOL;
     kind = wz_cursor_get_u8(&it->cur);
     inner = wz_cursor(wz_cursor_get_bytes(&it->cur, wz_cursor_get_u32(&it->cur)));
-    if (it->cur.failed || (kind != WZ_FRAME_ITEM_EMIT && kind != WZ_FRAME_ITEM_TRACE))
+    if (it->cur.failed || kind < WZ_FRAME_ITEM_EMIT || kind > WZ_FRAME_ITEM_SEEN)
         return WZ_ERR_PROTOCOL;
     item.kind = (enum wz_frame_item_kind)kind;
     if (item.kind == WZ_FRAME_ITEM_EMIT && get_emit(&inner, &item) != WZ_OK)
+        return WZ_ERR_PROTOCOL;
+    if (item.kind == WZ_FRAME_ITEM_SEEN)
+        item.topic = wz_cursor_get_bytes(&inner, wz_cursor_get_u16(&inner));
+    if (inner.failed || item.topic.len > WZ_STATE_KEY_MAX)
         return WZ_ERR_PROTOCOL;
     item.body = wz_cursor_get_bytes(&inner, wz_cursor_left(&inner));
     it->left--;

@@ -9,17 +9,28 @@
 // In front of each frame: the payload's length (4 bytes) and the frame's type (1 byte).
 #define WZ_FRAME_HEADER_LEN 5
 
-// A longer payload is never written nor believed: 16 MiB of outputs of one message and their
-// framing.
-#define WZ_FRAME_LIMIT_BYTES (24 * 1024 * 1024)
+// A longer payload is never written nor believed: 16 MiB of outputs and 16 MiB of state of one
+// message, and their framing.
+#define WZ_FRAME_LIMIT_BYTES (40 * 1024 * 1024)
 
-// The fixed part of a record in a BATCH, of a result in a RESULT, and of an item in a result.
-#define WZ_FRAME_RECORD_LEN 24
-#define WZ_FRAME_RESULT_LEN 18
+// The fixed part of a record in a BATCH, of a result in a RESULT, of an item in a result, and of an
+// entry of a script's state.
+#define WZ_FRAME_RECORD_LEN 26
+#define WZ_FRAME_RESULT_LEN 22
 #define WZ_FRAME_ITEM_LEN 5
+#define WZ_FRAME_ENTRY_LEN 7
 
 // Topics are at most this long (AMQP 0-9-1: shortstr).
 #define WZ_FRAME_TOPIC_MAX 255
+
+// Topics hash to this many lanes. State that belongs to the script and not to a lane has the number
+// behind the last one.
+#define WZ_LANE_COUNT 64
+#define WZ_LANE_SHARED WZ_LANE_COUNT
+
+// The longest key of a script's state, and the longest value: JSON text.
+#define WZ_STATE_KEY_MAX 1024
+#define WZ_STATE_VALUE_MAX (1024 * 1024)
 
 enum wz_frame_type {
     // engine to worker
@@ -27,6 +38,8 @@ enum wz_frame_type {
     WZ_FRAME_START = 2,
     WZ_FRAME_BATCH = 3,
     WZ_FRAME_DRAIN = 4,
+    WZ_FRAME_STATE = 5,
+    WZ_FRAME_FOUND = 6,
     // worker to engine
     WZ_FRAME_READY = 65,
     WZ_FRAME_INVALID = 66,
@@ -34,6 +47,7 @@ enum wz_frame_type {
     WZ_FRAME_RESULT = 68,
     WZ_FRAME_LOG = 69,
     WZ_FRAME_DRAINED = 70,
+    WZ_FRAME_QUERY = 71,
 };
 
 // A frame as it lies in the bytes read; the payload borrows them.
@@ -42,8 +56,10 @@ struct wz_frame {
     struct wz_slice payload;
 };
 
-// LOAD: the script to be validated. CONFIG is a JSON object.
+// LOAD: the script to be validated. CONFIG is a JSON object. LANED: state is kept by lane, for there
+// are other workers of the same script.
 struct wz_frame_load {
+    bool laned;
     struct wz_slice name;
     struct wz_slice code;
     struct wz_slice config;
@@ -88,27 +104,36 @@ struct wz_frame_log {
 };
 
 // One input in a BATCH. STREAM is the engine's number for the stream of OFFSET; it comes back with
-// the result. HOPS is for the engine, the worker does not read it.
+// the result. HOPS: how many scripts caused it, one after the other. OPENS: its lane, which waits
+// since a call raised, goes on with it.
 struct wz_frame_record {
     uint8_t stream;
     uint8_t hops;
+    uint8_t lane;
+    bool opens;
     int64_t offset;
     int64_t append_ms;
     struct wz_slice topic;
     struct wz_slice body;
 };
 
+// What became of an input. After an EXCEPTION or a REFUSED the worker answers all further inputs of
+// that lane with DEFERRED, up to one that opens it.
 enum wz_frame_status {
     WZ_FRAME_OK,
-    WZ_FRAME_EXCEPTION, // its outputs were dropped; a TRACE item tells why
+    WZ_FRAME_EXCEPTION, // its outputs and changes were dropped; a TRACE item tells why
+    WZ_FRAME_REFUSED,   // the same, and trying again is no use: it went over a limit
+    WZ_FRAME_DEFERRED,  // not called
 };
 
 // The outcome of one input, of init (in STARTED) or of stop (in DRAINED); in the latter two STREAM
-// and OFFSET are 0 and -1. ITEMS is for wz_frame_item_next.
+// and OFFSET are 0 and -1. BEFORE: that many inputs in front of it, in the order in which they were
+// given, are ok and have no items. ITEMS is for wz_frame_item_next.
 struct wz_frame_result {
     enum wz_frame_status status;
     uint8_t stream;
     int64_t offset;
+    uint32_t before;
     uint32_t item_count;
     struct wz_slice items;
 };
@@ -116,6 +141,8 @@ struct wz_frame_result {
 enum wz_frame_item_kind {
     WZ_FRAME_ITEM_EMIT = 1,
     WZ_FRAME_ITEM_TRACE = 2,
+    WZ_FRAME_ITEM_TERMINATE = 3,
+    WZ_FRAME_ITEM_SEEN = 4,
 };
 
 // What the body of an output was in Python.
@@ -126,7 +153,9 @@ enum wz_frame_body {
     WZ_FRAME_BODY_NUMBER, // int, float or bool, as JSON
 };
 
-// One item of a result: an output (topic, body, body_kind, persistent) or a traceback (body).
+// One item of a result: an output (topic, body, body_kind, persistent), a traceback (body), the end
+// of the script with its remark (body), or an entry of the state that the failed call looked at
+// (topic: the key; body: its JSON before the call, empty when there was none).
 struct wz_frame_item {
     enum wz_frame_item_kind kind;
     enum wz_frame_body body_kind;
@@ -135,7 +164,34 @@ struct wz_frame_item {
     struct wz_slice body;
 };
 
-// Walks the records of a BATCH or the results of a RESULT, STARTED or DRAINED.
+// An entry of a script's state in STATE, or a change of one behind the results of a RESULT, STARTED
+// or DRAINED. LANE is WZ_LANE_SHARED, or the lane it belongs to.
+struct wz_frame_entry {
+    uint8_t lane;
+    bool removed; // changes only
+    struct wz_slice key;
+    struct wz_slice value; // JSON text
+};
+
+// QUERY: records of STREAM below the offset BEFORE and of append times from SINCE_MS up to, not
+// including, UNTIL_MS (0: no limit), whose topics match PATTERN; the newest LIMIT of them.
+struct wz_frame_query {
+    uint8_t stream;
+    int64_t before;
+    int64_t since_ms;
+    int64_t until_ms;
+    uint32_t limit;
+    struct wz_slice pattern;
+};
+
+// FOUND: the answer to a QUERY. ERROR is empty, or says why there is none.
+struct wz_frame_found {
+    struct wz_slice error;
+    struct wz_slice records; // for wz_frame_iter_init; oldest first
+};
+
+// Walks the records of a BATCH, the results of a RESULT, STARTED or DRAINED, or the changes behind
+// them.
 struct wz_frame_iter {
     struct wz_cursor cur;
     uint32_t left;
@@ -167,6 +223,22 @@ void wz_frame_put_log(struct wz_buf *buf, const struct wz_frame_log *log);
 // Reads a LOG payload.
 WZ_MUST int wz_frame_get_log(struct wz_slice payload, struct wz_frame_log *ret_log);
 
+// Adds a QUERY frame. The pattern must be of at most WZ_FRAME_TOPIC_MAX bytes.
+void wz_frame_put_query(struct wz_buf *buf, const struct wz_frame_query *query);
+
+// Reads a QUERY payload.
+WZ_MUST int wz_frame_get_query(struct wz_slice payload, struct wz_frame_query *ret_query);
+
+// Adds a FOUND frame that says why there is no answer.
+void wz_frame_put_not_found(struct wz_buf *buf, struct wz_slice error);
+
+// Opens a FOUND frame; close it with wz_frame_found_close when the records are in it.
+size_t wz_frame_found_open(struct wz_buf *buf);
+void wz_frame_found_close(struct wz_buf *buf, size_t start, uint32_t count);
+
+// Reads a FOUND payload.
+WZ_MUST int wz_frame_get_found(struct wz_slice payload, struct wz_frame_found *ret_found);
+
 // Opens a frame of TYPE that holds a list: writes its header with no length and no count yet.
 // Returns its place in BUF for wz_frame_list_close.
 size_t wz_frame_list_open(struct wz_buf *buf, enum wz_frame_type type);
@@ -187,7 +259,7 @@ void wz_frame_put_record(struct wz_buf *buf, const struct wz_frame_record *recor
 void wz_frame_get_record(struct wz_cursor *cur, struct wz_frame_record *ret_record);
 
 // Opens a result behind what BUF holds; returns its place.
-size_t wz_frame_result_open(struct wz_buf *buf, uint8_t stream, int64_t offset);
+size_t wz_frame_result_open(struct wz_buf *buf, uint8_t stream, int64_t offset, uint32_t before);
 
 // Completes the result that began at START with the ITEM_COUNT items behind it.
 void wz_frame_result_close(struct wz_buf *buf, size_t start, enum wz_frame_status status,
@@ -196,6 +268,20 @@ void wz_frame_result_close(struct wz_buf *buf, size_t start, enum wz_frame_statu
 // Adds an item to an open result; its topic must be of at most WZ_FRAME_TOPIC_MAX bytes.
 void wz_frame_put_item(struct wz_buf *buf, const struct wz_frame_item *item);
 
+// Adds the count of changes that follow the results of a list, each by wz_frame_put_entry; needed
+// also when there is none.
+void wz_frame_put_change_count(struct wz_buf *buf, uint32_t count);
+
+// How many bytes the entry takes.
+static inline size_t wz_frame_entry_len(const struct wz_frame_entry *entry)
+{
+    return WZ_FRAME_ENTRY_LEN + entry->key.len + entry->value.len;
+}
+
+// Adds an entry to a STATE list or a change behind results. Key and value are of at most
+// WZ_STATE_KEY_MAX and WZ_STATE_VALUE_MAX bytes.
+void wz_frame_put_entry(struct wz_buf *buf, const struct wz_frame_entry *entry);
+
 // Starts a walk over the payload of a list frame. WZ_ERR_PROTOCOL when it has not even a count.
 WZ_MUST int wz_frame_iter_init(struct wz_frame_iter *it, struct wz_slice payload);
 
@@ -203,7 +289,7 @@ WZ_MUST int wz_frame_iter_init(struct wz_frame_iter *it, struct wz_slice payload
 // (also when some are left behind the last one).
 WZ_MUST int wz_frame_next_record(struct wz_frame_iter *it, struct wz_frame_record *ret_record);
 
-// The next result of a RESULT, STARTED or DRAINED; as above.
+// The next result of a RESULT, STARTED or DRAINED; WZ_END after the last: then wz_frame_changes.
 WZ_MUST int wz_frame_next_result(struct wz_frame_iter *it, struct wz_frame_result *ret_result);
 
 // Starts a walk over the items of a result.
@@ -211,6 +297,14 @@ static inline struct wz_frame_iter wz_frame_items(const struct wz_frame_result *
 {
     return (struct wz_frame_iter){.cur = wz_cursor(result->items), .left = result->item_count};
 }
+
+// Behind the last result: starts a walk over the changes. WZ_ERR_PROTOCOL when there is not even a
+// count.
+WZ_MUST int wz_frame_changes(struct wz_frame_iter *it);
+
+// The next entry of a STATE or the next change; WZ_END after the last, WZ_ERR_PROTOCOL when the
+// bytes do not add up.
+WZ_MUST int wz_frame_next_entry(struct wz_frame_iter *it, struct wz_frame_entry *ret_entry);
 
 // The next item of a result; as above.
 WZ_MUST int wz_frame_next_item(struct wz_frame_iter *it, struct wz_frame_item *ret_item);
