@@ -284,21 +284,27 @@ void wz_frame_put_record(struct wz_buf *buf, const struct wz_frame_record *recor
     wz_pen_put_slice(&pen, record->body);
 }
 
+void wz_frame_record_set_opens(uint8_t *bytes) { bytes[3] |= WZ_FRAME_FLAG_OPENS; }
+
 void wz_frame_get_record(struct wz_cursor *cur, struct wz_frame_record *ret_record)
 {
     size_t topic_len;
     size_t body_len;
+    uint8_t flags;
 
     ret_record->stream = wz_cursor_get_u8(cur);
     ret_record->hops = wz_cursor_get_u8(cur);
     ret_record->lane = wz_cursor_get_u8(cur);
-    ret_record->opens = (wz_cursor_get_u8(cur) & WZ_FRAME_FLAG_OPENS) != 0;
+    flags = wz_cursor_get_u8(cur);
+    ret_record->opens = flags & WZ_FRAME_FLAG_OPENS;
     topic_len = wz_cursor_get_u16(cur);
     body_len = wz_cursor_get_u32(cur);
     ret_record->offset = (int64_t)wz_cursor_get_u64(cur);
     ret_record->append_ms = (int64_t)wz_cursor_get_u64(cur);
     ret_record->topic = wz_cursor_get_bytes(cur, topic_len);
     ret_record->body = wz_cursor_get_bytes(cur, body_len);
+    if (ret_record->lane >= WZ_LANE_COUNT || flags > WZ_FRAME_FLAG_OPENS)
+        cur->failed = true;
 }
 
 int wz_frame_next_record(struct wz_frame_iter *it, struct wz_frame_record *ret_record)
@@ -308,7 +314,7 @@ int wz_frame_next_record(struct wz_frame_iter *it, struct wz_frame_record *ret_r
     if (it->left == 0)
         return ended(&it->cur) == WZ_OK ? WZ_END : WZ_ERR_PROTOCOL;
     wz_frame_get_record(&it->cur, &record);
-    if (it->cur.failed || record.lane >= WZ_LANE_COUNT)
+    if (it->cur.failed)
         return WZ_ERR_PROTOCOL;
     it->left--;
     *ret_record = record;
@@ -406,8 +412,8 @@ int wz_frame_next_entry(struct wz_frame_iter *it, struct wz_frame_entry *ret_ent
         value_len = 0;
     entry.key = wz_cursor_get_bytes(&it->cur, key_len);
     entry.value = wz_cursor_get_bytes(&it->cur, value_len);
-    if (it->cur.failed || entry.lane > WZ_LANE_SHARED || key_len > WZ_STATE_KEY_MAX ||
-        value_len > WZ_STATE_VALUE_MAX)
+    if (it->cur.failed || entry.lane > WZ_LANE_SHARED || key_len == 0 ||
+        key_len > WZ_STATE_KEY_MAX || value_len > WZ_STATE_VALUE_MAX)
         return WZ_ERR_PROTOCOL;
     it->left--;
     *ret_entry = entry;

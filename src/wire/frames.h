@@ -56,8 +56,8 @@ struct wz_frame {
     struct wz_slice payload;
 };
 
-// LOAD: the script to be validated. CONFIG is a JSON object. LANED: state is kept by lane, for there
-// are other workers of the same script.
+// LOAD: the script to be validated. CONFIG is a JSON object. LANED: state is kept by lane, for
+// there are other workers of the same script.
 struct wz_frame_load {
     bool laned;
     struct wz_slice name;
@@ -255,7 +255,10 @@ static inline size_t wz_frame_record_len(const struct wz_frame_record *record)
 // Adds a record to a BATCH; its topic must be of at most 65,535 bytes.
 void wz_frame_put_record(struct wz_buf *buf, const struct wz_frame_record *record);
 
-// Reads one record off the front of CUR; a cursor that fails holds no whole record.
+// Sets the OPENS of the record that begins at BYTES.
+void wz_frame_record_set_opens(uint8_t *bytes);
+
+// Reads one record off the front of CUR; a cursor that fails holds none that is whole and valid.
 void wz_frame_get_record(struct wz_cursor *cur, struct wz_frame_record *ret_record);
 
 // Opens a result behind what BUF holds; returns its place.
@@ -278,8 +281,8 @@ static inline size_t wz_frame_entry_len(const struct wz_frame_entry *entry)
     return WZ_FRAME_ENTRY_LEN + entry->key.len + entry->value.len;
 }
 
-// Adds an entry to a STATE list or a change behind results. Key and value are of at most
-// WZ_STATE_KEY_MAX and WZ_STATE_VALUE_MAX bytes.
+// Adds an entry to a STATE list or a change behind results. Key (1 at the least) and value are of
+// at most WZ_STATE_KEY_MAX and WZ_STATE_VALUE_MAX bytes.
 void wz_frame_put_entry(struct wz_buf *buf, const struct wz_frame_entry *entry);
 
 // Starts a walk over the payload of a list frame. WZ_ERR_PROTOCOL when it has not even a count.
