@@ -85,6 +85,32 @@ static void test_body_emits_what_is_allowed_and_refuses_the_rest(void **state)
     }
 }
 
+// A record's body, and what its value is to the script.
+static const struct {
+    const char *body;
+    const char *value;
+} records[] = {
+    {"{\"_topic\":\"t\",\"value\":\"255\"}", "'255'"},
+    {"{\"_topic\":\"t\",\"value\":\"/wA=\",\"_encoding\":\"base64\"}", "b'\\xff\\x00'"},
+    {"{\"value\":\"\",\"_encoding\":\"base64\"}", "b''"},
+    {"{\"value\":\"/wA=\",\"_received\":{\"_encoding\":\"base64\"}}", "'/wA='"},
+    {"{\"value\":\"\\\"_encoding\\\":\\\"base64\\\"}\"}", "'\"_encoding\":\"base64\"}'"},
+    {"{\"_encoding\":\"base64\"}", "None"},
+};
+
+static void test_body_that_was_base64_has_bytes(void **state)
+{
+    peer_start_script(*state,
+                      "def handle_input(msg, context): return 't', repr(msg.get('value'))\n");
+    for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+        struct wz_frame_item item;
+
+        peer_send_batch(*state, (int64_t)i, 1, records[i].body);
+        item = peer_expect_status(*state, (int64_t)i, WZ_FRAME_OK);
+        peer_assert_text(item.body, records[i].value);
+    }
+}
+
 static void test_body_carries_a_body_of_one_mebibyte_both_ways(void **state)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf body = {0};
@@ -109,6 +135,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, peer_setup, peer_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_body_emits_what_is_allowed_and_refuses_the_rest),
+        TEST(test_body_that_was_base64_has_bytes),
         TEST(test_body_carries_a_body_of_one_mebibyte_both_ways),
     };
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "worker/peer_test.h"
 
 static void test_context_runs_a_valid_script(void **state)
@@ -32,32 +33,105 @@ static void test_context_runs_a_valid_script(void **state)
     peer_assert_text(item.topic, "a.kitchen");
     peer_assert_text(item.body, "{\"v\":42,\"n\":1,\"s\":\"test\",\"t\":1770000000.123}");
     peer_send_empty(peer, WZ_FRAME_DRAIN);
-    peer_expect(peer, WZ_FRAME_DRAINED);
+    peer_assert_result(peer_expect(peer, WZ_FRAME_DRAINED), "");
     assert_int_equal(peer_wait_exit(peer), 0);
 }
 
+// What a script does with the LimitError: the call fails by it all the same.
+static const char *const limit_scripts[] = {
+    "        context.emit('t', 'x' * msg['len'])\n",
+    "        try: context.emit('t', 'x' * msg['len'])\n        except Exception: pass\n",
+    "        try: context.emit('t', 'x' * msg['len'])\n"
+    "        except wyze.LimitError as error: raise KeyError('other') from None\n",
+};
+
 static void test_context_limits_the_outputs_of_one_message(void **state)
 {
-    struct wz_frame_result result;
-    struct wz_frame_iter it;
+    for (size_t i = 0; i < sizeof(limit_scripts) / sizeof(limit_scripts[0]); i++) {
+        WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
+        struct wz_frame_record record = {.stream = 1, .topic = WZ_SLICE_LIT("t")};
+        struct wz_frame_result result;
+        struct wz_frame_item item;
+
+        wz_buf_addf(&code,
+                    "import wyze\ndef handle_input(msg, context):\n"
+                    "    for i in range(msg['n']):\n%s",
+                    limit_scripts[i]);
+        peer_start_script(*state, wz_buf_str(&code));
+        record.body = WZ_SLICE_LIT("{\"n\":10000,\"len\":1}");
+        peer_send_records(*state, &record, 1);
+        result = peer_expect_result(*state, 0);
+        assert_int_equal(result.item_count, 10000);
+        record.body = WZ_SLICE_LIT("{\"n\":10001,\"len\":1}");
+        record.lane = 1;
+        record.offset = 1;
+        peer_send_records(*state, &record, 1);
+        item = peer_expect_status(*state, 1, WZ_FRAME_REFUSED);
+        peer_assert_contains(item.body, i < 2 ? "wyze.LimitError: one message may cause at most "
+                                                "10000 outputs"
+                                              : "KeyError: 'other'");
+        record.body = WZ_SLICE_LIT("{\"n\":17,\"len\":1000000}");
+        record.lane = 2;
+        record.offset = 2;
+        peer_send_records(*state, &record, 1);
+        item = peer_expect_status(*state, 2, WZ_FRAME_REFUSED);
+        if (i < 2)
+            peer_assert_contains(item.body, "one message may cause at most 16777216 bytes");
+        peer_teardown(state);
+        assert_int_equal(peer_setup(state), 0);
+    }
+}
+
+static void test_context_refuses_the_seventeenth_output_in_a_row(void **state)
+{
+    struct wz_frame_record record = {
+        .stream = 1, .hops = 15, .topic = WZ_SLICE_LIT("t"), .body = WZ_SLICE_LIT("{}")};
     struct wz_frame_item item;
 
-    peer_start_script(*state, "def handle_input(msg, context):\n"
-                              "    for i in range(msg['n']):\n"
-                              "        context.emit('t', 'x' * msg['len'])\n");
-    peer_send_batch(*state, 1, 1, "{\"n\":10000,\"len\":1}");
-    result = peer_expect_result(*state, 1);
-    assert_int_equal(result.item_count, 10000);
-    peer_send_batch(*state, 2, 1, "{\"n\":10001,\"len\":1}");
-    result = peer_expect_result(*state, 2);
-    it = wz_frame_items(&result);
-    assert_int_equal(wz_frame_next_item(&it, &item), WZ_OK);
-    peer_assert_contains(item.body, "one message may cause at most 10000 outputs");
-    peer_send_batch(*state, 3, 1, "{\"n\":18,\"len\":1000000}");
-    result = peer_expect_result(*state, 3);
-    it = wz_frame_items(&result);
-    assert_int_equal(wz_frame_next_item(&it, &item), WZ_OK);
-    peer_assert_contains(item.body, "one message may cause at most 16777216 bytes");
+    peer_start_script(*state, "def handle_input(msg, context):\n    context.emit('t', 1)\n");
+    peer_send_records(*state, &record, 1);
+    peer_expect_status(*state, 0, WZ_FRAME_OK);
+    record.hops = 16;
+    record.offset = 1;
+    peer_send_records(*state, &record, 1);
+    item = peer_expect_status(*state, 1, WZ_FRAME_REFUSED);
+    peer_assert_contains(item.body,
+                         "LimitError: it would be the 17th output of an output in a row");
+}
+
+static void test_context_terminates_when_the_call_has_ended_well(void **state)
+{
+    struct peer *peer = *state;
+
+    peer_start_script(peer, "def handle_input(msg, context):\n"
+                            "    context.terminate('enough')\n"
+                            "    context.set_state('k', 1)\n"
+                            "    context.emit('t', 1)\n"
+                            "    if msg['bad']: raise OSError('no')\n"
+                            "def stop(context):\n    context.emit('bye', 1)\n");
+    peer_send_batch(peer, 1, 1, "{\"bad\":true}");
+    peer_expect_status(peer, 1, WZ_FRAME_EXCEPTION);
+    {
+        struct wz_frame_record records[] = {
+            {.stream = 1,
+             .lane = 4,
+             .topic = WZ_SLICE_LIT("t"),
+             .body = WZ_SLICE_LIT("{\"bad\":0}")},
+            {.stream = 1,
+             .lane = 5,
+             .topic = WZ_SLICE_LIT("t"),
+             .body = WZ_SLICE_LIT("{\"bad\":0}")},
+        };
+
+        peer_send_records(peer, &records[0], 1);
+        peer_assert_result(peer_expect(peer, WZ_FRAME_RESULT), "t 1\n! enough\n64 k 1");
+        records[1].opens = true;
+        peer_send_records(peer, &records[1], 1);
+    }
+    peer_expect_status(peer, 0, WZ_FRAME_DEFERRED);
+    peer_send_empty(peer, WZ_FRAME_DRAIN);
+    peer_assert_result(peer_expect(peer, WZ_FRAME_DRAINED), "bye 1");
+    assert_int_equal(peer_wait_exit(peer), 0);
 }
 
 int main(void)
@@ -66,6 +140,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_context_runs_a_valid_script),
         TEST(test_context_limits_the_outputs_of_one_message),
+        TEST(test_context_refuses_the_seventeenth_output_in_a_row),
+        TEST(test_context_terminates_when_the_call_has_ended_well),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

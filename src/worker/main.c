@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "worker/call.h"
 #include "worker/context.h"
 #include "worker/interpreter.h"
 #include "worker/printer.h"
@@ -18,17 +19,20 @@
 
 // Ends of the process that the engine can tell apart in its log.
 enum wz_worker_exit {
-    WZ_WORKER_EXIT_OK = 0,
+    WZ_WORKER_EXIT_OK = WZ_CHANNEL_EXIT_OK,
     WZ_WORKER_EXIT_USAGE = 64,
     WZ_WORKER_EXIT_PYTHON = 70,
-    WZ_WORKER_EXIT_PROTOCOL = 76,
+    WZ_WORKER_EXIT_PROTOCOL = WZ_CHANNEL_EXIT_PROTOCOL,
 };
 
 struct wz_worker {
     struct wz_channel channel;
     struct wz_body_codec codec;
+    struct wz_state state;
     struct wz_user_script script;
     struct wz_context *context;
+    struct wz_caller caller;
+    bool started;
 };
 
 // Leaves nothing but the pipe, and dies with its parent. The thread that made the process is the
@@ -90,81 +94,39 @@ static int load_script(struct wz_worker *worker, struct wz_slice payload)
         send_invalid(worker, &fault);
         return WZ_END;
     }
+    worker->caller.laned = load.laned;
     wz_frame_put_empty(&buf, WZ_FRAME_READY);
     wz_channel_send(&worker->channel, wz_buf_slice(&buf));
     return WZ_OK;
 }
 
-// Ends the open result of a call that returned RETURNED (whose reference it takes), or raised when
-// that is NULL: then its outputs are dropped and the traceback goes in their place.
-static void end_call(struct wz_worker *worker, PyObject *returned)
+static int keep_state(struct wz_worker *worker, struct wz_slice payload)
 {
-    WZ_AUTO(wz_fault_release) struct wz_fault fault = {0};
-    struct wz_frame_item item = {.kind = WZ_FRAME_ITEM_TRACE};
+    struct wz_frame_entry entry;
+    struct wz_frame_iter it;
+    int r = wz_frame_iter_init(&it, payload);
 
-    worker->context->in_call = false;
-    if (returned) {
-        Py_DECREF(returned);
-        wz_channel_result_close(&worker->channel, WZ_FRAME_OK, worker->context->item_count);
-        return;
+    if (!worker->script.handle_input || worker->started)
+        return WZ_ERR_PROTOCOL;
+    while (r == WZ_OK) {
+        r = wz_frame_next_entry(&it, &entry);
+        if (r == WZ_OK && (entry.removed || !wz_state_load(&worker->state, &entry)))
+            r = WZ_ERR_PROTOCOL;
     }
-    wz_channel_result_reset(&worker->channel);
-    wz_user_script_fault(&worker->script, &fault);
-    item.body = wz_buf_slice(fault.traceback.len > 0 ? &fault.traceback : &fault.reason);
-    if (item.body.len > WZ_CHANNEL_FLUSH_BYTES) // the end says what happened
-        item.body =
-            wz_slice_sub(item.body, item.body.len - WZ_CHANNEL_FLUSH_BYTES, WZ_CHANNEL_FLUSH_BYTES);
-    wz_frame_put_item(&worker->channel.results, &item);
-    wz_channel_result_close(&worker->channel, WZ_FRAME_EXCEPTION, 1);
-}
-
-static void begin_call(struct wz_worker *worker, enum wz_frame_type type,
-                       const struct wz_frame_record *record)
-{
-    struct wz_context *context = worker->context;
-
-    context->stream = record->stream;
-    context->offset = record->offset;
-    context->append_ms = record->append_ms;
-    context->item_count = 0;
-    context->in_call = true;
-    wz_channel_result_open(&worker->channel, type, record->stream, record->offset);
+    return r == WZ_END ? WZ_OK : r;
 }
 
 static int start_script(struct wz_worker *worker)
 {
-    static const struct wz_frame_record none = {.offset = -1};
     WZ_AUTO(wz_fault_release) struct wz_fault fault = {0};
-    PyObject *returned;
 
-    if (!worker->script.handle_input)
+    if (!worker->script.handle_input || worker->started)
         return WZ_ERR_PROTOCOL;
-    begin_call(worker, WZ_FRAME_STARTED, &none);
-    returned = worker->script.init
-                   ? PyObject_CallOneArg(worker->script.init, (PyObject *)worker->context)
-                   : Py_NewRef(Py_None);
-    if (returned) {
-        end_call(worker, returned);
+    worker->started = true;
+    if (wz_call_init(&worker->caller, &fault))
         return WZ_OK;
-    }
-    wz_user_script_fault(&worker->script, &fault);
     send_invalid(worker, &fault);
     return WZ_END;
-}
-
-static void handle_record(struct wz_worker *worker, const struct wz_frame_record *record)
-{
-    PyObject *args[2];
-    PyObject *returned = NULL;
-
-    begin_call(worker, WZ_FRAME_RESULT, record);
-    args[0] = wz_body_decode(&worker->codec, record->body);
-    args[1] = (PyObject *)worker->context;
-    if (args[0])
-        returned = PyObject_Vectorcall(worker->script.handle_input, args, 2, NULL);
-    Py_XDECREF(args[0]);
-    end_call(worker, returned);
-    worker->context->offset = -1;
 }
 
 static int handle_batch(struct wz_worker *worker, struct wz_slice payload)
@@ -173,24 +135,20 @@ static int handle_batch(struct wz_worker *worker, struct wz_slice payload)
     struct wz_frame_iter it;
     int r = wz_frame_iter_init(&it, payload);
 
-    if (!worker->script.handle_input)
+    if (!worker->started)
         return WZ_ERR_PROTOCOL;
     while (r == WZ_OK) {
         r = wz_frame_next_record(&it, &record);
         if (r == WZ_OK)
-            handle_record(worker, &record);
+            wz_call_handle_input(&worker->caller, &record);
     }
     return r == WZ_END ? WZ_OK : r;
 }
 
 static int drain(struct wz_worker *worker)
 {
-    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
-    size_t start = wz_frame_list_open(&buf, WZ_FRAME_DRAINED);
-
-    wz_frame_list_close(&buf, start, 0);
+    wz_call_stop(&worker->caller, worker->started);
     wz_channel_flush(&worker->channel);
-    wz_channel_send(&worker->channel, wz_buf_slice(&buf));
     return WZ_END;
 }
 
@@ -199,6 +157,8 @@ static int dispatch(struct wz_worker *worker, const struct wz_frame *frame)
     switch (frame->type) {
     case WZ_FRAME_LOAD:
         return load_script(worker, frame->payload);
+    case WZ_FRAME_STATE:
+        return keep_state(worker, frame->payload);
     case WZ_FRAME_START:
         return start_script(worker);
     case WZ_FRAME_BATCH:
@@ -215,7 +175,10 @@ static bool set_up(struct wz_worker *worker)
     if (!wz_context_register() || !wz_interpreter_start())
         return false;
     if (wz_body_codec_init(&worker->codec) && wz_user_script_init(&worker->script)) {
+        wz_state_init(&worker->state, &worker->codec);
         worker->context = wz_context_new(&worker->channel, &worker->codec);
+        worker->caller.context = worker->context;
+        worker->caller.script = &worker->script;
         if (worker->context && wz_printer_install(worker->context))
             return true;
     }
@@ -225,7 +188,9 @@ static bool set_up(struct wz_worker *worker)
 
 int main(int argc, char **argv)
 {
-    static struct wz_worker worker = {.channel = {.fd = WZ_CHANNEL_FD}};
+    static struct wz_worker worker = {
+        .channel = {.fd = WZ_CHANNEL_FD, .state = &worker.state},
+    };
     struct wz_frame frame;
     int r;
 

@@ -81,10 +81,11 @@ static void send_buf(struct peer *peer, struct wz_buf *buf)
     wz_buf_release(buf);
 }
 
-void peer_send_load(struct peer *peer, const char *code, const char *config)
+static void send_load(struct peer *peer, bool laned, const char *code, const char *config)
 {
     struct wz_buf buf = {0};
     struct wz_frame_load load = {
+        .laned = laned,
         .name = WZ_SLICE_LIT("test"),
         .code = wz_slice_str(code),
         .config = wz_slice_str(config),
@@ -92,6 +93,11 @@ void peer_send_load(struct peer *peer, const char *code, const char *config)
 
     wz_frame_put_load(&buf, &load);
     send_buf(peer, &buf);
+}
+
+void peer_send_load(struct peer *peer, const char *code, const char *config)
+{
+    send_load(peer, false, code, config);
 }
 
 void peer_send_empty(struct peer *peer, enum wz_frame_type type)
@@ -110,6 +116,7 @@ void peer_send_batch(struct peer *peer, int64_t first_offset, uint32_t count, co
     for (uint32_t i = 0; i < count; i++) {
         struct wz_frame_record record = {
             .stream = 1,
+            .opens = i == 0,
             .offset = first_offset + i,
             .append_ms = 1770000000123,
             .topic = WZ_SLICE_LIT("bedroom.light"),
@@ -119,6 +126,48 @@ void peer_send_batch(struct peer *peer, int64_t first_offset, uint32_t count, co
         wz_frame_put_record(&buf, &record);
     }
     wz_frame_list_close(&buf, start, count);
+    send_buf(peer, &buf);
+}
+
+void peer_send_records(struct peer *peer, const struct wz_frame_record *records, uint32_t count)
+{
+    struct wz_buf buf = {0};
+    size_t start = wz_frame_list_open(&buf, WZ_FRAME_BATCH);
+
+    for (uint32_t i = 0; i < count; i++)
+        wz_frame_put_record(&buf, &records[i]);
+    wz_frame_list_close(&buf, start, count);
+    send_buf(peer, &buf);
+}
+
+void peer_send_entry(struct peer *peer, uint8_t lane, const char *key, const char *value)
+{
+    struct wz_frame_entry entry = {
+        .lane = lane, .key = wz_slice_str(key), .value = wz_slice_str(value)};
+    struct wz_buf buf = {0};
+    size_t start = wz_frame_list_open(&buf, WZ_FRAME_STATE);
+
+    wz_frame_put_entry(&buf, &entry);
+    wz_frame_list_close(&buf, start, 1);
+    send_buf(peer, &buf);
+}
+
+void peer_send_found(struct peer *peer, const struct wz_frame_record *records, uint32_t count)
+{
+    struct wz_buf buf = {0};
+    size_t start = wz_frame_found_open(&buf);
+
+    for (uint32_t i = 0; i < count; i++)
+        wz_frame_put_record(&buf, &records[i]);
+    wz_frame_found_close(&buf, start, count);
+    send_buf(peer, &buf);
+}
+
+void peer_send_not_found(struct peer *peer, const char *error)
+{
+    struct wz_buf buf = {0};
+
+    wz_frame_put_not_found(&buf, wz_slice_str(error));
     send_buf(peer, &buf);
 }
 
@@ -160,12 +209,23 @@ struct wz_frame peer_expect(struct peer *peer, enum wz_frame_type type)
     return frame;
 }
 
-void peer_start_script(struct peer *peer, const char *code)
+static void start_script(struct peer *peer)
 {
-    peer_send_load(peer, code, "{\"room\":\"kitchen\"}");
     peer_expect(peer, WZ_FRAME_READY);
     peer_send_empty(peer, WZ_FRAME_START);
     peer_expect(peer, WZ_FRAME_STARTED);
+}
+
+void peer_start_script(struct peer *peer, const char *code)
+{
+    peer_send_load(peer, code, "{\"room\":\"kitchen\"}");
+    start_script(peer);
+}
+
+void peer_start_laned_script(struct peer *peer, const char *code)
+{
+    send_load(peer, true, code, "{}");
+    start_script(peer);
 }
 
 struct wz_frame_invalid peer_expect_invalid(struct peer *peer, const char *reason, uint32_t line)
@@ -180,7 +240,6 @@ struct wz_frame_invalid peer_expect_invalid(struct peer *peer, const char *reaso
     return invalid;
 }
 
-// The one result of the next RESULT frame.
 struct wz_frame_result peer_expect_result(struct peer *peer, int64_t offset)
 {
     struct wz_frame frame = peer_expect(peer, WZ_FRAME_RESULT);
@@ -192,6 +251,84 @@ struct wz_frame_result peer_expect_result(struct peer *peer, int64_t offset)
     assert_int_equal(result.stream, 1);
     assert_int_equal(result.offset, offset);
     return result;
+}
+
+struct wz_frame_item peer_expect_status(struct peer *peer, int64_t offset,
+                                        enum wz_frame_status status)
+{
+    struct wz_frame_result result = peer_expect_result(peer, offset);
+    struct wz_frame_iter it = wz_frame_items(&result);
+    struct wz_frame_item item = {0};
+
+    assert_in_range(wz_frame_next_item(&it, &item), WZ_OK, WZ_END);
+    if (result.status != status)
+        fail_msg("status %d: %.*s", result.status, WZ_SLICE_FMT(item.body));
+    return item;
+}
+
+static struct wz_slice last_line(struct wz_slice s)
+{
+    size_t len = s.len;
+
+    while (len > 0 && s.ptr[len - 1] == '\n')
+        len--;
+    s.len = len;
+    while (len > 0 && s.ptr[len - 1] != '\n')
+        len--;
+    return wz_slice_sub(s, len, s.len - len);
+}
+
+static void add_item(struct wz_buf *buf, const struct wz_frame_item *item)
+{
+    static const char *const signs[] = {"", "", "", "! ", "? "};
+    struct wz_slice body = item->body;
+
+    if (item->kind == WZ_FRAME_ITEM_TRACE)
+        body = last_line(body);
+    wz_buf_add_str(buf, signs[item->kind]);
+    wz_buf_add_slice(buf, item->topic);
+    if (item->topic.len > 0)
+        wz_buf_add_byte(buf, ' ');
+    wz_buf_add_slice(buf, body);
+    wz_buf_add_byte(buf, '\n');
+}
+
+static void add_changes(struct wz_buf *buf, struct wz_frame_iter *it)
+{
+    struct wz_frame_entry entry;
+    int r = wz_frame_changes(it);
+
+    while (r == WZ_OK) {
+        r = wz_frame_next_entry(it, &entry);
+        if (r != WZ_OK)
+            break;
+        wz_buf_addf(buf, "%d %.*s %.*s\n", entry.lane, WZ_SLICE_FMT(entry.key),
+                    WZ_SLICE_FMT(entry.removed ? WZ_SLICE_LIT("-") : entry.value));
+    }
+    assert_int_equal(r, WZ_END);
+}
+
+void peer_assert_result(struct wz_frame frame, const char *lines)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    struct wz_frame_result result;
+    struct wz_frame_iter items;
+    struct wz_frame_iter it;
+    struct wz_frame_item item;
+    int r = wz_frame_iter_init(&it, frame.payload);
+
+    assert_int_equal(r, WZ_OK);
+    while ((r = wz_frame_next_result(&it, &result)) == WZ_OK) {
+        items = wz_frame_items(&result);
+        while ((r = wz_frame_next_item(&items, &item)) == WZ_OK)
+            add_item(&buf, &item);
+        assert_int_equal(r, WZ_END);
+    }
+    assert_int_equal(r, WZ_END);
+    add_changes(&buf, &it);
+    if (buf.len > 0)
+        buf.len--;
+    peer_assert_text(wz_buf_slice(&buf), lines);
 }
 
 void peer_assert_contains(struct wz_slice s, const char *text)

@@ -8,11 +8,12 @@ static const char prelude_code[] =
     "import inspect, linecache, sys, traceback, types\n"
     "\n"
     "class Unfit(Exception):\n"
-    "    def __init__(self, reason, line=0):\n"
+    "    def __init__(self, reason, line=0, column=0):\n"
     "        super().__init__(reason)\n"
-    "        self.line = line\n"
+    "        self.line, self.column = line, column\n"
     "\n"
     "def load(filename, code):\n"
+    "    code = decode(code)\n"
     "    lines = code.splitlines(True)\n"
     "    linecache.cache[filename] = (len(code), None, lines, filename)\n"
     "    module = types.ModuleType('wyze_script')\n"
@@ -20,7 +21,17 @@ static const char prelude_code[] =
     "    sys.modules[module.__name__] = module\n"
     "    exec(compile(code, filename, 'exec', dont_inherit=True), module.__dict__)\n"
     "    return (check(module, 'handle_input', ('msg', 'context'), True),\n"
-    "            check(module, 'init', ('context',), False))\n"
+    "            check(module, 'init', ('context',), False),\n"
+    "            check(module, 'stop', ('context',), False))\n"
+    "\n"
+    "def decode(code):\n"
+    "    try:\n"
+    "        return code.decode('utf-8-sig')\n"
+    "    except UnicodeDecodeError as error:\n"
+    "        before = code[:error.start]\n"
+    "        column = len(before[before.rfind(b'\\n') + 1:].decode()) + 1\n"
+    "        raise Unfit(f'the code is not UTF-8: there is a byte 0x{code[error.start]:02x}',\n"
+    "                    before.count(b'\\n') + 1, column) from None\n"
     "\n"
     "def check(module, name, parameters, needed):\n"
     "    function = getattr(module, name, None)\n"
@@ -32,9 +43,12 @@ static const char prelude_code[] =
     "    line = getattr(getattr(function, '__code__', None), 'co_firstlineno', 0)\n"
     "    if not callable(function):\n"
     "        raise Unfit(f'{name} is no function; define {shape}')\n"
-    "    if (inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)\n"
-    "            or inspect.isasyncgenfunction(function)):\n"
-    "        raise Unfit(f'{name} must be a plain function, without async and yield', line)\n"
+    "    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):\n"
+    "        raise Unfit(f'{name} must be a plain function, without async: nothing would await "
+    "it', line)\n"
+    "    if not needed and inspect.isgeneratorfunction(function):\n"
+    "        raise Unfit(f'{name} must be a plain function, without yield; it can call emit', "
+    "line)\n"
     "    try:\n"
     "        inspect.signature(function).bind(*parameters)\n"
     "    except TypeError as error:\n"
@@ -43,23 +57,49 @@ static const char prelude_code[] =
     "        pass  # a built-in function that does not tell its parameters\n"
     "    return function\n"
     "\n"
+    "HINTS = (\n"
+    "    (NameError, 'context', 'the context is given to init, handle_input and stop, and is "
+    "nowhere else'),\n"
+    "    (ImportError, 'wyze', 'what a script can do is in the context that its functions are "
+    "given'),\n"
+    ")\n"
+    "\n"
+    "def explain(error):\n"
+    "    said = error.msg if isinstance(error, SyntaxError) else str(error)\n"
+    "    for kind, name, hint in HINTS:\n"
+    "        if isinstance(error, kind) and error.name == name:\n"
+    "            said = f'{said}: {hint}'\n"
+    "    name = type(error).__name__\n"
+    "    return f'{name}: {said}' if said else name\n"
+    "\n"
+    "def find_place(filename, trace):\n"
+    "    place = 0, 0\n"
+    "    while trace:\n"
+    "        if trace.tb_frame.f_code.co_filename == filename:\n"
+    "            place = trace.tb_lineno, find_column(filename, trace)\n"
+    "        trace = trace.tb_next\n"
+    "    return place\n"
+    "\n"
+    "def find_column(filename, trace):\n"
+    "    # Python counts bytes from 0, people characters from 1.\n"
+    "    positions = list(trace.tb_frame.f_code.co_positions())[trace.tb_lasti // 2]\n"
+    "    line = linecache.getline(filename, trace.tb_lineno).encode()\n"
+    "    if positions[0] != trace.tb_lineno or positions[2] is None:\n"
+    "        return 0\n"
+    "    return len(line[:positions[2]].decode('utf-8', 'replace')) + 1\n"
+    "\n"
     "def describe(filename, error):\n"
     "    if isinstance(error, Unfit):\n"
-    "        return str(error), error.line, 0, ''\n"
+    "        return str(error), error.line, error.column, ''\n"
     "    trace = error.__traceback__\n"
     "    while trace and trace.tb_frame.f_code.co_filename == '<wyze>':\n"
     "        trace = trace.tb_next\n"
     "    text = ''.join(traceback.format_exception(type(error), error, trace))\n"
-    "    line = column = 0\n"
     "    if isinstance(error, SyntaxError) and error.filename == filename:\n"
-    "        line, column = error.lineno or 0, error.offset or 0\n"
+    "        place = error.lineno or 0, max(error.offset or 0, 0)\n"
     "    else:\n"
-    "        for frame, number in traceback.walk_tb(trace):\n"
-    "            if frame.f_code.co_filename == filename:\n"
-    "                line = number\n"
-    "    said = error.msg if isinstance(error, SyntaxError) else str(error)\n"
-    "    name = type(error).__name__\n"
-    "    return f'{name}: {said}' if said else name, line, max(column, 0), text\n";
+    "        place = find_place(filename, trace)\n"
+    "    return explain(error), *place, text\n";
 
 bool wz_user_script_init(struct wz_user_script *script)
 {
@@ -75,29 +115,33 @@ bool wz_user_script_init(struct wz_user_script *script)
     return done != NULL;
 }
 
-static PyObject *decode(struct wz_slice s)
+// The function at place I of what the prelude's load returned, a new reference; NULL for None.
+static PyObject *take_function(PyObject *parts, Py_ssize_t i)
 {
-    return PyUnicode_DecodeUTF8((const char *)s.ptr, (Py_ssize_t)s.len, "strict");
+    PyObject *function = PyTuple_GET_ITEM(parts, i);
+
+    return Py_IsNone(function) ? NULL : Py_NewRef(function);
 }
 
 static bool load(struct wz_user_script *script, struct wz_slice name, struct wz_slice code)
 {
     PyObject *function = PyDict_GetItemString(script->prelude, "load");
-    PyObject *name_text = decode(name);
-    PyObject *code_text = decode(code);
+    PyObject *name_text =
+        PyUnicode_DecodeUTF8((const char *)name.ptr, (Py_ssize_t)name.len, "replace");
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)code.ptr, (Py_ssize_t)code.len);
     PyObject *parts = NULL;
 
-    if (name_text && code_text)
+    if (name_text && bytes)
         script->filename = PyUnicode_FromFormat("%U.py", name_text);
     if (script->filename)
-        parts = PyObject_CallFunctionObjArgs(function, script->filename, code_text, NULL);
+        parts = PyObject_CallFunctionObjArgs(function, script->filename, bytes, NULL);
     if (parts) {
-        script->handle_input = Py_NewRef(PyTuple_GET_ITEM(parts, 0));
-        if (!Py_IsNone(PyTuple_GET_ITEM(parts, 1)))
-            script->init = Py_NewRef(PyTuple_GET_ITEM(parts, 1));
+        script->handle_input = take_function(parts, 0);
+        script->init = take_function(parts, 1);
+        script->stop = take_function(parts, 2);
     }
     Py_XDECREF(name_text);
-    Py_XDECREF(code_text);
+    Py_XDECREF(bytes);
     Py_XDECREF(parts);
     return parts != NULL;
 }

@@ -15,6 +15,7 @@ struct wz_user_script {
     PyObject *filename;     // as it stands in tracebacks
     PyObject *handle_input; // the script's function
     PyObject *init;         // the same, or NULL when it has none
+    PyObject *stop;         // the same
 };
 
 // Why something failed. LINE and COLUMN count from 1, 0 is "unknown"; TRACEBACK is Python's text.
@@ -29,8 +30,8 @@ struct wz_fault {
 bool wz_user_script_init(struct wz_user_script *script);
 
 // Compiles CODE (UTF-8), runs its top level and checks its functions: handle_input must be there
-// and take (msg, context), init, if there, (context). False with RET_FAULT filled for what is
-// wrong.
+// and take (msg, context), init and stop, if there, (context). False with RET_FAULT filled for what
+// is wrong.
 bool wz_user_script_load(struct wz_user_script *script, struct wz_slice name, struct wz_slice code,
                          struct wz_fault *ret_fault);
 

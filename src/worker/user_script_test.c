@@ -26,8 +26,27 @@ static const struct {
      "handle_input cannot be called as handle_input(msg, context)", 2, ""},
     {"def handle_input(m, c): pass\ndef init():\n  pass\n",
      "init cannot be called as init(context)", 2, ""},
-    {"async def handle_input(m, c):\n  pass\n", "without async and yield", 1, ""},
-    {"def handle_input(m, c):\n  yield 1\n", "without async and yield", 1, ""},
+    {"async def handle_input(m, c):\n  pass\n",
+     "handle_input must be a plain function, without async: nothing would await it", 1, ""},
+    {"async def handle_input(m, c):\n  yield\n", "without async", 1, ""},
+    {"def handle_input(m, c): pass\ndef init(c):\n  yield 1\n",
+     "init must be a plain function, without yield", 2, ""},
+    {"def handle_input(m, c): pass\nasync def stop(c):\n  pass\n",
+     "stop must be a plain function, without async", 2, ""},
+    {"def handle_input(m, c): pass\nstop = True\n", "stop is no function; define stop(context)", 0,
+     ""},
+    {"def handle_input(m, c): pass\ndef stop(c, hard):\n  pass\n",
+     "stop cannot be called as stop(context): missing a required argument: 'hard'", 2, ""},
+    {"def handle_input(m, c): pass\ncontext.emit('a', 1)\n",
+     "NameError: name 'context' is not defined: the context is given to init, handle_input and "
+     "stop",
+     2, ""},
+    {"import wyze\nwyze.emit('a', 1)\n",
+     "AttributeError: wyze has no emit of its own: it is a method of the context", 2, ""},
+    {"import wyze\nwyze.Context()\n", "TypeError: cannot create 'wyze.Context' instances", 2, ""},
+    {"from wyze import get_state\n", "what a script can do is in the context", 1, ""},
+    {"x = '\xff'\n", "the code is not UTF-8: there is a byte 0xff", 1, ""},
+    {"import os.nowhere\n", "ModuleNotFoundError: No module named 'os.nowhere'", 1, ""},
 };
 
 static void test_user_script_says_why_and_where_a_script_is_invalid(void **state)
@@ -54,6 +73,42 @@ static void test_user_script_gives_column_and_caret_of_a_syntax_error(void **sta
     invalid = peer_expect_invalid(*state, "SyntaxError: '(' was never closed", 2);
     assert_int_equal(invalid.column, 5);
     peer_assert_contains(invalid.traceback, "    y = (1 +\n        ^");
+}
+
+// Columns are characters from 1, whatever their bytes.
+static const struct {
+    const char *code;
+    uint32_t line;
+    uint32_t column;
+    const char *caret;
+} places[] = {
+    {"x = 1\ny = 'ä', nope\n", 2, 10, "    y = 'ä', nope\n             ^^^^"},
+    {"def f():\n    return {}['k']\nf()\n", 2, 12, "    return {}['k']\n           ~~^^^^^"},
+    {"y = 'ä' ü é\n", 1, 9, "^"},
+    {"x = 1\nz = '\xff'\n", 2, 6, ""},
+};
+
+static void test_user_script_gives_line_and_column_in_characters(void **state)
+{
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        struct wz_frame_invalid invalid;
+
+        peer_send_load(*state, places[i].code, "{}");
+        invalid = peer_expect_invalid(*state, "", places[i].line);
+        assert_int_equal(invalid.column, places[i].column);
+        peer_assert_contains(invalid.traceback, places[i].caret);
+        peer_teardown(state);
+        assert_int_equal(peer_setup(state), 0);
+    }
+}
+
+// What an editor puts in front of a file is no part of it.
+static void test_user_script_may_begin_with_a_byte_order_mark(void **state)
+{
+    peer_start_script(*state, "\xef\xbb\xbf"
+                              "def handle_input(msg, context): return 't', 1\n");
+    peer_send_batch(*state, 1, 1, "{}");
+    peer_assert_result(peer_expect(*state, WZ_FRAME_RESULT), "t 1");
 }
 
 static void test_user_script_reports_a_failing_init(void **state)
@@ -102,6 +157,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_user_script_says_why_and_where_a_script_is_invalid),
         TEST(test_user_script_gives_column_and_caret_of_a_syntax_error),
+        TEST(test_user_script_gives_line_and_column_in_characters),
+        TEST(test_user_script_may_begin_with_a_byte_order_mark),
         TEST(test_user_script_reports_a_failing_init),
         TEST(test_user_script_drops_the_outputs_of_a_call_that_raises),
     };
