@@ -16,14 +16,14 @@ static void begin(struct wz_caller *caller, enum wz_frame_type type,
 
     if (caller->laned)
         lane = record->offset >= 0 ? record->lane : WZ_STATE_NO_LANE;
+    wz_state_begin(context->state, lane);
     context->stream = record->stream;
     context->hops = record->hops;
     context->offset = record->offset;
     context->append_ms = record->append_ms;
     context->item_count = 0;
-    context->in_call = true;
-    wz_state_begin(context->state, lane);
     wz_channel_result_open(context->channel, type, record->stream, record->offset);
+    context->in_call = true;
 }
 
 static void forget(struct wz_context *context)

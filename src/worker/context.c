@@ -424,8 +424,8 @@ static struct PyModuleDef module_def = {
 };
 
 static const char limit_error_doc[] =
-    PyDoc_STR("A call went over a limit of wyze's. It fails by that, also when this is caught, and "
-              "is not tried again.");
+    PyDoc_STR("A call went over a limit of wyze's.\n\n"
+              "It fails by that, also when the script catches this, and is not tried again.");
 
 static PyObject *module_init(void)
 {

@@ -134,6 +134,101 @@ static void test_context_terminates_when_the_call_has_ended_well(void **state)
     assert_int_equal(peer_wait_exit(peer), 0);
 }
 
+// Holds the stub, which is its input, against the types that the process really has.
+static const char stub_code[] =
+    "import ast, inspect, wyze\n"
+    "def real_shape(function):\n"
+    "    return [(p.name, None if p.default is p.empty else repr(p.default))\n"
+    "            for p in inspect.signature(function).parameters.values()]\n"
+    "def stub_shape(node):\n"
+    "    names = [a.arg for a in node.args.args]\n"
+    "    values = [ast.unparse(d) for d in node.args.defaults]\n"
+    "    return [*zip(names, [None] * (len(names) - len(values)) + values)]\n"
+    "def real_members(kind):\n"
+    "    return {name: ('attribute' if inspect.isgetsetdescriptor(value) else real_shape(value),\n"
+    "                   inspect.getdoc(value))\n"
+    "            for name, value in vars(kind).items() if not name.startswith('_')}\n"
+    "def stub_members(node):\n"
+    "    return {f.name: ('attribute' if f.decorator_list else stub_shape(f),\n"
+    "                     ast.get_docstring(f))\n"
+    "            for f in node.body if isinstance(f, ast.FunctionDef)}\n"
+    "def handle_input(msg, context):\n"
+    "    tree = ast.parse(msg['stub'])\n"
+    "    kinds = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef)}\n"
+    "    assert set(kinds) == {n for n in vars(wyze) if not n.startswith('_')}, set(kinds)\n"
+    "    assert ast.get_docstring(tree) == wyze.__doc__\n"
+    "    for name, node in kinds.items():\n"
+    "        kind = getattr(wyze, name)\n"
+    "        assert ast.get_docstring(node) == inspect.getdoc(kind), name\n"
+    "        assert [ast.unparse(b) for b in node.bases] == [\n"
+    "            b.__name__ for b in kind.__bases__ if b is not object], name\n"
+    "    real, stub = real_members(wyze.Context), stub_members(kinds['Context'])\n"
+    "    assert set(real) == set(stub), set(real) ^ set(stub)\n"
+    "    for name in real:\n"
+    "        assert real[name] == stub[name], (real[name], stub[name])\n"
+    "    return 't', len(real)\n";
+
+// Adds the file at PATH to BUF as a JSON string.
+static void add_file(struct wz_buf *buf, const char *path)
+{
+    FILE *file = fopen(path, "r");
+    int c;
+
+    assert_non_null(file);
+    wz_buf_add_byte(buf, '"');
+    while ((c = fgetc(file)) != EOF)
+        if (c == '"' || c == '\\' || c == '\n')
+            wz_buf_addf(buf, "\\%c", c == '\n' ? 'n' : c);
+        else
+            wz_buf_add_byte(buf, (uint8_t)c);
+    wz_buf_add_byte(buf, '"');
+    (void)fclose(file);
+}
+
+static void test_context_is_as_its_stub_says(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf body = {0};
+
+    wz_buf_add_str(&body, "{\"stub\":");
+    add_file(&body, WZ_STUB_PATH);
+    wz_buf_add_byte(&body, '}');
+    peer_start_script(*state, stub_code);
+    peer_send_batch(*state, 1, 1, wz_buf_str(&body));
+    peer_assert_result(peer_expect(*state, WZ_FRAME_RESULT), "t 11");
+}
+
+static void test_context_works_only_inside_of_calls(void **state)
+{
+    peer_start_script(*state, "import threading\n"
+                              "kept = []\n"
+                              "def init(context): kept.append(context)\n"
+                              "said = []\n"
+                              "class Late:\n"
+                              "    def __del__(self):\n"
+                              "        for call in ((lambda c: c.emit('a', 1)),\n"
+                              "                     (lambda c: c.get_state('a')),\n"
+                              "                     (lambda c: c.set_state('a', 1)),\n"
+                              "                     (lambda c: c.unset_state('a')),\n"
+                              "                     (lambda c: c.lookback('a')),\n"
+                              "                     (lambda c: c.last('a')),\n"
+                              "                     (lambda c: c.terminate('a'))):\n"
+                              "            try: call(kept[0])\n"
+                              "            except RuntimeError as e: said.append(str(e))\n"
+                              "def handle_input(msg, context):\n"
+                              "    if msg: raise Fault(Late())\n"
+                              "    return ((text.split()[0], text) for text in said)\n"
+                              "class Fault(Exception): pass\n");
+    // The exception, and what it holds, goes when the call is over.
+    peer_send_batch(*state, 1, 1, "{\"a\":1}");
+    peer_expect_status(*state, 1, WZ_FRAME_EXCEPTION);
+    peer_send_batch(*state, 2, 1, "{}");
+#define ONLY " works only while init, handle_input or stop is running"
+    peer_assert_result(peer_expect(*state, WZ_FRAME_RESULT),
+                       "emit emit" ONLY "\nget_state get_state" ONLY "\nset_state set_state" ONLY
+                       "\nunset_state unset_state" ONLY "\nlookback lookback" ONLY
+                       "\nlast last" ONLY "\nterminate terminate" ONLY);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, peer_setup, peer_teardown)
@@ -141,6 +236,8 @@ int main(void)
         TEST(test_context_runs_a_valid_script),
         TEST(test_context_limits_the_outputs_of_one_message),
         TEST(test_context_refuses_the_seventeenth_output_in_a_row),
+        TEST(test_context_is_as_its_stub_says),
+        TEST(test_context_works_only_inside_of_calls),
         TEST(test_context_terminates_when_the_call_has_ended_well),
     };
 

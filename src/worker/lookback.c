@@ -154,20 +154,31 @@ static void raise_text(struct wz_slice s)
     Py_XDECREF(text);
 }
 
+static PyObject *take_found(struct wz_context *context, struct wz_slice payload)
+{
+    struct wz_frame_found found;
+
+    check_peer(wz_frame_get_found(payload, &found));
+    if (found.error.len == 0)
+        return list_records(context, found.records);
+    raise_text(found.error);
+    return NULL;
+}
+
 // A new list of bodies; NULL with an exception.
 static PyObject *ask(struct wz_context *context, const struct wz_frame_query *query)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf request = {0};
     WZ_AUTO(wz_buf_release) struct wz_buf payload = {0};
-    struct wz_frame_found found;
+    PyObject *list;
 
     wz_frame_put_query(&request, query);
+    // A finalizer of the script's that runs meanwhile must not reach into the results that leave.
+    context->in_call = false;
     check_peer(wz_channel_ask(context->channel, wz_buf_slice(&request), WZ_FRAME_FOUND, &payload));
-    check_peer(wz_frame_get_found(wz_buf_slice(&payload), &found));
-    if (found.error.len == 0)
-        return list_records(context, found.records);
-    raise_text(found.error);
-    return NULL;
+    list = take_found(context, wz_buf_slice(&payload));
+    context->in_call = true;
+    return list;
 }
 
 // All that the call at hand may see.

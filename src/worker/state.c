@@ -15,8 +15,6 @@
 #define WZ_STATE_INT_LEN 20
 #define WZ_STATE_FLOAT_LEN 25
 
-void wz_state_init(struct wz_state *state, struct wz_body_codec *codec) { state->codec = codec; }
-
 // What fails below fails for want of memory alone.
 static void must(bool done)
 {
@@ -24,12 +22,30 @@ static void must(bool done)
         Py_FatalError("wyze: no memory for the script's state");
 }
 
+// The dict at PLACE, borrowed, which is made if it is not there.
 static PyObject *dict_at(PyObject **place)
 {
     if (!*place)
         *place = PyDict_New();
     must(*place != NULL);
     return *place;
+}
+
+void wz_state_init(struct wz_state *state, struct wz_body_codec *codec)
+{
+    state->codec = codec;
+    dict_at(&state->touch_index);
+}
+
+// All dicts that the call can need are made here: in the middle of a change a new one could have
+// the garbage collector run a script's finalizers, and these could change the state.
+void wz_state_begin(struct wz_state *state, uint8_t lane)
+{
+    state->lane = lane;
+    if (lane == WZ_STATE_NO_LANE)
+        return;
+    dict_at(&state->tables[lane]);
+    dict_at(&state->dirty[lane]);
 }
 
 // The value in a table, borrowed, or NULL.
@@ -194,7 +210,7 @@ static bool key_eq(PyObject *a, PyObject *b)
 
 static struct wz_state_touch *find_touch(struct wz_state *state, PyObject *key)
 {
-    if (state->touch_index) {
+    if (state->touch_count > WZ_STATE_SCAN_MAX) {
         PyObject *place = look_up(state->touch_index, key);
 
         return place ? &state->touches[PyLong_AsSize_t(place)] : NULL;
@@ -209,7 +225,7 @@ static void index_touch(struct wz_state *state, size_t i)
 {
     PyObject *place = PyLong_FromSize_t(i);
 
-    must(place && PyDict_SetItem(dict_at(&state->touch_index), state->touches[i].key, place) == 0);
+    must(place && PyDict_SetItem(state->touch_index, state->touches[i].key, place) == 0);
     Py_DECREF(place);
 }
 
@@ -241,9 +257,10 @@ static void forget_touches(struct wz_state *state)
         Py_DECREF(state->touches[i].key);
         Py_XDECREF(state->touches[i].before);
     }
+    if (state->touch_count > WZ_STATE_SCAN_MAX)
+        PyDict_Clear(state->touch_index);
     state->touch_count = 0;
     state->change_bytes = 0;
-    Py_CLEAR(state->touch_index);
 }
 
 // A str of its own type for KEY, a new reference, and its bytes; NULL with an exception.
@@ -266,6 +283,16 @@ static PyObject *get_key(PyObject *key, struct wz_slice *ret_s)
     return NULL;
 }
 
+// The value that BYTES, whose reference it uses up, are the JSON text of.
+static PyObject *take_decoded(struct wz_state *state, PyObject *bytes)
+{
+    struct wz_slice text = wz_slice(PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+    PyObject *value = wz_body_decode(state->codec, text);
+
+    Py_DECREF(bytes);
+    return value;
+}
+
 PyObject *wz_state_get(struct wz_state *state, PyObject *key)
 {
     struct wz_state_touch *entry;
@@ -277,17 +304,15 @@ PyObject *wz_state_get(struct wz_state *state, PyObject *key)
         return NULL;
     entry = touch(state, text);
     value = entry->changed ? look_up(state->tables[state->lane], text) : entry->before;
+    Py_XINCREF(value);
     Py_DECREF(text);
-    if (!value || !PyBytes_Check(value))
-        return Py_XNewRef(value);
-    return wz_body_decode(state->codec,
-                          wz_slice(PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value)));
+    return value && PyBytes_Check(value) ? take_decoded(state, value) : value;
 }
 
 // Puts PACKED, or nothing, at KEY.
 static void put(struct wz_state *state, PyObject *key, PyObject *packed)
 {
-    PyObject *table = dict_at(&state->tables[state->lane]);
+    PyObject *table = state->tables[state->lane];
 
     if (packed)
         must(PyDict_SetItem(table, key, packed) == 0);
@@ -337,7 +362,7 @@ void wz_state_keep(struct wz_state *state)
 
         if (!entry->changed)
             continue;
-        must(PyDict_SetItem(dict_at(&state->dirty[state->lane]), entry->key, Py_None) == 0);
+        must(PyDict_SetItem(state->dirty[state->lane], entry->key, Py_None) == 0);
         state->dirty_bytes += entry->change_len;
     }
     forget_touches(state);

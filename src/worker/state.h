@@ -40,7 +40,7 @@ struct wz_state {
     struct wz_state_touch *touches;
     size_t touch_count;
     size_t touch_cap;
-    PyObject *touch_index; // dict of their places, once there are many
+    PyObject *touch_index; // dict of their places, when there are many
     size_t change_bytes;   // of the call at hand
 };
 
@@ -51,7 +51,7 @@ void wz_state_init(struct wz_state *state, struct wz_body_codec *codec);
 bool wz_state_load(struct wz_state *state, const struct wz_frame_entry *entry);
 
 // Begins a call whose state is that of LANE; WZ_STATE_NO_LANE: it may not get nor set.
-static inline void wz_state_begin(struct wz_state *state, uint8_t lane) { state->lane = lane; }
+void wz_state_begin(struct wz_state *state, uint8_t lane);
 
 // The value at KEY, a new reference that is the caller's own; NULL without an exception when there
 // is none, with one when KEY is not fit.
@@ -71,5 +71,6 @@ uint32_t wz_state_put_seen(struct wz_state *state, struct wz_buf *buf);
 void wz_state_undo(struct wz_state *state);
 
 // Adds the count of changes since the last time and the changes of all calls that counted, each key
-// once. In the middle of a call its own changes are not among them.
+// once. In the middle of a call its own changes are not among them; nothing may be changed
+// meanwhile.
 void wz_state_put_changes(struct wz_state *state, struct wz_buf *buf);
