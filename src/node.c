@@ -19,6 +19,7 @@
 #include "cli/document_check.h"
 #include "cli/mapping_text.h"
 #include "cli/worker_path.h"
+#include "engine/accounts.h"
 #include "engine/engine.h"
 #include "gateway/gateway.h"
 #include "router/router.h"
@@ -50,6 +51,7 @@ struct node {
     struct wz_journal *journal;
     struct wz_queues *queues;
     struct wz_retained *retained;
+    struct wz_accounts *accounts;
     struct wz_bus *bus;
     struct wz_board *board;
     struct wz_router *router;
@@ -164,6 +166,8 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
         wz_queues_durable(node->queues);
     if (node->bus != NULL)
         wz_bus_durable(node->bus);
+    if (node->engine != NULL)
+        wz_engine_durable(node->engine);
 }
 
 static int folder_open(struct node *node)
@@ -273,9 +277,12 @@ static int journal_open(struct node *node)
     queues.journal = node->journal;
     node->queues = wz_queues_new(&queues);
     node->retained = wz_retained_new(node->journal, &retained);
+    node->accounts = wz_accounts_new(node->journal);
     r = wz_journal_replay(node->journal, node->problem);
     if (r == WZ_OK)
         r = wz_queues_recover(node->queues, node->problem);
+    if (r == WZ_OK)
+        r = wz_accounts_recover(node->accounts, node->processed, node->problem);
     wz_retained_settle(node->retained);
     if (r == WZ_OK)
         wz_bus_join_queues(node->bus, node->queues);
@@ -358,6 +365,8 @@ static void engine_open(struct node *node)
         .board = node->board,
         .raw = node->raw,
         .processed = node->processed,
+        .journal = node->journal,
+        .accounts = node->accounts,
         .max_message_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_MESSAGE_TIME),
         .window_bytes = (size_t)wz_config_int(node->config, WZ_CONFIG_SCRIPTS_WINDOW),
     };
@@ -532,6 +541,8 @@ static int finish(struct node *node)
     wz_queues_free(node->queues);
     node->queues = NULL;
     wz_retained_free(node->retained);
+    if (node->accounts != NULL)
+        wz_accounts_free(node->accounts);
     r = streams_close(node);
     if (node->loop_made)
         wz_loop_release(&node->loop);

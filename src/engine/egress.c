@@ -18,42 +18,40 @@ void wz_cause_init(struct wz_cause *ret_cause, const struct wz_frame_record *rec
         ret_cause->id_len = WZ_UUID_TEXT_LEN;
 }
 
-static void refuse(struct wz_egress *egress, const struct wz_frame_item *output,
-                   const struct wz_cause *cause, const char *why)
+static void refuse(struct wz_egress *egress, const struct wz_output *output, const char *why)
 {
     egress->refused_count++;
     wz_metric_add(WZ_METRIC_SCRIPT_ERRORS, 1);
     if (wz_log_allow(&egress->warned_us))
         WZ_LOG(WZ_LOG_WARN, "script.output-refused", WZ_F_SLICE("script", egress->script),
-               WZ_F_SLICE("topic", output->topic),
-               WZ_F_SLICE("cause", wz_slice(cause->id, cause->id_len)), WZ_F_STR("why", why),
-               WZ_F_INT("refused", egress->refused_count));
+               WZ_F_SLICE("topic", output->topic), WZ_F_SLICE("cause", output->parent),
+               WZ_F_STR("why", why), WZ_F_INT("refused", egress->refused_count));
 }
 
-int wz_egress_publish(struct wz_egress *egress, const struct wz_frame_item *output,
-                      const struct wz_cause *cause)
+int wz_egress_publish(struct wz_egress *egress, const struct wz_output *output)
 {
     struct wz_ticket ticket;
     struct wz_message msg = {
         .topic = output->topic,
         .body = output->body,
         .script = egress->script,
-        .parent = wz_slice(cause->id, cause->id_len),
+        .parent = output->parent,
+        .commit = output->commit,
         .offset = -1,
         .qos = output->persistent ? 1 : 0,
-        .hops = (uint8_t)(cause->hops + 1),
+        .hops = output->hops,
     };
     int r;
 
-    if (cause->hops >= WZ_HOPS_MAX) {
-        refuse(egress, output, cause, "it would be the 17th output of an output in a row");
+    if (output->hops > WZ_HOPS_MAX) {
+        refuse(egress, output, "it would be the 17th output of an output in a row");
         return WZ_OK;
     }
     r = wz_bus_publish(egress->bus, WZ_BUS_EGRESS, &msg, &ticket);
     if (r == WZ_ERR_BUSY)
         return r;
     if (r < 0) {
-        refuse(egress, output, cause, wz_err_text(r));
+        refuse(egress, output, wz_err_text(r));
         return WZ_OK;
     }
     egress->out_count++;

@@ -17,6 +17,16 @@ struct wz_cause {
     uint8_t hops;
 };
 
+// A message that a script causes.
+struct wz_output {
+    struct wz_slice topic;
+    struct wz_slice body;
+    struct wz_slice parent; // the _id of the record behind it; empty: none
+    struct wz_slice commit; // the record header, or empty
+    uint8_t hops;           // of the message
+    bool persistent;
+};
+
 // One script's way to the exchange egress.
 struct wz_egress {
     struct wz_bus *bus;
@@ -29,7 +39,6 @@ struct wz_egress {
 // What RECORD is as a cause: copies what is needed.
 void wz_cause_init(struct wz_cause *ret_cause, const struct wz_frame_record *record);
 
-// Publishes an output caused by CAUSE. WZ_ERR_BUSY: try again when the bus is ready. What can never
-// be published is counted, logged, and WZ_OK.
-WZ_MUST int wz_egress_publish(struct wz_egress *egress, const struct wz_frame_item *output,
-                              const struct wz_cause *cause);
+// Publishes an output. WZ_ERR_BUSY: try again when the bus is ready. What can never be published is
+// counted, logged, and WZ_OK.
+WZ_MUST int wz_egress_publish(struct wz_egress *egress, const struct wz_output *output);

@@ -10,6 +10,8 @@
 #define WZ_ENGINE_MAX_MESSAGE_MS 30000
 #define WZ_ENGINE_LOAD_MS 10000
 #define WZ_ENGINE_DRAIN_MS 5000
+#define WZ_ENGINE_RETRY_MS 100
+#define WZ_ENGINE_MAX_QUARANTINED 10000
 #define WZ_ENGINE_WINDOW_BYTES (1024 * 1024)
 
 // Counters on the board are at most this old.
@@ -52,8 +54,10 @@ static void on_board_timer(uv_timer_t *timer)
     struct wz_engine *engine = timer->data;
     struct wz_list *link;
 
-    while ((link = wz_list_shift(&engine->counted)))
+    while ((link = wz_list_shift(&engine->counted))) {
+        wz_script_keep(WZ_SCRIPT_OF(link, counted));
         put_on_board(engine, WZ_SCRIPT_OF(link, counted));
+    }
 }
 
 static void on_counted(void *arg, struct wz_script *script)
@@ -162,15 +166,20 @@ static struct wz_script_parts make_parts(struct wz_engine *engine)
     const struct wz_engine_options *options = &engine->options;
 
     return (struct wz_script_parts){
-        .uv = &options->loop->uv,
+        .loop = options->loop,
         .bus = options->bus,
+        .journal = options->journal,
+        .accounts = options->accounts,
         .logs = {[WZ_SCRIPT_RAW] = options->raw, [WZ_SCRIPT_PROCESSED] = options->processed},
         .worker_path = options->worker_path,
         .max_message_ms =
             options->max_message_ms > 0 ? options->max_message_ms : WZ_ENGINE_MAX_MESSAGE_MS,
         .load_ms = options->load_ms > 0 ? options->load_ms : WZ_ENGINE_LOAD_MS,
         .drain_ms = options->drain_ms > 0 ? options->drain_ms : WZ_ENGINE_DRAIN_MS,
+        .retry_ms = options->retry_ms > 0 ? options->retry_ms : WZ_ENGINE_RETRY_MS,
         .window_bytes = options->window_bytes > 0 ? options->window_bytes : WZ_ENGINE_WINDOW_BYTES,
+        .max_quarantined =
+            options->max_quarantined > 0 ? options->max_quarantined : WZ_ENGINE_MAX_QUARANTINED,
         .events = {.fed = on_fed,
                    .busy = on_busy,
                    .changed = on_changed,
@@ -227,7 +236,15 @@ static void refuse_document(struct wz_engine *engine, const char *name,
                  json_pack("{s:s, s:s}", "status", "invalid", "remark", problem->what));
 }
 
-// Whether one of the documents is a sound one of that name.
+// Whether one of the documents has that name; whether that one is sound.
+static bool has_name(const struct wz_document *documents, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(documents[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static bool has_document(const struct wz_document *documents, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++)
@@ -250,7 +267,7 @@ void wz_engine_apply(struct wz_engine *engine, const struct wz_document *documen
         if (has_document(documents, count, wz_script_name(script)))
             continue;
         wz_board_remove(engine->options.board, WZ_ENGINE_BOARD, wz_script_name(script));
-        wz_script_close(script);
+        wz_script_close(script, !has_name(documents, count, wz_script_name(script)));
     }
     for (size_t i = 0; i < count; i++) {
         struct wz_script *script = find_script(engine, documents[i].name);
@@ -268,6 +285,15 @@ void wz_engine_apply(struct wz_engine *engine, const struct wz_document *documen
     }
 }
 
+void wz_engine_durable(struct wz_engine *engine)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    wz_accounts_durable(engine->options.accounts);
+    WZ_LIST_EACH(it, tmp, &engine->scripts) { wz_script_durable(WZ_SCRIPT_OF(it, all)); }
+}
+
 void wz_engine_stop(struct wz_engine *engine, wz_engine_stopped_fn stopped, void *arg)
 {
     struct wz_list *it;
@@ -277,7 +303,7 @@ void wz_engine_stop(struct wz_engine *engine, wz_engine_stopped_fn stopped, void
     engine->stopping = true;
     engine->stopped = stopped;
     engine->stopped_arg = arg;
-    WZ_LIST_EACH(it, tmp, &engine->scripts) { wz_script_close(WZ_SCRIPT_OF(it, all)); }
+    WZ_LIST_EACH(it, tmp, &engine->scripts) { wz_script_close(WZ_SCRIPT_OF(it, all), false); }
     finish_stop(engine);
 }
 

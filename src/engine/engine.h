@@ -5,6 +5,7 @@
 
 #include "bus/board.h"
 #include "bus/bus.h"
+#include "engine/accounts.h"
 #include "loop/loop.h"
 #include "store/store.h"
 #include "stream/log.h"
@@ -21,11 +22,15 @@ struct wz_engine_options {
     struct wz_board *board;
     struct wz_log *raw;
     struct wz_log *processed;
-    const char *worker_path; // of the program wyze-python
-    int64_t max_message_ms;  // a message may take this long; 30 s
-    int64_t load_ms;         // a script's top level may, and its init; 10 s
-    int64_t drain_ms;        // a worker that is ended may go on this long; 5 s
-    size_t window_bytes;     // of records in memory for each script and stream; 1 MiB
+    struct wz_journal *journal;
+    struct wz_accounts *accounts; // read back and recovered
+    const char *worker_path;      // of the program wyze-python
+    int64_t max_message_ms;       // a message may take this long; 30 s
+    int64_t load_ms;              // a script's top level may, and its init; 10 s
+    int64_t drain_ms;             // a worker that is ended may go on this long; 5 s
+    int64_t retry_ms;             // a message that failed waits this long, then longer; 100 ms
+    size_t window_bytes;          // of records in memory for each script and stream; 1 MiB
+    size_t max_quarantined;       // messages of one script; 10,000
 };
 
 // Called on the loop thread when all workers have ended.
@@ -39,6 +44,9 @@ struct wz_engine *wz_engine_new(const struct wz_engine_options *options);
 // that are gone end. A document that cannot be a script is logged, put on the board as invalid, and
 // does not run. Does nothing after wz_engine_stop.
 void wz_engine_apply(struct wz_engine *engine, const struct wz_document *documents, size_t count);
+
+// Something has become durable on a stream or in the journal: steps go on that waited for it.
+void wz_engine_durable(struct wz_engine *engine);
 
 // Ends all scripts: their workers finish what they hold or are killed at the deadline; then STOPPED
 // is called, later than this call returns. Outputs are published up to then.

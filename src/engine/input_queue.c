@@ -54,15 +54,33 @@ bool wz_input_queue_first(const struct wz_input_queue *queue, struct wz_frame_re
     return true;
 }
 
-bool wz_input_queue_find(const struct wz_input_queue *queue, int64_t offset,
+bool wz_input_queue_find(const struct wz_input_queue *queue, uint8_t stream, int64_t offset,
                          struct wz_frame_record *ret_record)
 {
     for (size_t at = queue->head; at < queue->sent;) {
         at += record_at(queue, at, ret_record);
-        if (ret_record->offset == offset)
+        if (ret_record->stream == stream && ret_record->offset == offset)
             return true;
     }
     return false;
+}
+
+bool wz_input_queue_has_sent(const struct wz_input_queue *queue, uint8_t lane)
+{
+    struct wz_frame_record record;
+
+    for (size_t at = queue->head; at < queue->sent;) {
+        at += record_at(queue, at, &record);
+        if (record.lane == lane)
+            return true;
+    }
+    return false;
+}
+
+void wz_input_queue_mark_opens(struct wz_input_queue *queue)
+{
+    if (queue->count > 0)
+        wz_frame_record_set_opens(queue->buf.ptr + queue->head);
 }
 
 void wz_input_queue_take(struct wz_input_queue *queue, size_t max_bytes, uint32_t max_count,
@@ -87,6 +105,47 @@ void wz_input_queue_take(struct wz_input_queue *queue, size_t max_bytes, uint32_
     ret_run->count = count;
     queue->sent = at;
     queue->sent_count += count;
+}
+
+void wz_input_queue_sift(struct wz_input_queue *queue, uint8_t lane, struct wz_input_queue *other)
+{
+    struct wz_frame_record record;
+    size_t to = queue->sent;
+
+    for (size_t at = queue->sent; at < queue->buf.len;) {
+        size_t len = record_at(queue, at, &record);
+
+        if (record.lane == lane) {
+            wz_buf_add(&other->buf, queue->buf.ptr + at, len);
+            other->count++;
+            queue->count--;
+        } else {
+            memmove(queue->buf.ptr + to, queue->buf.ptr + at, len);
+            to += len;
+        }
+        at += len;
+    }
+    if (queue->buf.len > to)
+        queue->buf.len = to;
+    if (queue->count == 0)
+        wz_input_queue_clear(queue);
+}
+
+void wz_input_queue_insert(struct wz_input_queue *queue, struct wz_input_queue *other)
+{
+    struct wz_slice more = tail_of(other, other->head);
+    uint8_t *at;
+
+    WZ_ASSERT(other->sent == other->head);
+    if (other->count == 0)
+        return;
+    wz_buf_reserve(&queue->buf, more.len);
+    at = queue->buf.ptr + queue->sent;
+    memmove(at + more.len, at, queue->buf.len - queue->sent);
+    memcpy(at, more.ptr, more.len);
+    queue->buf.len += more.len;
+    queue->count += other->count;
+    wz_input_queue_clear(other);
 }
 
 void wz_input_queue_shift(struct wz_input_queue *queue)

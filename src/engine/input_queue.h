@@ -38,14 +38,27 @@ void wz_input_queue_append(struct wz_input_queue *queue, struct wz_input_queue *
 // The first record that is not answered, borrowed until the next change; false when there is none.
 bool wz_input_queue_first(const struct wz_input_queue *queue, struct wz_frame_record *ret_record);
 
-// The record at OFFSET among those with the worker, borrowed; false when it is not there.
-bool wz_input_queue_find(const struct wz_input_queue *queue, int64_t offset,
+// The record at OFFSET of STREAM among those with the worker, borrowed; false when it is not there.
+bool wz_input_queue_find(const struct wz_input_queue *queue, uint8_t stream, int64_t offset,
                          struct wz_frame_record *ret_record);
+
+// Whether one of those with the worker is of LANE.
+bool wz_input_queue_has_sent(const struct wz_input_queue *queue, uint8_t lane);
+
+// Makes the first record one that opens its lane; fine when there is none.
+void wz_input_queue_mark_opens(struct wz_input_queue *queue);
 
 // Takes waiting records for a frame, of at most MAX_BYTES and MAX_COUNT (one may be longer); they
 // count as sent. RET_RUN is borrowed until the next change; its count is 0 when none waits.
 void wz_input_queue_take(struct wz_input_queue *queue, size_t max_bytes, uint32_t max_count,
                          struct wz_input_run *ret_run);
+
+// Moves the waiting records of LANE to the end of OTHER, in their order.
+void wz_input_queue_sift(struct wz_input_queue *queue, uint8_t lane, struct wz_input_queue *other);
+
+// Puts all that waits in OTHER in front of what waits here, and empties it; OTHER has nothing with a
+// worker.
+void wz_input_queue_insert(struct wz_input_queue *queue, struct wz_input_queue *other);
 
 // Drops the first record: it is answered, or skipped.
 void wz_input_queue_shift(struct wz_input_queue *queue);

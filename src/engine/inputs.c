@@ -1,24 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the order in which a script's sources feed its worker, and the search for the record that
-// kills workers.
+// Owns the order in which a script's records reach its workers, the lanes that wait, and the search
+// for the record that kills workers.
+//
+//   sources --record--> worker's queue (lane modulo workers) --> worker
+//              |              ^  | failed, deferred
+//              v              |  v
+//            later <---- lane that waits
 #include "engine/inputs.h"
 
 #include "base/mem.h"
+#include "engine/lane.h"
 
 // The sources that there are.
 #define EACH_SOURCE(inputs, i)                                                                     \
     for (int i = 0; i < WZ_SCRIPT_STREAM_COUNT; i++)                                               \
         if ((inputs)->sources[i])
 
-static struct wz_input_queue *queue_of(const struct wz_inputs *inputs, int i)
+static struct wz_input_queue *queue_of(const struct wz_inputs *inputs, int worker)
 {
-    return wz_source_queue(inputs->sources[i]);
+    return &inputs->workers[worker].queue;
+}
+
+static struct wz_input_queue *queue_of_lane(const struct wz_inputs *inputs, uint8_t lane)
+{
+    return queue_of(inputs, wz_lane_worker(lane, inputs->worker_count));
+}
+
+void wz_inputs_push(struct wz_inputs *inputs, const struct wz_frame_record *record)
+{
+    struct wz_inputs_lane *lane = &inputs->lanes[record->lane];
+    struct wz_frame_record opening;
+
+    if (lane->waits) {
+        wz_input_queue_push(&lane->later, record);
+        return;
+    }
+    if (lane->blocked) {
+        opening = *record;
+        opening.opens = true;
+        record = &opening;
+        lane->blocked = false;
+    }
+    wz_input_queue_push(queue_of_lane(inputs, record->lane), record);
+}
+
+static bool on_record(void *arg, const struct wz_frame_record *record)
+{
+    struct wz_inputs *inputs = arg;
+    struct wz_progress *progress = &inputs->progress[record->stream];
+
+    if (wz_progress_answered_before(progress, record->offset, record->lane))
+        return false;
+    wz_progress_give(progress, record->offset);
+    wz_inputs_push(inputs, record);
+    return true;
 }
 
 static void close_source(struct wz_inputs *inputs, int i)
 {
     wz_source_close(inputs->sources[i]);
     inputs->sources[i] = NULL;
+    wz_progress_release(&inputs->progress[i]);
 }
 
 static struct wz_source *new_source(struct wz_inputs *inputs, enum wz_script_stream stream)
@@ -27,15 +69,18 @@ static struct wz_source *new_source(struct wz_inputs *inputs, enum wz_script_str
 
     options.stream = stream;
     options.log = inputs->options.logs[stream];
+    options.record = on_record;
+    options.record_arg = inputs;
     inputs->open_count++;
     return wz_source_new(&options);
 }
 
 static int bind_stream(struct wz_inputs *inputs, const struct wz_script_document *document,
-                       enum wz_script_stream stream, bool from_end)
+                       enum wz_script_stream stream, const struct wz_position *kept)
 {
     WZ_AUTO(wz_free_ptr)
     struct wz_slice *patterns = wz_zalloc(document->binding_count + 1, sizeof(*patterns));
+    struct wz_position position = *kept;
     size_t count = 0;
 
     for (size_t i = 0; i < document->binding_count; i++)
@@ -48,17 +93,37 @@ static int bind_stream(struct wz_inputs *inputs, const struct wz_script_document
     }
     if (!inputs->sources[stream])
         inputs->sources[stream] = new_source(inputs, stream);
-    if (from_end)
-        wz_source_skip_to_end(inputs->sources[stream]);
+    if (position.base < 0)
+        position =
+            (struct wz_position){.base = wz_log_next_offset(inputs->options.logs[stream])};
+    wz_progress_start(&inputs->progress[stream], &position);
+    wz_source_seek(inputs->sources[stream], position.base);
     return wz_source_bind(inputs->sources[stream], patterns, count);
 }
 
+static void clear_workers(struct wz_inputs *inputs)
+{
+    for (int i = 0; i < inputs->worker_count; i++)
+        wz_input_queue_release(queue_of(inputs, i));
+    wz_free(inputs->workers);
+    inputs->workers = NULL;
+    inputs->worker_count = 0;
+    for (int i = 0; i < WZ_LANE_COUNT; i++) {
+        wz_input_queue_release(&inputs->lanes[i].deferred);
+        wz_input_queue_release(&inputs->lanes[i].later);
+        inputs->lanes[i] = (struct wz_inputs_lane){.offset = -1};
+    }
+    inputs->waiting_lanes = 0;
+}
+
 int wz_inputs_bind(struct wz_inputs *inputs, const struct wz_script_document *document,
-                   bool from_end)
+                   const struct wz_position *positions)
 {
     wz_inputs_unbind(inputs);
+    inputs->worker_count = document->workers;
+    inputs->workers = wz_zalloc((size_t)document->workers, sizeof(*inputs->workers));
     for (int i = 0; i < WZ_SCRIPT_STREAM_COUNT; i++) {
-        int r = bind_stream(inputs, document, (enum wz_script_stream)i, from_end);
+        int r = bind_stream(inputs, document, (enum wz_script_stream)i, &positions[i]);
 
         if (r < 0) {
             wz_inputs_unbind(inputs);
@@ -71,83 +136,170 @@ int wz_inputs_bind(struct wz_inputs *inputs, const struct wz_script_document *do
 void wz_inputs_unbind(struct wz_inputs *inputs)
 {
     EACH_SOURCE(inputs, i) wz_source_unbind(inputs->sources[i]);
+    clear_workers(inputs);
 }
 
-void wz_inputs_close(struct wz_inputs *inputs) { EACH_SOURCE(inputs, i) close_source(inputs, i); }
-
-static size_t held_bytes(const struct wz_inputs *inputs)
+void wz_inputs_close(struct wz_inputs *inputs)
 {
-    size_t bytes = 0;
-
-    EACH_SOURCE(inputs, i) bytes += wz_input_queue_sent_bytes(queue_of(inputs, i));
-    return bytes;
+    clear_workers(inputs);
+    EACH_SOURCE(inputs, i) close_source(inputs, i);
 }
 
-size_t wz_inputs_held(const struct wz_inputs *inputs)
+size_t wz_inputs_held(const struct wz_inputs *inputs, int worker)
 {
-    size_t count = 0;
-
-    EACH_SOURCE(inputs, i) count += queue_of(inputs, i)->sent_count;
-    return count;
+    return worker < inputs->worker_count ? queue_of(inputs, worker)->sent_count : 0;
 }
 
-static bool may_give(const struct wz_inputs *inputs)
+static bool may_give(const struct wz_inputs *inputs, int worker)
 {
-    if (inputs->careful > 0)
-        return wz_inputs_held(inputs) == 0;
-    return held_bytes(inputs) < WZ_INPUTS_FLIGHT_BYTES;
+    if (inputs->workers[worker].careful > 0)
+        return wz_inputs_held(inputs, worker) == 0;
+    return wz_input_queue_sent_bytes(queue_of(inputs, worker)) < WZ_INPUTS_FLIGHT_BYTES;
 }
 
-static bool give_batch(struct wz_inputs *inputs, int i, struct wz_buf *out)
+void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_buf *out)
 {
-    struct wz_input_run run;
-    size_t start;
+    while (may_give(inputs, worker)) {
+        struct wz_input_run run;
+        size_t start;
 
-    wz_input_queue_take(queue_of(inputs, i), WZ_INPUTS_FRAME_BYTES,
-                        inputs->careful > 0 ? 1 : WZ_INPUTS_FRAME_RECORDS, &run);
-    if (run.count == 0)
-        return false;
-    start = wz_frame_list_open(out, WZ_FRAME_BATCH);
-    wz_buf_add_slice(out, run.bytes);
-    wz_frame_list_close(out, start, run.count);
-    return true;
-}
-
-void wz_inputs_give(struct wz_inputs *inputs, struct wz_buf *out)
-{
-    bool given = true;
-
-    while (given) { // a frame of each in turn
-        given = false;
-        EACH_SOURCE(inputs, i)
-        {
-            if (may_give(inputs) && give_batch(inputs, i, out))
-                given = true;
-        }
+        wz_input_queue_take(queue_of(inputs, worker), WZ_INPUTS_FRAME_BYTES,
+                            inputs->workers[worker].careful > 0 ? 1 : WZ_INPUTS_FRAME_RECORDS,
+                            &run);
+        if (run.count == 0)
+            return;
+        start = wz_frame_list_open(out, WZ_FRAME_BATCH);
+        wz_buf_add_slice(out, run.bytes);
+        wz_frame_list_close(out, start, run.count);
     }
 }
 
-bool wz_inputs_due(const struct wz_inputs *inputs, uint8_t stream, int64_t offset,
-                   struct wz_frame_record *ret_record)
+bool wz_inputs_first(const struct wz_inputs *inputs, int worker, struct wz_frame_record *ret_record)
 {
-    return stream < WZ_SCRIPT_STREAM_COUNT && inputs->sources[stream] &&
-           queue_of(inputs, stream)->sent_count > 0 &&
-           wz_input_queue_first(queue_of(inputs, stream), ret_record) &&
-           ret_record->offset == offset;
+    return wz_inputs_held(inputs, worker) > 0 &&
+           wz_input_queue_first(queue_of(inputs, worker), ret_record);
 }
 
-bool wz_inputs_find(const struct wz_inputs *inputs, uint8_t stream, int64_t offset,
+bool wz_inputs_find(const struct wz_inputs *inputs, int worker, uint8_t stream, int64_t offset,
                     struct wz_frame_record *ret_record)
 {
-    return stream < WZ_SCRIPT_STREAM_COUNT && inputs->sources[stream] &&
-           wz_input_queue_find(queue_of(inputs, stream), offset, ret_record);
+    return worker < inputs->worker_count &&
+           wz_input_queue_find(queue_of(inputs, worker), stream, offset, ret_record);
 }
 
-void wz_inputs_answer(struct wz_inputs *inputs, uint8_t stream)
+void wz_inputs_answer(struct wz_inputs *inputs, int worker)
 {
-    if (inputs->careful > 0)
-        inputs->careful--;
-    wz_input_queue_shift(queue_of(inputs, stream));
+    struct wz_inputs_worker *share = &inputs->workers[worker];
+    struct wz_frame_record record;
+
+    WZ_ASSERT(wz_input_queue_first(&share->queue, &record));
+    if (record.stream < WZ_SCRIPT_STREAM_COUNT) {
+        wz_progress_answer(&inputs->progress[record.stream], record.offset, record.lane);
+        wz_source_answered(inputs->sources[record.stream], wz_frame_record_len(&record));
+    }
+    if (share->careful > 0)
+        share->careful--;
+    wz_input_queue_shift(&share->queue);
+}
+
+// Moves the first record that WORKER holds to its lane.
+static void move_to_lane(struct wz_inputs *inputs, int worker, struct wz_frame_record *record)
+{
+    struct wz_inputs_worker *share = &inputs->workers[worker];
+
+    wz_input_queue_push(&inputs->lanes[record->lane].deferred, record);
+    if (share->careful > 0)
+        share->careful--;
+    wz_input_queue_shift(&share->queue);
+}
+
+int wz_inputs_attempts(const struct wz_inputs *inputs, const struct wz_frame_record *record)
+{
+    const struct wz_inputs_lane *lane = &inputs->lanes[record->lane];
+
+    return lane->offset == record->offset ? lane->attempts : 0;
+}
+
+static void start_waiting(struct wz_inputs *inputs, uint8_t number, int64_t due_us)
+{
+    struct wz_inputs_lane *lane = &inputs->lanes[number];
+
+    if (!lane->waits)
+        inputs->waiting_lanes++;
+    lane->waits = true;
+    lane->blocked = true;
+    lane->due_us = due_us;
+    wz_input_queue_sift(queue_of_lane(inputs, number), number, &lane->later);
+}
+
+void wz_inputs_fail(struct wz_inputs *inputs, int worker, int64_t now_us, int64_t delay_us)
+{
+    struct wz_frame_record record;
+    struct wz_inputs_lane *lane;
+
+    WZ_ASSERT(wz_inputs_first(inputs, worker, &record));
+    lane = &inputs->lanes[record.lane];
+    lane->attempts = wz_inputs_attempts(inputs, &record) + 1;
+    lane->offset = record.offset;
+    start_waiting(inputs, record.lane, now_us + delay_us);
+    move_to_lane(inputs, worker, &record);
+}
+
+int wz_inputs_defer(struct wz_inputs *inputs, int worker)
+{
+    struct wz_frame_record record;
+
+    if (!wz_inputs_first(inputs, worker, &record) || !inputs->lanes[record.lane].waits)
+        return WZ_ERR_PROTOCOL;
+    move_to_lane(inputs, worker, &record);
+    return WZ_OK;
+}
+
+void wz_inputs_give_up(struct wz_inputs *inputs, int worker)
+{
+    struct wz_frame_record record;
+
+    WZ_ASSERT(wz_input_queue_first(queue_of(inputs, worker), &record));
+    inputs->lanes[record.lane].offset = -1;
+    start_waiting(inputs, record.lane, 0);
+    wz_inputs_answer(inputs, worker);
+}
+
+// Whether the worker still holds records of the lane: it answers them with "deferred" first.
+static bool lane_in_flight(const struct wz_inputs *inputs, uint8_t lane)
+{
+    return wz_input_queue_has_sent(queue_of_lane(inputs, lane), lane);
+}
+
+static void open_lane(struct wz_inputs *inputs, uint8_t number)
+{
+    struct wz_inputs_lane *lane = &inputs->lanes[number];
+    struct wz_input_queue *queue = queue_of_lane(inputs, number);
+
+    lane->waits = false;
+    inputs->waiting_lanes--;
+    wz_input_queue_append(&lane->deferred, &lane->later);
+    if (lane->deferred.count > 0)
+        lane->blocked = false;
+    wz_input_queue_mark_opens(&lane->deferred);
+    wz_input_queue_insert(queue, &lane->deferred);
+}
+
+int64_t wz_inputs_open_lanes(struct wz_inputs *inputs, int64_t now_us)
+{
+    int64_t next = -1;
+
+    for (uint8_t i = 0; i < WZ_LANE_COUNT && inputs->waiting_lanes > 0; i++) {
+        struct wz_inputs_lane *lane = &inputs->lanes[i];
+
+        if (!lane->waits)
+            continue;
+        if (lane->due_us <= now_us && !lane_in_flight(inputs, i))
+            open_lane(inputs, i);
+        else if (lane->due_us > now_us && (next < 0 || lane->due_us < next))
+            next = lane->due_us;
+    }
+    return next;
 }
 
 void wz_inputs_refill(struct wz_inputs *inputs)
@@ -155,52 +307,66 @@ void wz_inputs_refill(struct wz_inputs *inputs)
     EACH_SOURCE(inputs, i) wz_source_refill(inputs->sources[i]);
 }
 
-void wz_inputs_rewind(struct wz_inputs *inputs)
+void wz_inputs_rewind(struct wz_inputs *inputs, int worker)
 {
-    EACH_SOURCE(inputs, i) wz_input_queue_rewind(queue_of(inputs, i));
+    if (worker >= inputs->worker_count)
+        return;
+    wz_input_queue_rewind(queue_of(inputs, worker));
+    // What it had been given of a lane that waits comes before what has come since.
+    for (uint8_t i = 0; i < WZ_LANE_COUNT && inputs->waiting_lanes > 0; i++)
+        if (inputs->lanes[i].waits && wz_lane_worker(i, inputs->worker_count) == worker)
+            wz_input_queue_sift(queue_of(inputs, worker), i, &inputs->lanes[i].deferred);
 }
 
-bool wz_inputs_blame(struct wz_inputs *inputs, struct wz_frame_record *ret_record)
+bool wz_inputs_blame(struct wz_inputs *inputs, int worker, struct wz_frame_record *ret_record)
 {
-    size_t held = wz_inputs_held(inputs);
+    struct wz_inputs_worker *share = &inputs->workers[worker];
+    size_t held = wz_inputs_held(inputs, worker);
 
-    if (inputs->careful < held)
-        inputs->careful = held;
-    if (held != 1)
+    if (share->careful < held)
+        share->careful = held;
+    if (held != 1 || !wz_inputs_first(inputs, worker, ret_record))
         return false;
-    EACH_SOURCE(inputs, i)
-    {
-        if (queue_of(inputs, i)->sent_count == 0 ||
-            !wz_input_queue_first(queue_of(inputs, i), ret_record))
-            continue;
-        if (inputs->death_offset != ret_record->offset)
-            inputs->deaths = 0;
-        inputs->death_offset = ret_record->offset;
-        return ++inputs->deaths >= WZ_INPUTS_DEATHS_MAX;
+    if (share->death_offset != ret_record->offset)
+        share->deaths = 0;
+    share->death_offset = ret_record->offset;
+    if (++share->deaths < WZ_INPUTS_DEATHS_MAX)
+        return false;
+    share->deaths = 0;
+    return true;
+}
+
+void wz_inputs_put_positions(const struct wz_inputs *inputs, struct wz_buf *buf, int64_t *ret_ends)
+{
+    static const struct wz_progress none;
+
+    wz_buf_add_byte(buf, WZ_SCRIPT_STREAM_COUNT);
+    for (int i = 0; i < WZ_SCRIPT_STREAM_COUNT; i++) {
+        ret_ends[i] = 0;
+        if (inputs->sources[i]) {
+            ret_ends[i] = wz_source_end(inputs->sources[i]);
+            wz_progress_put(&inputs->progress[i], ret_ends[i], buf);
+        } else {
+            wz_progress_put(&none, -1, buf);
+        }
     }
-    return false;
 }
 
-void wz_inputs_skip(struct wz_inputs *inputs, const struct wz_frame_record *record)
+void wz_inputs_settle(struct wz_inputs *inputs)
 {
-    uint8_t stream = record->stream;
-
-    inputs->deaths = 0;
-    wz_inputs_answer(inputs, stream);
-    wz_source_refill(inputs->sources[stream]);
-}
-
-void wz_inputs_forgive(struct wz_inputs *inputs)
-{
-    inputs->careful = 0;
-    inputs->deaths = 0;
+    EACH_SOURCE(inputs, i) wz_ignore(wz_source_idle(inputs->sources[i])); // or it cannot be
 }
 
 int64_t wz_inputs_lag(const struct wz_inputs *inputs)
 {
     int64_t lag = 0;
 
-    EACH_SOURCE(inputs, i) lag += wz_source_lag(inputs->sources[i]);
+    EACH_SOURCE(inputs, i)
+    {
+        if (!wz_source_idle(inputs->sources[i]))
+            lag += wz_log_next_offset(inputs->options.logs[i]) -
+                   wz_progress_base(&inputs->progress[i], wz_source_end(inputs->sources[i]));
+    }
     return lag;
 }
 

@@ -1,81 +1,133 @@
 // SPDX-License-Identifier: Apache-2.0
-// All that one script is given: its sources, what its worker holds of them, and which record
-// workers die at.
+// All that one script is given: its sources, what each of its workers holds, the lanes that wait
+// since a message failed, and which record workers die at.
 #pragma once
 
+#include "engine/progress.h"
 #include "engine/source.h"
 
-// Bytes with the worker and not answered; a frame; records in a frame.
+// Bytes with a worker and not answered; a frame; records in a frame.
 #define WZ_INPUTS_FLIGHT_BYTES (256 * 1024)
 #define WZ_INPUTS_FRAME_BYTES (64 * 1024)
 #define WZ_INPUTS_FRAME_RECORDS 512
 
-// A record at which this many workers died is skipped.
+// A record at which this many workers died is given up.
 #define WZ_INPUTS_DEATHS_MAX 3
 
-// What sources need (stream and log are set for each), and the streams they read.
+// The most workers of one script.
+#define WZ_INPUTS_WORKERS_MAX 64
+
+// The engine's number for records that are given again out of quarantine; their offset is their
+// number there.
+#define WZ_INPUTS_QUARANTINED WZ_SCRIPT_STREAM_COUNT
+
+// What sources need (stream, log and record are set for each), and the streams they read.
 struct wz_inputs_options {
     struct wz_source_options source;
     struct wz_log *logs[WZ_SCRIPT_STREAM_COUNT];
 };
 
-// A script's inputs. Only a worker that held a single record says at which it died; one that held
+// One worker's share. Only a worker that held a single record says at which it died; one that held
 // more has its records given again one at a time: CAREFUL counts them.
-struct wz_inputs {
-    struct wz_inputs_options options;
-    struct wz_source *sources[WZ_SCRIPT_STREAM_COUNT]; // NULL: nothing bound to that stream
-    int open_count; // sources made and not closed yet: OPTIONS.SOURCE.CLOSED is called for each
+struct wz_inputs_worker {
+    struct wz_input_queue queue;
     size_t careful;
     int deaths;
     int64_t death_offset;
 };
 
-// Makes sources for the streams that DOCUMENT binds, closes others, and takes from their positions
-// on; with FROM_END from the streams' ends. An error of the bus leaves nothing bound.
-WZ_MUST int wz_inputs_bind(struct wz_inputs *inputs, const struct wz_script_document *document,
-                           bool from_end);
+// A lane that waits: first DEFERRED, what the worker had been given (the message that failed in
+// front), then LATER.
+struct wz_inputs_lane {
+    bool waits;
+    bool blocked;        // its worker defers it until a record opens it
+    int attempts;        // that failed, of the record at OFFSET
+    int64_t offset;      // -1: none
+    int64_t due_us;      // when it goes on
+    struct wz_input_queue deferred;
+    struct wz_input_queue later;
+};
 
-// Takes nothing more and forgets what waits; positions stay behind the last answer.
+// A script's inputs.
+struct wz_inputs {
+    struct wz_inputs_options options;
+    struct wz_source *sources[WZ_SCRIPT_STREAM_COUNT]; // NULL: nothing bound to that stream
+    struct wz_progress progress[WZ_SCRIPT_STREAM_COUNT];
+    int open_count; // sources made and not closed yet: OPTIONS.SOURCE.CLOSED is called for each
+    struct wz_inputs_worker *workers;
+    int worker_count;
+    struct wz_inputs_lane lanes[WZ_LANE_COUNT];
+    int waiting_lanes;
+};
+
+// Makes sources for the streams that DOCUMENT binds, closes others, and takes from POSITIONS, one a
+// stream, on: from the stream's end where there is none. The records go to the document's number of
+// workers. An error of the bus leaves nothing bound.
+WZ_MUST int wz_inputs_bind(struct wz_inputs *inputs, const struct wz_script_document *document,
+                           const struct wz_position *positions);
+
+// Takes nothing more and forgets what is under way.
 void wz_inputs_unbind(struct wz_inputs *inputs);
 
-// Closes all sources.
+// Closes all sources and frees the rest.
 void wz_inputs_close(struct wz_inputs *inputs);
 
-// Adds BATCH frames of waiting records to OUT, as many as the worker may hold.
-void wz_inputs_give(struct wz_inputs *inputs, struct wz_buf *out);
+// Gives a record that comes from no stream: out of quarantine.
+void wz_inputs_push(struct wz_inputs *inputs, const struct wz_frame_record *record);
 
-// How many records the worker holds.
-size_t wz_inputs_held(const struct wz_inputs *inputs);
+// Adds BATCH frames of waiting records to OUT, as many as WORKER may hold.
+void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_buf *out);
 
-// Whether a result for OFFSET of STREAM is due now: it is the first one held. RET_RECORD is
-// borrowed until the next change.
-bool wz_inputs_due(const struct wz_inputs *inputs, uint8_t stream, int64_t offset,
-                   struct wz_frame_record *ret_record);
+// How many records WORKER holds.
+size_t wz_inputs_held(const struct wz_inputs *inputs, int worker);
 
-// The record at OFFSET of STREAM if the worker holds it, borrowed.
-bool wz_inputs_find(const struct wz_inputs *inputs, uint8_t stream, int64_t offset,
+// The first record that WORKER holds, borrowed until the next change; false when it holds none.
+bool wz_inputs_first(const struct wz_inputs *inputs, int worker,
+                     struct wz_frame_record *ret_record);
+
+// The record at OFFSET of STREAM if WORKER holds it, borrowed.
+bool wz_inputs_find(const struct wz_inputs *inputs, int worker, uint8_t stream, int64_t offset,
                     struct wz_frame_record *ret_record);
 
-// The first record held of STREAM is answered.
-void wz_inputs_answer(struct wz_inputs *inputs, uint8_t stream);
+// The first record that WORKER holds is answered for good.
+void wz_inputs_answer(struct wz_inputs *inputs, int worker);
+
+// The first record that WORKER holds failed, and is to be tried again DELAY_US from NOW_US on: its
+// lane waits until then. Who wants to know how often it had failed before asks wz_inputs_attempts.
+void wz_inputs_fail(struct wz_inputs *inputs, int worker, int64_t now_us, int64_t delay_us);
+
+// How often the record has failed before.
+int wz_inputs_attempts(const struct wz_inputs *inputs, const struct wz_frame_record *record);
+
+// The first record that WORKER holds was not tried: its lane waits. WZ_ERR_PROTOCOL when it does
+// not.
+WZ_MUST int wz_inputs_defer(struct wz_inputs *inputs, int worker);
+
+// The first record that WORKER holds failed and is given up: wz_inputs_answer, and its lane goes
+// on at once.
+void wz_inputs_give_up(struct wz_inputs *inputs, int worker);
+
+// Lets the lanes go on that are due at NOW_US. Returns when the next one is, -1 when none waits.
+int64_t wz_inputs_open_lanes(struct wz_inputs *inputs, int64_t now_us);
 
 // Reads on from the streams where that is wanted.
 void wz_inputs_refill(struct wz_inputs *inputs);
 
 // The worker is gone and so is what it held: it waits again.
-void wz_inputs_rewind(struct wz_inputs *inputs);
+void wz_inputs_rewind(struct wz_inputs *inputs, int worker);
 
-// The worker died, before wz_inputs_rewind. True when it was one too many at RET_RECORD (borrowed):
-// then call wz_inputs_skip.
-bool wz_inputs_blame(struct wz_inputs *inputs, struct wz_frame_record *ret_record);
+// The worker died, before wz_inputs_rewind. True when it was one too many at RET_RECORD (borrowed),
+// the first that it holds: then give it up.
+bool wz_inputs_blame(struct wz_inputs *inputs, int worker, struct wz_frame_record *ret_record);
 
-// Drops the record that wz_inputs_blame found.
-void wz_inputs_skip(struct wz_inputs *inputs, const struct wz_frame_record *record);
+// Adds the positions, a byte count of streams first (wz_progress_put), to BUF. RET_ENDS, one a
+// stream, is what must be durable before they may be kept: 0 for nothing.
+void wz_inputs_put_positions(const struct wz_inputs *inputs, struct wz_buf *buf, int64_t *ret_ends);
 
-// Forgets deaths: the code is another.
-void wz_inputs_forgive(struct wz_inputs *inputs);
+// Counts what does not match as seen, so that positions are as far on as they can be.
+void wz_inputs_settle(struct wz_inputs *inputs);
 
-// Records between the positions and the streams' ends, together.
+// Records between the positions and the streams' ends, together; 0 when nothing waits.
 int64_t wz_inputs_lag(const struct wz_inputs *inputs);
 
 // Whether one of them reads from the stream instead of live.

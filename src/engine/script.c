@@ -1,93 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns a script's life. PHASE says what its worker is doing:
-//
-//   none -> loading -> starting -> running -> draining -> none
-//             |           |          |
-//             +-----------+----------+--> ended --> waiting (backoff) --> loading
-//             +-- invalid: none until the document changes
-//
-// Records stay in the sources' queues until their result is there; after a crash they are given
-// again, one at a time, so that the one at which workers die is found and skipped.
+// Owns a script's life: which document runs, its workers from loading to their end, and when it is
+// done. What results mean is outcome.c's.
 #include "engine/script.h"
+
+#include <inttypes.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "engine/inputs.h"
-#include "engine/results.h"
-#include "engine/script_log.h"
-#include "engine/worker_process.h"
+#include "engine/outcome.h"
+#include "engine/script_inside.h"
+#include "engine/usage.h"
 
-#define WZ_SCRIPT_BACKOFF_MS 100
-#define WZ_SCRIPT_BACKOFF_MAX_MS 10000
-#define WZ_SCRIPT_WORKED_MS                                                                        \
-    10000 // after this long without a crash, the next one is the first again
+#define BACKOFF_MS 100
+#define BACKOFF_MAX_MS 10000
 
-enum phase {
-    PHASE_NONE,
-    PHASE_LOADING,  // LOAD sent
-    PHASE_STARTING, // START sent
-    PHASE_RUNNING,
-    PHASE_DRAINING, // DRAIN sent, or killed on purpose
-    PHASE_WAITING,  // no worker, the timer starts the next
-};
+// After this long without a crash, the next one is the first again.
+#define WORKED_MS 10000
 
-enum status {
-    STATUS_STOPPED,
-    STATUS_STARTING,
-    STATUS_VALID,
-    STATUS_RUNNING,
-    STATUS_INVALID,
-};
+static const char *const status_words[] = {"stopped", "starting", "valid",
+                                           "running", "invalid",  "parked"};
 
-static const char *const status_words[] = {"stopped", "starting", "valid", "running", "invalid"};
-
-// What people are told beside the status.
-struct remark {
-    char *text; // NULL: none
-    char *traceback;
-    uint32_t line;
-    uint32_t column;
-};
-
-struct wz_script {
-    struct wz_script_links links;
-    const struct wz_script_parts *parts;
-    char *name;
-    int64_t revision;
-    json_t *next_body; // the document to switch to when the worker has ended
-    struct wz_script_document document;
-    enum phase phase;
-    enum status status;
-    struct remark remark;
-    bool closing;
-    bool ran;          // some document of it has run: its position counts
-    bool document_ran; // this one has
-    struct wz_inputs inputs;
-    struct wz_worker_process *process;
-    bool ended;  // the process has, its frames are still being taken
-    bool broken; // it broke the protocol: its frames are no longer taken
-    bool busy;   // waits for the bus
-    struct wz_worker_end end;
-    bool frame_open; // FRAME has not been worked off
-    struct wz_frame frame;
-    struct wz_egress egress;
-    struct wz_results results;
-    struct wz_script_log log;
-    uv_timer_t timer;
-    bool timer_closed;
-    bool overdue;        // killed because it took too long
-    int64_t progress_us; // when a result came, or the first record was given
-    int64_t started_us;  // when the worker began to run
-    int failures;        // crashes in a row
-    int64_t in_count;
-    int64_t error_count;
-    int64_t restart_count;
-    int64_t skip_count;
-};
-
-static void set_status(struct wz_script *script, enum status status)
+static void set_status(struct wz_script *script, enum wz_script_status status)
 {
     script->status = status;
     script->parts->events.changed(script->parts->events.arg, script);
@@ -97,7 +32,7 @@ static void clear_remark(struct wz_script *script)
 {
     wz_free(script->remark.text);
     wz_free(script->remark.traceback);
-    script->remark = (struct remark){0};
+    script->remark = (struct wz_script_remark){0};
 }
 
 static void set_remark(struct wz_script *script, const char *text)
@@ -106,291 +41,295 @@ static void set_remark(struct wz_script *script, const char *text)
     script->remark.text = wz_strdup(text);
 }
 
-static void set_timer(struct wz_script *script, uv_timer_cb fn, int64_t ms)
+void wz_script_feed(struct wz_script *script)
 {
-    wz_ignore(
-        uv_timer_start(&script->timer, fn, (uint64_t)ms, 0)); // fails on a closing handle only
+    script->parts->events.fed(script->parts->events.arg, script);
 }
 
-static void on_overdue(uv_timer_t *timer)
-{
-    struct wz_script *script = timer->data;
+static void on_filled(void *arg) { wz_script_feed(arg); }
 
-    script->overdue = true;
-    wz_worker_process_kill(script->process);
+static struct wz_script_share *share_of(struct wz_script *script, const struct wz_worker *worker)
+{
+    return &script->shares[wz_worker_number(worker)];
 }
 
-// While records are with the worker: looks whether results come.
-static void on_watch(uv_timer_t *timer)
+static bool holds(const struct wz_script *script, int number)
 {
-    struct wz_script *script = timer->data;
-    int64_t waited_ms = (wz_clock_mono_us() - script->progress_us) / 1000;
-
-    if (script->phase != PHASE_RUNNING || wz_inputs_held(&script->inputs) == 0)
-        return;
-    if (script->busy) // the bus holds it up, not the script
-        set_timer(script, on_watch, script->parts->max_message_ms);
-    else if (waited_ms < script->parts->max_message_ms)
-        set_timer(script, on_watch, script->parts->max_message_ms - waited_ms);
-    else
-        on_overdue(timer);
+    return wz_inputs_held(&script->inputs, number) > 0;
 }
 
 void wz_script_pump(struct wz_script *script)
 {
-    bool idle;
-
-    if (script->phase != PHASE_RUNNING || script->ended ||
-        !wz_worker_process_ready(script->process))
+    if (!script->bound || script->halting)
         return;
-    idle = wz_inputs_held(&script->inputs) == 0;
-    wz_inputs_give(&script->inputs, wz_worker_process_out(script->process));
-    wz_worker_process_send(script->process);
-    if (idle)
-        script->progress_us = wz_clock_mono_us();
-    if (wz_inputs_held(&script->inputs) > 0 && !uv_is_active((uv_handle_t *)&script->timer))
-        set_timer(script, on_watch, script->parts->max_message_ms);
+    for (int i = 0; i < script->share_count; i++) {
+        struct wz_worker *worker = script->shares[i].worker;
+
+        if (wz_worker_phase(worker) != WZ_WORKER_RUNNING || !wz_worker_ready(worker))
+            continue;
+        wz_inputs_give(&script->inputs, i, wz_worker_out(worker));
+        wz_worker_send(worker, holds(script, i));
+    }
 }
 
-static void feed(void *arg)
-{
-    struct wz_script *script = arg;
+// Lanes that wait.
 
-    script->parts->events.fed(script->parts->events.arg, script);
+static void on_lanes(uv_timer_t *timer) { wz_script_open_lanes(timer->data); }
+
+void wz_script_open_lanes(struct wz_script *script)
+{
+    int64_t now_us = wz_clock_mono_us();
+    int64_t next;
+
+    if (script->inputs.waiting_lanes == 0 || script->closing)
+        return;
+    next = wz_inputs_open_lanes(&script->inputs, now_us);
+    if (next >= 0)
+        wz_ignore(uv_timer_start(&script->lanes, on_lanes,
+                                 (uint64_t)(next - now_us) / 1000 + 1,
+                                 0)); // fails on a closing handle only
+    wz_script_feed(script);
 }
 
-static int on_result_begin(void *arg, const struct wz_frame_result *result,
-                           struct wz_cause *ret_cause)
+// State.
+
+static void on_state(void *arg, struct wz_slice frames, bool done, int err)
+{
+    struct wz_script_share *share = arg;
+    struct wz_worker *worker = share->worker;
+
+    if (err < 0) {
+        WZ_LOG(WZ_LOG_ERROR, "script.state", WZ_F_STR("script", share->script->name),
+               WZ_F_ERR(err), WZ_F_STR("what", "its state cannot be read from the journal"));
+        wz_state_load_free(share->load);
+        share->load = NULL;
+        wz_worker_kill(worker); // like a crash: tried again
+        return;
+    }
+    wz_buf_add_slice(wz_worker_out(worker), frames);
+    wz_worker_send(worker, false);
+    if (done) {
+        wz_state_load_free(share->load);
+        share->load = NULL;
+        wz_worker_begin(worker);
+    } else if (wz_worker_ready(worker)) {
+        wz_state_load_next(share->load);
+    }
+}
+
+// Reads its state for a worker, when the journal has all of it.
+static void restore(struct wz_script *script, struct wz_script_share *share)
+{
+    if (wz_worker_phase(share->worker) != WZ_WORKER_RESTORING || share->load ||
+        !wz_commits_written(&script->commits))
+        return;
+    share->load = wz_state_load_new(script->parts->loop, script->account,
+                                    wz_worker_number(share->worker), script->share_count, on_state,
+                                    share);
+    wz_state_load_next(share->load);
+}
+
+static void on_writable(void *arg, struct wz_worker *worker)
 {
     struct wz_script *script = arg;
+    struct wz_script_share *share = share_of(script, worker);
+
+    if (share->load && wz_worker_phase(worker) == WZ_WORKER_RESTORING)
+        wz_state_load_next(share->load);
+    wz_script_feed(script);
+}
+
+// Looking back.
+
+static void on_found(void *arg, struct wz_slice frame)
+{
+    struct wz_script_share *share = arg;
+
+    share->query = NULL;
+    wz_buf_add_slice(wz_worker_out(share->worker), frame);
+    wz_worker_send(share->worker, holds(share->script, wz_worker_number(share->worker)));
+}
+
+static int handle_query(struct wz_script *script, struct wz_script_share *share,
+                        struct wz_slice payload)
+{
+    struct wz_frame_query asked;
     struct wz_frame_record record;
+    int number = wz_worker_number(share->worker);
+    int r = wz_frame_get_query(payload, &asked);
 
-    *ret_cause = (struct wz_cause){0};
-    if (script->frame.type != WZ_FRAME_RESULT)
-        return result->offset < 0 ? WZ_OK : WZ_ERR_PROTOCOL;
-    if (!wz_inputs_due(&script->inputs, result->stream, result->offset, &record))
+    if (r < 0 || share->query)
         return WZ_ERR_PROTOCOL;
-    wz_cause_init(ret_cause, &record);
+    // Out of quarantine: it looks back from where the message stood.
+    if (asked.stream == WZ_INPUTS_QUARANTINED &&
+        wz_inputs_first(&script->inputs, number, &record) &&
+        wz_outcome_origin(script, (uint64_t)record.offset, &asked.stream, &asked.before) < 0)
+        return WZ_ERR_PROTOCOL;
+    if (asked.stream >= WZ_SCRIPT_STREAM_COUNT)
+        return WZ_ERR_PROTOCOL;
+    share->query = wz_query_start(&script->parts->loop->uv, script->parts->logs[asked.stream],
+                                  &asked, on_found, share);
     return WZ_OK;
 }
 
-static void log_exception(struct wz_script *script, const struct wz_frame_result *result,
-                          struct wz_slice traceback)
+// Frames.
+
+static int handle_ready(struct wz_script *script, struct wz_script_share *share)
 {
-    struct wz_frame_record record;
-    struct wz_cause cause = {0};
-    struct wz_slice last = traceback;
-
-    if (!wz_script_log_allow(&script->log))
-        return;
-    if (wz_inputs_due(&script->inputs, result->stream, result->offset, &record))
-        wz_cause_init(&cause, &record);
-    // A line of the log is short: the exception itself stands in the traceback's last line.
-    while (last.len > 0 && last.ptr[last.len - 1] == '\n')
-        last.len--;
-    for (size_t i = last.len; i > 0; i--) {
-        if (last.ptr[i - 1] == '\n') {
-            last = wz_slice_sub(last, i, last.len - i);
-            break;
-        }
-    }
-    WZ_LOG(WZ_LOG_WARN, "script.exception", WZ_F_STR("script", script->name),
-           WZ_F_SLICE("cause", wz_slice(cause.id, cause.id_len)), WZ_F_SLICE("exception", last),
-           WZ_F_SLICE("traceback", traceback));
-}
-
-static void on_result_end(void *arg, const struct wz_frame_result *result,
-                          struct wz_slice traceback)
-{
-    struct wz_script *script = arg;
-
-    script->progress_us = wz_clock_mono_us();
-    if (script->frame.type != WZ_FRAME_RESULT)
-        return;
-    if (result->status == WZ_FRAME_EXCEPTION) {
-        script->error_count++;
-        wz_metric_add(WZ_METRIC_SCRIPT_ERRORS, 1);
-        log_exception(script, result, traceback);
-    }
-    script->in_count++;
-    wz_metric_add(WZ_METRIC_SCRIPT_INPUTS, 1);
-    wz_inputs_answer(&script->inputs, result->stream);
-}
-
-static int handle_results(struct wz_script *script)
-{
-    int r = wz_results_run(&script->results, script->frame.payload);
-
-    if (r != WZ_OK)
-        return r;
-    wz_inputs_refill(&script->inputs);
-    feed(script);
-    script->parts->events.counted(script->parts->events.arg, script);
+    if (wz_worker_phase(share->worker) == WZ_WORKER_DRAINING)
+        return WZ_OK;
+    if (wz_worker_phase(share->worker) != WZ_WORKER_LOADING)
+        return WZ_ERR_PROTOCOL;
+    set_status(script, WZ_SCRIPT_VALID);
+    wz_worker_restore(share->worker);
+    restore(script, share);
     return WZ_OK;
 }
 
-static int handle_log(struct wz_script *script)
+static bool all_run(const struct wz_script *script)
 {
-    struct wz_frame_log line;
-    struct wz_frame_record record;
-    struct wz_cause cause = {0};
-    int r = wz_frame_get_log(script->frame.payload, &line);
-
-    if (r < 0)
-        return r;
-    if (wz_inputs_find(&script->inputs, line.stream, line.offset, &record))
-        wz_cause_init(&cause, &record);
-    return wz_script_log_write(&script->log, &line, &cause);
+    for (int i = 0; i < script->share_count; i++)
+        if (wz_worker_phase(script->shares[i].worker) != WZ_WORKER_RUNNING)
+            return false;
+    return true;
 }
 
-static int handle_ready(struct wz_script *script)
-{
-    if (script->phase != PHASE_LOADING)
-        return script->phase == PHASE_DRAINING ? WZ_OK : WZ_ERR_PROTOCOL;
-    script->phase = PHASE_STARTING;
-    set_status(script, STATUS_VALID);
-    wz_frame_put_empty(wz_worker_process_out(script->process), WZ_FRAME_START);
-    wz_worker_process_send(script->process);
-    set_timer(script, on_overdue, script->parts->load_ms);
-    return WZ_OK;
-}
-
-static int handle_started(struct wz_script *script)
+static int handle_started(struct wz_script *script, struct wz_script_share *share,
+                          struct wz_slice payload)
 {
     int r;
 
-    if (script->phase != PHASE_STARTING)
-        return script->phase == PHASE_DRAINING ? WZ_OK : WZ_ERR_PROTOCOL;
-    r = wz_results_run(&script->results, script->frame.payload);
-    if (r != WZ_OK)
+    if (wz_worker_phase(share->worker) == WZ_WORKER_DRAINING)
+        return WZ_OK;
+    if (wz_worker_phase(share->worker) != WZ_WORKER_STARTING)
+        return WZ_ERR_PROTOCOL;
+    r = wz_outcome_take(script, share->worker, WZ_FRAME_STARTED, payload);
+    if (r < 0 || script->halting)
         return r;
-    (void)uv_timer_stop(&script->timer); // cannot fail
-    script->phase = PHASE_RUNNING;
-    script->ran = true;
+    wz_worker_run(share->worker);
     script->document_ran = true;
-    script->started_us = wz_clock_mono_us();
-    clear_remark(script);
-    set_status(script, STATUS_RUNNING);
+    share->started_us = wz_clock_mono_us();
     WZ_LOG(WZ_LOG_INFO, "script.running", WZ_F_STR("script", script->name),
-           WZ_F_INT("revision", script->revision),
-           WZ_F_INT("pid", wz_worker_process_pid(script->process)));
-    feed(script);
+           WZ_F_INT("revision", script->revision), WZ_F_INT("worker", wz_worker_number(share->worker)),
+           WZ_F_INT("pid", wz_worker_pid(share->worker)));
+    if (all_run(script)) {
+        clear_remark(script);
+        set_status(script, WZ_SCRIPT_RUNNING);
+    }
+    wz_script_feed(script);
     return WZ_OK;
 }
 
 static void become_invalid(struct wz_script *script, const struct wz_frame_invalid *invalid)
 {
     clear_remark(script);
-    script->remark = (struct remark){
+    script->remark = (struct wz_script_remark){
         .text = wz_strndup(invalid->reason.ptr, invalid->reason.len),
         .traceback = wz_strndup(invalid->traceback.ptr, invalid->traceback.len),
         .line = invalid->line,
         .column = invalid->column,
     };
-    set_status(script, STATUS_INVALID);
+    set_status(script, WZ_SCRIPT_INVALID);
     WZ_LOG(WZ_LOG_WARN, "script.invalid", WZ_F_STR("script", script->name),
            WZ_F_INT("revision", script->revision), WZ_F_INT("line", invalid->line),
            WZ_F_SLICE("reason", invalid->reason));
 }
 
-static int handle_invalid(struct wz_script *script)
+static int handle_invalid(struct wz_script *script, struct wz_script_share *share,
+                          struct wz_slice payload)
 {
+    enum wz_worker_phase phase = wz_worker_phase(share->worker);
     struct wz_frame_invalid invalid;
-    int r = wz_frame_get_invalid(script->frame.payload, &invalid);
+    int r = wz_frame_get_invalid(payload, &invalid);
 
-    if (r < 0 || script->phase == PHASE_DRAINING)
+    if (r < 0 || phase == WZ_WORKER_DRAINING)
         return r;
-    if (script->phase != PHASE_LOADING && script->phase != PHASE_STARTING)
+    if (phase != WZ_WORKER_LOADING && phase != WZ_WORKER_STARTING)
         return WZ_ERR_PROTOCOL;
     become_invalid(script, &invalid);
     return WZ_OK;
 }
 
-static int handle_frame(struct wz_script *script)
+static int handle_log(struct wz_script *script, struct wz_worker *worker, struct wz_slice payload)
 {
-    switch (script->frame.type) {
+    struct wz_frame_log line;
+    struct wz_frame_record record;
+    struct wz_cause cause = {0};
+    int r = wz_frame_get_log(payload, &line);
+
+    if (r < 0)
+        return r;
+    if (wz_inputs_find(&script->inputs, wz_worker_number(worker), line.stream, line.offset,
+                       &record))
+        wz_cause_init(&cause, &record);
+    r = wz_script_log_write(&script->log, &line, &cause);
+    if (r == WZ_ERR_BUSY)
+        wz_script_wait_for_bus(script);
+    return r;
+}
+
+static int handle_results(struct wz_script *script, struct wz_worker *worker,
+                          const struct wz_frame *frame)
+{
+    int r = wz_outcome_take(script, worker, frame->type, frame->payload);
+
+    if (r < 0)
+        return r;
+    wz_worker_progress(worker, holds(script, wz_worker_number(worker)));
+    if (!script->bound)
+        return WZ_OK;
+    wz_inputs_refill(&script->inputs);
+    wz_script_open_lanes(script);
+    wz_script_feed(script);
+    script->parts->events.counted(script->parts->events.arg, script);
+    return WZ_OK;
+}
+
+static int on_frame(void *arg, struct wz_worker *worker, const struct wz_frame *frame)
+{
+    struct wz_script *script = arg;
+    struct wz_script_share *share = share_of(script, worker);
+
+    switch (frame->type) {
     case WZ_FRAME_READY:
-        return handle_ready(script);
+        return handle_ready(script, share);
     case WZ_FRAME_INVALID:
-        return handle_invalid(script);
+        return handle_invalid(script, share, frame->payload);
     case WZ_FRAME_STARTED:
-        return handle_started(script);
+        return handle_started(script, share, frame->payload);
     case WZ_FRAME_RESULT:
     case WZ_FRAME_DRAINED:
-        return handle_results(script);
+        return handle_results(script, worker, frame);
     case WZ_FRAME_LOG:
-        return handle_log(script);
+        return handle_log(script, worker, frame->payload);
+    case WZ_FRAME_QUERY:
+        return handle_query(script, share, frame->payload);
     default:
         return WZ_ERR_PROTOCOL;
     }
 }
 
-// How a process ended, for people.
-static void describe_end(const struct wz_script *script, char *ret_text, size_t cap)
-{
-    if (script->overdue)
-        (void)snprintf(ret_text, cap, "killed, it took too long");
-    else if (script->broken)
-        (void)snprintf(ret_text, cap, "killed, it broke the protocol");
-    else if (script->end.signal != 0)
-        (void)snprintf(ret_text, cap, "ended by signal %d", script->end.signal);
-    else
-        (void)snprintf(ret_text, cap, "exited with code %lld", (long long)script->end.exit_code);
-}
-
-// Finds out whether it is a record that kills workers, and skips it then.
-static void count_death(struct wz_script *script)
-{
-    struct wz_frame_record record;
-    struct wz_cause cause;
-
-    if (!wz_inputs_blame(&script->inputs, &record))
-        return;
-    wz_cause_init(&cause, &record);
-    WZ_LOG(WZ_LOG_ERROR, "script.skipped", WZ_F_STR("script", script->name),
-           WZ_F_SLICE("cause", wz_slice(cause.id, cause.id_len)), WZ_F_SLICE("topic", record.topic),
-           WZ_F_INT("offset", record.offset), WZ_F_INT("deaths", WZ_INPUTS_DEATHS_MAX));
-    script->skip_count++;
-    script->error_count++;
-    wz_metric_add(WZ_METRIC_SCRIPT_ERRORS, 1);
-    wz_inputs_skip(&script->inputs, &record);
-}
-
-static void load(struct wz_script *script);
-
-static void on_backoff(uv_timer_t *timer)
-{
-    struct wz_script *script = timer->data;
-
-    script->restart_count++;
-    wz_metric_add(WZ_METRIC_SCRIPT_RESTARTS, 1);
-    load(script);
-}
-
-static void back_off(struct wz_script *script, const char *why)
-{
-    int64_t delay_ms = WZ_SCRIPT_BACKOFF_MS;
-    char text[256];
-
-    for (int i = 0; i < script->failures && delay_ms < WZ_SCRIPT_BACKOFF_MAX_MS; i++)
-        delay_ms *= 2;
-    if (delay_ms > WZ_SCRIPT_BACKOFF_MAX_MS)
-        delay_ms = WZ_SCRIPT_BACKOFF_MAX_MS;
-    script->failures++;
-    script->phase = PHASE_WAITING;
-    (void)snprintf(text, sizeof(text), "the worker %s; another starts in %lld ms", why,
-                   (long long)delay_ms);
-    WZ_LOG(WZ_LOG_WARN, "script.crash", WZ_F_STR("script", script->name), WZ_F_STR("worker", why),
-           WZ_F_INT("again_ms", delay_ms));
-    set_remark(script, text);
-    set_status(script, STATUS_STARTING);
-    set_timer(script, on_backoff, delay_ms);
-}
+// Steps.
 
 static void end_if_closed(struct wz_script *script)
 {
-    if (script->timer_closed && script->inputs.open_count == 0)
-        script->parts->events.gone(script->parts->events.arg, script);
+    if (script->open_workers > 0 || script->inputs.open_count > 0 || script->open_timers > 0)
+        return;
+    wz_commits_release(&script->commits);
+    if (script->forget)
+        wz_accounts_remove(script->parts->accounts, script->account);
+    else
+        script->account->used = false;
+    script->account = NULL;
+    script->parts->events.gone(script->parts->events.arg, script);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct wz_script *script = handle->data;
+
+    script->open_timers--;
+    end_if_closed(script);
 }
 
 static void on_source_closed(void *arg)
@@ -401,254 +340,355 @@ static void on_source_closed(void *arg)
     end_if_closed(script);
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_worker_closed(void *arg, struct wz_worker *worker)
 {
-    struct wz_script *script = handle->data;
+    struct wz_script *script = arg;
 
-    script->timer_closed = true;
+    (void)worker; // it frees itself
+    script->open_workers--;
     end_if_closed(script);
 }
 
-// Without a process: makes the next document the present one and starts its worker.
-static void switch_document(struct wz_script *script)
+// Closes all that is open; the script has no process and its steps are done, or given up.
+static void close_handles(struct wz_script *script)
+{
+    if (uv_is_closing((uv_handle_t *)&script->lanes))
+        return;
+    script->waits_for_steps = false;
+    uv_close((uv_handle_t *)&script->lanes, on_timer_closed);
+    uv_close((uv_handle_t *)&script->deadline, on_timer_closed);
+    for (int i = 0; i < script->share_count; i++)
+        wz_worker_close(script->shares[i].worker);
+    wz_inputs_close(&script->inputs);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    struct wz_script *script = timer->data;
+
+    WZ_LOG(WZ_LOG_WARN, "script.unfinished", WZ_F_STR("script", script->name),
+           WZ_F_STR("what", "the disk takes nothing; what it did since is done again at the next "
+                            "start"));
+    close_handles(script);
+}
+
+static void on_advanced(void *arg)
+{
+    struct wz_script *script = arg;
+
+    for (int i = 0; i < script->share_count; i++) {
+        restore(script, &script->shares[i]);
+        if (wz_commits_ready(&script->commits) && !script->waits_for_bus)
+            wz_worker_resume(script->shares[i].worker);
+    }
+    if (script->waits_for_steps && wz_commits_idle(&script->commits))
+        close_handles(script);
+}
+
+void wz_script_wait_for_bus(struct wz_script *script)
+{
+    if (script->waits_for_bus)
+        return;
+    script->waits_for_bus = true;
+    script->parts->events.busy(script->parts->events.arg, script);
+}
+
+static void on_commits_busy(void *arg) { wz_script_wait_for_bus(arg); }
+
+void wz_script_resume(struct wz_script *script)
+{
+    script->waits_for_bus = false;
+    wz_commits_advance(&script->commits); // comes to on_advanced
+}
+
+void wz_script_durable(struct wz_script *script)
+{
+    if (!wz_commits_idle(&script->commits))
+        wz_commits_advance(&script->commits);
+    else if (script->status == WZ_SCRIPT_VALID)
+        on_advanced(script);
+}
+
+// Documents.
+
+// Takes nothing more from the streams, and remembers where it was.
+static void unbind(struct wz_script *script)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf positions = {0};
+    int64_t ends[WZ_SCRIPT_STREAM_COUNT];
+    struct wz_cursor cur;
+
+    if (!script->bound)
+        return;
+    wz_commits_keep_positions(&script->commits, &script->inputs);
+    wz_inputs_put_positions(&script->inputs, &positions, ends);
+    cur = wz_cursor(wz_buf_slice(&positions));
+    (void)wz_cursor_get_u8(&cur); // their count
+    for (int i = 0; i < WZ_SCRIPT_STREAM_COUNT; i++)
+        wz_position_get(&cur, &script->positions[i]);
+    script->bound = false;
+    wz_inputs_unbind(&script->inputs);
+    wz_outcome_recall(script);
+}
+
+static void back_off(struct wz_script *script, struct wz_script_share *share, const char *why)
+{
+    int64_t delay_ms = BACKOFF_MS;
+    char text[256];
+
+    for (int i = 0; i < share->failures && delay_ms < BACKOFF_MAX_MS; i++)
+        delay_ms *= 2;
+    if (delay_ms > BACKOFF_MAX_MS)
+        delay_ms = BACKOFF_MAX_MS;
+    share->failures++;
+    (void)snprintf(text, sizeof(text), "the worker %s; another starts in %lld ms", why,
+                   (long long)delay_ms);
+    WZ_LOG(WZ_LOG_WARN, "script.crash", WZ_F_STR("script", script->name), WZ_F_STR("worker", why),
+           WZ_F_INT("again_ms", delay_ms));
+    set_remark(script, text);
+    set_status(script, WZ_SCRIPT_STARTING);
+    wz_worker_wait(share->worker, delay_ms);
+}
+
+static void load(struct wz_script *script, struct wz_script_share *share)
+{
+    const struct wz_frame_load frame = {
+        .laned = script->share_count > 1,
+        .name = wz_slice_str(script->name),
+        .code = script->document.code,
+        .config = wz_buf_slice(&script->document.config),
+    };
+    char why[192];
+
+    if (!wz_worker_start(share->worker, &frame, why, sizeof(why))) {
+        back_off(script, share, why);
+        return;
+    }
+    set_status(script, WZ_SCRIPT_STARTING);
+}
+
+static void on_again(void *arg, struct wz_worker *worker)
+{
+    struct wz_script *script = arg;
+
+    script->restart_count++;
+    wz_metric_add(WZ_METRIC_SCRIPT_RESTARTS, 1);
+    load(script, share_of(script, worker));
+}
+
+static void on_ended(void *arg, struct wz_worker *worker, const struct wz_worker_report *report);
+
+// Makes as many workers as the document wants; there are none with a process.
+static void make_workers(struct wz_script *script)
+{
+    const struct wz_worker_options options = {
+        .uv = &script->parts->loop->uv,
+        .path = script->parts->worker_path,
+        .script = script->name,
+        .max_message_ms = script->parts->max_message_ms,
+        .load_ms = script->parts->load_ms,
+        .drain_ms = script->parts->drain_ms,
+        .events = {.frame = on_frame,
+                   .writable = on_writable,
+                   .ended = on_ended,
+                   .again = on_again,
+                   .closed = on_worker_closed,
+                   .arg = script},
+    };
+
+    for (int i = 0; i < script->share_count; i++)
+        wz_worker_close(script->shares[i].worker);
+    wz_free(script->shares);
+    script->share_count = script->document.workers;
+    script->shares = wz_zalloc((size_t)script->share_count, sizeof(*script->shares));
+    for (int i = 0; i < script->share_count; i++) {
+        script->shares[i].script = script;
+        script->shares[i].worker = wz_worker_new(&options, i);
+        script->open_workers++;
+    }
+}
+
+// Without processes: the present document runs, if it may.
+static void run_document(struct wz_script *script)
 {
     int r;
 
-    wz_inputs_unbind(&script->inputs);
+    clear_remark(script);
+    script->commits.options.durable = script->document.durable;
+    if (!script->document.active) {
+        set_status(script, WZ_SCRIPT_STOPPED);
+        return;
+    }
+    if (script->halt != WZ_HALT_NONE) {
+        set_remark(script, script->halt_remark ? script->halt_remark : "");
+        set_status(script, script->halt == WZ_HALT_PARKED ? WZ_SCRIPT_PARKED : WZ_SCRIPT_STOPPED);
+        return;
+    }
+    make_workers(script);
+    r = wz_inputs_bind(&script->inputs, &script->document, script->positions);
+    if (r < 0) {
+        set_remark(script, wz_err_text(r));
+        set_status(script, WZ_SCRIPT_INVALID);
+        return;
+    }
+    script->bound = true;
+    script->commits.stale = true; // where it begins is kept at once
+    wz_commits_keep_positions(&script->commits, &script->inputs);
+    for (int i = 0; i < script->share_count; i++)
+        load(script, &script->shares[i]);
+}
+
+static void switch_document(struct wz_script *script)
+{
+    bool first = script->document.body == NULL;
+
     wz_script_document_release(&script->document);
     wz_script_document_init(&script->document, script->next_body);
     json_decref(script->next_body);
     script->next_body = NULL;
     script->document_ran = false;
-    script->failures = 0;
-    wz_inputs_forgive(&script->inputs);
-    clear_remark(script);
-    if (!script->document.active) {
-        set_status(script, STATUS_STOPPED);
-        return;
-    }
-    r = wz_inputs_bind(&script->inputs, &script->document, !script->ran);
-    if (r < 0) {
-        set_remark(script, wz_err_text(r));
-        set_status(script, STATUS_INVALID);
-        return;
-    }
-    load(script);
+    wz_outcome_forget(script);
+    if (script->halt != WZ_HALT_NONE && (!first || script->revision != script->halt_revision))
+        wz_outcome_unhalt(script);
+    run_document(script);
 }
 
-// Without a process: does what was waiting for its end.
+static bool any_process(const struct wz_script *script)
+{
+    for (int i = 0; i < script->share_count; i++)
+        if (wz_worker_pid(script->shares[i].worker) != 0)
+            return true;
+    return false;
+}
+
+// Without processes: does what was waiting for their end.
 static void go_on(struct wz_script *script)
 {
-    script->phase = PHASE_NONE;
+    unbind(script);
+    script->halting = false;
     if (script->closing) {
-        wz_inputs_close(&script->inputs);
-        uv_close((uv_handle_t *)&script->timer, on_timer_closed);
+        script->waits_for_steps = true;
+        wz_ignore(uv_timer_start(&script->deadline, on_deadline,
+                                 (uint64_t)script->parts->drain_ms,
+                                 0)); // fails on a closing handle only
+        wz_commits_advance(&script->commits); // comes to on_advanced
     } else if (script->next_body) {
         switch_document(script);
+    } else if (script->again) {
+        script->again = false;
+        run_document(script);
+    } else if (script->halt != WZ_HALT_NONE) {
+        run_document(script); // says that it does not run
     }
+}
+
+// Lets all workers finish, or end; then go_on.
+static void drain(struct wz_script *script)
+{
+    bool any = false;
+
+    for (int i = 0; i < script->share_count; i++) {
+        wz_worker_stop_waiting(script->shares[i].worker);
+        if (wz_worker_drain(script->shares[i].worker))
+            any = true;
+    }
+    if (!any)
+        go_on(script);
+}
+
+void wz_script_halt(struct wz_script *script, enum wz_halt halt, struct wz_slice remark)
+{
+    script->halting = true;
+    script->halt = halt;
+    script->halt_revision = script->revision;
+    wz_free(script->halt_remark);
+    script->halt_remark = wz_strndup(remark.ptr, remark.len);
+    wz_commits_halt(&script->commits, halt, script->revision, remark);
+    WZ_LOG(WZ_LOG_WARN, halt == WZ_HALT_PARKED ? "script.parked" : "script.terminated",
+           WZ_F_STR("script", script->name), WZ_F_SLICE("remark", remark));
+}
+
+// A halted script's workers have nothing more to say.
+void wz_script_end_workers(struct wz_script *script)
+{
+    for (int i = 0; i < script->share_count; i++) {
+        wz_worker_stop_waiting(script->shares[i].worker);
+        wz_worker_abandon(script->shares[i].worker);
+    }
+}
+
+void wz_script_restart(struct wz_script *script)
+{
+    if (script->closing)
+        return;
+    if (script->halt != WZ_HALT_NONE)
+        wz_outcome_unhalt(script);
+    wz_outcome_forget(script);
+    script->again = true;
+    drain(script);
 }
 
 // A worker that ended while it loaded code that never ran: the code is what is wrong, unless the
 // program says that it could not even begin.
-static void end_loading(struct wz_script *script, const char *why)
+static void end_loading(struct wz_script *script, struct wz_script_share *share,
+                        const struct wz_worker_report *report)
 {
     char text[256];
     struct wz_frame_invalid invalid = {0};
 
-    if (script->document_ran || script->broken || script->end.exit_code == 64 ||
-        script->end.exit_code == 70) {
-        back_off(script, why);
+    if (script->document_ran || report->unusable || report->phase == WZ_WORKER_RESTORING) {
+        back_off(script, share, report->why);
         return;
     }
-    if (script->overdue)
+    if (report->overdue)
         (void)snprintf(text, sizeof(text), "%s did not return within %lld ms",
-                       script->status == STATUS_VALID ? "init" : "the top level",
+                       report->phase == WZ_WORKER_STARTING ? "init" : "the top level",
                        (long long)script->parts->load_ms);
     else
-        (void)snprintf(text, sizeof(text), "its process %s while it was loaded", why);
+        (void)snprintf(text, sizeof(text), "its process %s while it was loaded", report->why);
     invalid.reason = wz_slice_str(text);
     become_invalid(script, &invalid);
-    wz_inputs_unbind(&script->inputs);
 }
 
-// The process has ended and its frames are taken.
-static void finish_end(struct wz_script *script)
-{
-    enum phase was = script->phase;
-    char why[64];
-
-    describe_end(script, why, sizeof(why));
-    wz_worker_process_free(script->process);
-    script->process = NULL;
-    script->frame_open = false;
-    wz_results_reset(&script->results);
-    (void)uv_timer_stop(&script->timer); // cannot fail
-    script->phase = PHASE_NONE;
-    if (was == PHASE_DRAINING || script->closing || script->next_body) {
-        wz_inputs_rewind(&script->inputs);
-        go_on(script);
-    } else if (script->status == STATUS_INVALID) {
-        wz_inputs_unbind(&script->inputs);
-    } else if (was != PHASE_RUNNING) {
-        end_loading(script, why);
-    } else {
-        if (wz_clock_mono_us() - script->started_us > WZ_SCRIPT_WORKED_MS * 1000)
-            script->failures = 0;
-        count_death(script);
-        wz_inputs_rewind(&script->inputs);
-        back_off(script, why);
-    }
-}
-
-static void wait_for_bus(struct wz_script *script)
-{
-    if (script->busy)
-        return;
-    script->busy = true;
-    wz_worker_process_pause(script->process);
-    script->parts->events.busy(script->parts->events.arg, script);
-}
-
-static void break_off(struct wz_script *script)
-{
-    script->broken = true;
-    script->frame_open = false;
-    wz_results_reset(&script->results);
-    WZ_LOG(WZ_LOG_WARN, "script.protocol", WZ_F_STR("script", script->name));
-    wz_worker_process_kill(script->process);
-}
-
-static void take_frames(struct wz_script *script)
-{
-    int r = WZ_OK;
-
-    while (r == WZ_OK && !script->broken) {
-        if (!script->frame_open) {
-            r = wz_worker_process_next(script->process, &script->frame);
-            if (r != WZ_OK)
-                break;
-            script->frame_open = true;
-        }
-        r = handle_frame(script);
-        if (r == WZ_OK)
-            script->frame_open = false;
-    }
-    if (r == WZ_ERR_BUSY) {
-        wait_for_bus(script);
-        return;
-    }
-    if (r < 0)
-        break_off(script);
-    if (script->ended)
-        finish_end(script);
-}
-
-static void on_readable(void *arg)
+static void on_ended(void *arg, struct wz_worker *worker, const struct wz_worker_report *report)
 {
     struct wz_script *script = arg;
+    struct wz_script_share *share = share_of(script, worker);
+    int number = wz_worker_number(worker);
+    bool leaving = script->closing || script->next_body || script->again || script->halting;
 
-    if (!script->busy)
-        take_frames(script);
-}
-
-static void on_exited(void *arg, const struct wz_worker_end *end)
-{
-    struct wz_script *script = arg;
-
-    script->ended = true;
-    script->end = *end;
-    if (!script->busy || script->broken)
-        take_frames(script);
-}
-
-void wz_script_resume(struct wz_script *script)
-{
-    script->busy = false;
-    script->progress_us = wz_clock_mono_us();
-    if (script->process)
-        wz_worker_process_resume(script->process);
-}
-
-static void load(struct wz_script *script)
-{
-    const struct wz_worker_process_events events = {
-        .readable = on_readable,
-        .writable = feed,
-        .exited = on_exited,
-        .arg = script,
-    };
-    struct wz_frame_load frame = {
-        .name = wz_slice_str(script->name),
-        .code = script->document.code,
-        .config = wz_buf_slice(&script->document.config),
-    };
-    char text[256];
-    int r = wz_worker_process_start(script->parts->uv, script->parts->worker_path, script->name,
-                                    &events, &script->process);
-
-    if (r < 0) {
-        (void)snprintf(text, sizeof(text), "cannot be started from %s: %s",
-                       script->parts->worker_path, wz_err_text(r));
-        back_off(script, text);
-        return;
+    wz_state_load_free(share->load);
+    share->load = NULL;
+    wz_query_cancel(share->query);
+    share->query = NULL;
+    if (!leaving && report->phase == WZ_WORKER_RUNNING && script->status != WZ_SCRIPT_INVALID) {
+        if (wz_clock_mono_us() - share->started_us > WORKED_MS * 1000)
+            share->failures = 0;
+        wz_outcome_death(script, worker, report->why);
+        leaving = script->halting;
     }
-    script->phase = PHASE_LOADING;
-    script->ended = false;
-    script->broken = false;
-    script->overdue = false;
-    wz_frame_put_load(wz_worker_process_out(script->process), &frame);
-    wz_worker_process_send(script->process);
-    set_timer(script, on_overdue, script->parts->load_ms);
-    set_status(script, STATUS_STARTING);
-}
-
-// What a worker has not finished in time is given up: its records wait for the next one.
-static void on_drain_overdue(uv_timer_t *timer)
-{
-    struct wz_script *script = timer->data;
-
-    WZ_LOG(WZ_LOG_WARN, "script.killed", WZ_F_STR("script", script->name),
-           WZ_F_STR("why", "it did not finish what it held in time"));
-    if (!script->ended) {
-        wz_worker_process_kill(script->process);
-        set_timer(script, on_drain_overdue, script->parts->drain_ms);
+    wz_inputs_rewind(&script->inputs, number);
+    wz_script_open_lanes(script);
+    if (!leaving && script->status != WZ_SCRIPT_INVALID) {
+        if (report->phase == WZ_WORKER_RUNNING)
+            back_off(script, share, report->why);
+        else
+            end_loading(script, share, report);
     }
-    if (script->busy) { // the bus takes nothing: outputs not taken are made again later
-        script->broken = true;
-        if (script->ended)
-            finish_end(script);
-    }
-}
-
-static void drain(struct wz_script *script)
-{
-    switch (script->phase) {
-    case PHASE_NONE:
-    case PHASE_WAITING:
-        (void)uv_timer_stop(&script->timer); // cannot fail
+    if (script->status == WZ_SCRIPT_INVALID && !leaving) {
+        wz_script_end_workers(script); // the others run the same code
+        if (!any_process(script))
+            unbind(script);
+    } else if (leaving && !any_process(script)) {
         go_on(script);
-        break;
-    case PHASE_RUNNING:
-        wz_frame_put_empty(wz_worker_process_out(script->process), WZ_FRAME_DRAIN);
-        wz_worker_process_send(script->process);
-        script->phase = PHASE_DRAINING;
-        set_timer(script, on_drain_overdue, script->parts->drain_ms);
-        break;
-    case PHASE_LOADING:
-    case PHASE_STARTING:
-        wz_worker_process_kill(script->process);
-        script->phase = PHASE_DRAINING;
-        set_timer(script, on_drain_overdue, script->parts->drain_ms);
-        break;
-    case PHASE_DRAINING:
-        break;
     }
 }
 
 // Whether two bodies run the same.
 static bool runs_same(json_t *a, json_t *b)
 {
-    static const char *const members[] = {"code", "bindings", "config", "active"};
+    static const char *const members[] = {"code",    "bindings", "config", "active",
+                                          "workers", "durable"};
 
     for (size_t i = 0; a && i < sizeof(members) / sizeof(members[0]); i++) {
         json_t *one = json_object_get(a, members[i]);
@@ -663,12 +703,13 @@ static bool runs_same(json_t *a, json_t *b)
 void wz_script_apply(struct wz_script *script, int64_t revision, json_t *body)
 {
     json_t *now = script->next_body ? script->next_body : script->document.body;
-
     bool renamed = script->revision != revision;
 
     // A document that was deleted and made anew may have an old revision: the body decides.
     script->revision = revision;
     if (runs_same(now, body)) {
+        if (renamed && script->halt != WZ_HALT_NONE)
+            script->halt_revision = revision;
         if (renamed)
             script->parts->events.changed(script->parts->events.arg, script);
         return;
@@ -678,8 +719,37 @@ void wz_script_apply(struct wz_script *script, int64_t revision, json_t *body)
     drain(script);
 }
 
-void wz_script_close(struct wz_script *script)
+int wz_script_retry(struct wz_script *script, uint64_t number, struct wz_slice value)
 {
+    if (!script->bound || script->halting)
+        return WZ_ERR_CLOSED;
+    return wz_outcome_retry(script, number, value);
+}
+
+int wz_script_drop(struct wz_script *script, uint64_t number)
+{
+    struct wz_quarantined *message = wz_account_find_quarantined(script->account, number);
+
+    if (!message || message->leaving)
+        return WZ_ERR_NOT_FOUND;
+    if (message->retrying)
+        return WZ_ERR_BUSY;
+    wz_outcome_release(script, message);
+    wz_commits_close(&script->commits, script->bound ? &script->inputs : NULL);
+    return WZ_OK;
+}
+
+struct wz_account *wz_script_account(struct wz_script *script) { return script->account; }
+
+void wz_script_keep(struct wz_script *script)
+{
+    if (script->bound)
+        wz_commits_keep_positions(&script->commits, &script->inputs);
+}
+
+void wz_script_close(struct wz_script *script, bool forget)
+{
+    script->forget = script->forget || forget;
     if (script->closing)
         return;
     script->closing = true;
@@ -687,6 +757,39 @@ void wz_script_close(struct wz_script *script)
 }
 
 bool wz_script_closing(const struct wz_script *script) { return script->closing; }
+
+static void on_gap(void *arg, enum wz_script_stream stream, int64_t count)
+{
+    struct wz_script *script = arg;
+    char text[128];
+
+    script->gap_count += count;
+    WZ_LOG(WZ_LOG_WARN, "script.gap", WZ_F_STR("script", script->name),
+           WZ_F_STR("stream", wz_script_stream_word(stream)), WZ_F_INT("records", count));
+    (void)snprintf(text, sizeof(text),
+                   "%" PRId64 " records were trimmed off the stream before it could read them",
+                   script->gap_count);
+    set_remark(script, text);
+    script->parts->events.changed(script->parts->events.arg, script);
+}
+
+static void open_steps(struct wz_script *script)
+{
+    const struct wz_script_parts *parts = script->parts;
+    struct wz_commits_options options = {
+        .journal = parts->journal,
+        .egress = &script->egress,
+        .account = script->account,
+        .durable = true,
+        .advanced = on_advanced,
+        .busy = on_commits_busy,
+        .arg = script,
+    };
+
+    memcpy(options.logs, parts->logs, sizeof(parts->logs));
+    wz_commits_init(&script->commits, &options,
+                    wz_accounts_projection(parts->accounts, script->account));
+}
 
 struct wz_script *wz_script_new(const struct wz_script_parts *parts, const char *name)
 {
@@ -702,25 +805,34 @@ struct wz_script *wz_script_new(const struct wz_script_parts *parts, const char 
     script->egress.script = wz_slice_str(script->name);
     script->log.egress = &script->egress;
     script->inputs.options = (struct wz_inputs_options){
-        .source = {.uv = parts->uv,
+        .source = {.uv = &parts->loop->uv,
                    .bus = parts->bus,
                    .window_bytes = parts->window_bytes,
-                   .filled = feed,
+                   .filled = on_filled,
+                   .gap = on_gap,
                    .closed = on_source_closed,
                    .arg = script},
     };
     memcpy(script->inputs.options.logs, parts->logs, sizeof(parts->logs));
-    script->results.egress = &script->egress;
-    script->results.events =
-        (struct wz_results_events){.begin = on_result_begin, .end = on_result_end, .arg = script};
-    WZ_ASSERT(uv_timer_init(parts->uv, &script->timer) == 0);
-    script->timer.data = script;
+    script->account = wz_accounts_use(parts->accounts, name);
+    memcpy(script->positions, script->account->positions, sizeof(script->positions));
+    script->halt = script->account->halt;
+    script->halt_revision = script->account->halt_revision;
+    script->halt_remark = script->account->remark ? wz_strdup(script->account->remark) : NULL;
+    WZ_ASSERT(uv_timer_init(&parts->loop->uv, &script->lanes) == 0);
+    WZ_ASSERT(uv_timer_init(&parts->loop->uv, &script->deadline) == 0);
+    script->lanes.data = script;
+    script->deadline.data = script;
+    script->open_timers = 2;
+    open_steps(script);
+    wz_commits_advance(&script->commits); // what a crash kept from processed-stream
     return script;
 }
 
 void wz_script_free(struct wz_script *script)
 {
-    WZ_ASSERT(!script->process && script->timer_closed && script->inputs.open_count == 0);
+    WZ_ASSERT(script->open_workers == 0 && script->open_timers == 0 &&
+              script->inputs.open_count == 0);
     wz_list_remove(&script->links.all);
     wz_list_remove(&script->links.fed);
     wz_list_remove(&script->links.busy);
@@ -728,6 +840,8 @@ void wz_script_free(struct wz_script *script)
     wz_script_document_release(&script->document);
     json_decref(script->next_body);
     clear_remark(script);
+    wz_free(script->shares);
+    wz_free(script->halt_remark);
     wz_free(script->name);
     wz_free(script);
 }
@@ -741,27 +855,56 @@ struct wz_script *wz_script_of_links(struct wz_script_links *links)
     return WZ_CONTAINER(links, struct wz_script, links);
 }
 
+static void add_number(json_t *state, const char *name, int64_t number)
+{
+    WZ_ASSERT(json_object_set_new(state, name, json_integer(number)) == 0);
+}
+
+static void add_usage(const struct wz_script *script, json_t *state)
+{
+    struct wz_usage all = {0};
+
+    for (int i = 0; i < script->share_count; i++) {
+        struct wz_usage usage;
+
+        if (wz_usage_read(wz_worker_pid(script->shares[i].worker), &usage) < 0)
+            continue;
+        all.cpu_us += usage.cpu_us;
+        all.memory_bytes += usage.memory_bytes;
+    }
+    add_number(state, "cpu_ms", all.cpu_us / 1000);
+    add_number(state, "memory_bytes", all.memory_bytes);
+}
+
 json_t *wz_script_describe(const struct wz_script *script)
 {
-    const struct remark *remark = &script->remark;
-    json_t *state;
+    const struct wz_script_remark *remark = &script->remark;
+    json_t *state = json_object();
 
-    state = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "status",
-                      status_words[script->status], "revision", (json_int_t)script->revision, "in",
-                      (json_int_t)script->in_count, "out", (json_int_t)script->egress.out_count,
-                      "refused", (json_int_t)script->egress.refused_count, "errors",
-                      (json_int_t)script->error_count, "skipped", (json_int_t)script->skip_count,
-                      "restarts", (json_int_t)script->restart_count, "lag",
-                      (json_int_t)wz_inputs_lag(&script->inputs), "behind",
-                      wz_inputs_behind(&script->inputs));
     WZ_ASSERT(state);
+    (void)json_object_set_new(state, "status", json_string(status_words[script->status])); // ASCII
+    add_number(state, "revision", script->revision);
+    add_number(state, "in", script->in_count);
+    add_number(state, "out", script->egress.out_count);
+    add_number(state, "refused", script->egress.refused_count);
+    add_number(state, "errors", script->error_count);
+    add_number(state, "retries", script->retry_count);
+    add_number(state, "quarantined", (int64_t)script->account->by_number.count);
+    add_number(state, "restarts", script->restart_count);
+    add_number(state, "gap", script->gap_count);
+    add_number(state, "lag", wz_inputs_lag(&script->inputs));
+    add_number(state, "state_keys", (int64_t)script->account->state.count);
+    add_number(state, "state_bytes", (int64_t)script->account->state_bytes);
+    add_usage(script, state);
+    (void)json_object_set_new(state, "behind",
+                              json_boolean(wz_inputs_behind(&script->inputs))); // cannot fail
     if (remark->text)
         (void)json_object_set_new(state, "remark", json_string(remark->text)); // fails for no UTF-8
     if (remark->traceback && remark->traceback[0])
         (void)json_object_set_new(state, "traceback", json_string(remark->traceback));
     if (remark->line > 0)
-        (void)json_object_set_new(state, "line", json_integer(remark->line));
+        add_number(state, "line", remark->line);
     if (remark->column > 0)
-        (void)json_object_set_new(state, "column", json_integer(remark->column));
+        add_number(state, "column", remark->column);
     return state;
 }

@@ -22,12 +22,15 @@ static bool is_boolean(const json_t *value) { return json_is_boolean(value); }
 
 static bool is_object(const json_t *value) { return json_is_object(value); }
 
+static bool is_integer(const json_t *value) { return json_is_integer(value); }
+
 static bool is_array(const json_t *value) { return json_is_array(value); }
 
 static const struct member document_members[] = {
     {"description", is_string, "a text"}, {"code", is_string, "a text"},
     {"bindings", is_array, "a list"},     {"active", is_boolean, "true or false"},
-    {"config", is_object, "an object"},   {NULL, NULL, NULL},
+    {"config", is_object, "an object"},   {"workers", is_integer, "a number"},
+    {"durable", is_boolean, "true or false"}, {NULL, NULL, NULL},
 };
 
 static const struct member binding_members[] = {
@@ -141,6 +144,17 @@ static int check_bindings(json_t *bindings, const char *name, struct wz_problem 
     return WZ_OK;
 }
 
+static int check_workers(const json_t *workers, const char *name, struct wz_problem *problem)
+{
+    if (!workers ||
+        (json_integer_value(workers) >= 1 && json_integer_value(workers) <= WZ_SCRIPT_WORKERS_MAX))
+        return WZ_OK;
+    (void)wz_problem_set(problem, WZ_ERR_INVALID, WZ_CODE_SCRIPT_INVALID,
+                         "\"workers\" must be a number from 1 to %d", WZ_SCRIPT_WORKERS_MAX);
+    return refuse(problem, (struct place){.name = name},
+                  "one worker keeps one state for all topics; more share the topics");
+}
+
 static bool name_ok(struct wz_slice name)
 {
     for (size_t i = 0; i < name.len; i++)
@@ -174,6 +188,9 @@ int wz_script_document_check(const char *name, json_t *body, struct wz_problem *
                              "the script has no code");
         return refuse(ret_problem, at, "give the Python text as \"code\"");
     }
+    r = check_workers(json_object_get(body, "workers"), name, ret_problem);
+    if (r < 0)
+        return r;
     return check_bindings(json_object_get(body, "bindings"), name, ret_problem);
 }
 
@@ -181,12 +198,15 @@ void wz_script_document_init(struct wz_script_document *ret_document, json_t *bo
 {
     json_t *bindings = json_object_get(body, "bindings");
     json_t *config = json_object_get(body, "config");
+    json_t *workers = json_object_get(body, "workers");
     size_t count = json_array_size(bindings);
 
     *ret_document = (struct wz_script_document){
         .body = json_incref(body),
         .code = string_slice(json_object_get(body, "code")),
         .active = !json_is_false(json_object_get(body, "active")),
+        .durable = !json_is_false(json_object_get(body, "durable")),
+        .workers = workers ? (int)json_integer_value(workers) : 1,
         .bindings = wz_zalloc(count + 1, sizeof(struct wz_script_binding)),
         .binding_count = count,
     };

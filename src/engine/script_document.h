@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A script as the store holds it: {"description", "code", "bindings": [{"stream", "pattern"}],
-// "active", "config"}; all but code may be left out.
+// "active", "config", "workers", "durable"}; all but code may be left out.
 #pragma once
 
 #include <jansson.h>
@@ -8,8 +8,9 @@
 #include "base/buf.h"
 #include "base/problem.h"
 
-// The most bindings of one script, and bytes of its name.
+// The most bindings and workers of one script, and bytes of its name.
 #define WZ_SCRIPT_BINDINGS_MAX 1000
+#define WZ_SCRIPT_WORKERS_MAX 64
 #define WZ_SCRIPT_NAME_MAX 255
 
 // The streams that scripts read; the numbers go over the pipe to the worker.
@@ -31,6 +32,8 @@ struct wz_script_document {
     struct wz_slice code;
     struct wz_buf config; // compact JSON text
     bool active;
+    bool durable; // positions and state outlive a crash, each input counts once
+    int workers;
     struct wz_script_binding *bindings;
     size_t binding_count;
 };

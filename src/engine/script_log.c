@@ -29,7 +29,11 @@ static int publish(struct wz_script_log *log, const struct wz_frame_log *line,
 {
     WZ_AUTO(wz_buf_release) struct wz_buf topic = {0};
     WZ_AUTO(wz_buf_release) struct wz_buf body = {0};
-    struct wz_frame_item output = {.kind = WZ_FRAME_ITEM_EMIT, .persistent = true};
+    struct wz_output output = {
+        .parent = wz_slice(cause->id, cause->id_len),
+        .hops = (uint8_t)(cause->hops + 1),
+        .persistent = true,
+    };
 
     wz_buf_addf(&topic, "logs.%s", wz_severity_word(line->severity));
     wz_buf_add_str(&body, "{\"message\":");
@@ -39,7 +43,7 @@ static int publish(struct wz_script_log *log, const struct wz_frame_log *line,
     wz_buf_add_byte(&body, '}');
     output.topic = wz_buf_slice(&topic);
     output.body = wz_buf_slice(&body);
-    return wz_egress_publish(log->egress, &output, cause);
+    return wz_egress_publish(log->egress, &output);
 }
 
 int wz_script_log_write(struct wz_script_log *log, const struct wz_frame_log *line,

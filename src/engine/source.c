@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the two ways to a script's records and the seam between them.
 //
-//   live:    bus ------------------------------------> queue --> worker
-//   behind:  stream, read by position on the pool ---> queue --> worker
+//   live:    bus ------------------------------------> the script's inputs
+//   behind:  stream, read by position on the pool ---> the script's inputs
 //            bus ---> tail (the newest, bounded)
 //
-// A live source whose queue is full becomes behind at that record. It reads on from there, half a
-// window at a time, until it reaches what the tail still holds; then the tail goes on the queue and
-// the source is live again. All of it runs on the loop thread but read_ahead.
+// A live source with a window of records under way becomes behind at the next one. It reads on from
+// there, half a window at a time, until it reaches what the tail still holds; then the tail is given
+// and the source is live again. All of it runs on the loop thread but read_ahead.
 #include "engine/source.h"
 
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/lane.h"
 #include "stream/reader.h"
 #include "topic/pattern.h"
 
@@ -40,6 +41,7 @@ struct read_job {
     size_t max_bytes;
     struct wz_input_queue out;
     int64_t next; // where the next read goes on
+    int64_t gap;  // records in front of it that are not there any more
     int err;
 };
 
@@ -52,7 +54,7 @@ struct wz_source {
     bool closing;
     bool repattern;           // the next read uses other patterns than the one before
     struct patterns patterns; // these; moved to the job then
-    struct wz_input_queue queue;
+    size_t under_way;           // bytes of records that were kept and not answered
     struct wz_input_queue tail; // while behind: the newest records, without a gap up to seen_end
     int64_t next_read;          // while behind: where reading goes on
     int64_t seen_end; // all records below it were seen, live or by reading, or are too old
@@ -112,6 +114,15 @@ static int open_reader(struct read_job *job)
     return wz_reader_open(job->log, &options, &job->reader);
 }
 
+// How many records were trimmed off between where the read begins and the first that is there.
+static int64_t gap_in_front(const struct read_job *job)
+{
+    struct wz_log_info info;
+
+    wz_log_info(job->log, &info);
+    return info.first_offset > job->from ? info.first_offset - job->from : 0;
+}
+
 // On the pool.
 static void read_ahead(uv_work_t *work)
 {
@@ -120,6 +131,7 @@ static void read_ahead(uv_work_t *work)
     int r = open_reader(job);
 
     job->next = job->from;
+    job->gap = gap_in_front(job);
     while (r == WZ_OK && wz_input_queue_bytes(&job->out) < job->max_bytes) {
         r = wz_reader_next(job->reader, &record);
         if (r == WZ_OK && !record.key_null && !record.value_null &&
@@ -127,6 +139,7 @@ static void read_ahead(uv_work_t *work)
             wz_input_queue_push(&job->out, &(struct wz_frame_record){
                                                .stream = (uint8_t)job->stream,
                                                .hops = record_hops(&record),
+                                               .lane = wz_lane_of(record.key),
                                                .offset = record.offset,
                                                .append_ms = record.append_ms,
                                                .topic = record.key,
@@ -154,7 +167,6 @@ static void on_timer_closed(uv_handle_t *handle)
 
     drop_job(&source->job);
     patterns_release(&source->patterns);
-    wz_input_queue_release(&source->queue);
     wz_input_queue_release(&source->tail);
     wz_free(source);
     closed(arg);
@@ -174,6 +186,23 @@ static void trim_tail(struct wz_source *source)
 
     while (wz_input_queue_first(&source->tail, &first) && first.offset < source->next_read)
         wz_input_queue_shift(&source->tail);
+}
+
+static void give(struct wz_source *source, const struct wz_frame_record *record)
+{
+    if (source->options.record(source->options.record_arg, record))
+        source->under_way += wz_frame_record_len(record);
+}
+
+// Gives all that is in QUEUE.
+static void give_all(struct wz_source *source, struct wz_input_queue *queue)
+{
+    struct wz_frame_record record;
+
+    while (wz_input_queue_first(queue, &record)) {
+        give(source, &record);
+        wz_input_queue_shift(queue);
+    }
 }
 
 static void on_read(uv_work_t *work, int status)
@@ -197,7 +226,9 @@ static void on_read(uv_work_t *work, int status)
         WZ_LOG(WZ_LOG_ERROR, "script.read", WZ_F_ERR(job->err),
                WZ_F_STR("stream", wz_script_stream_word(source->options.stream)),
                WZ_F_INT("offset", job->from));
-    wz_input_queue_append(&source->queue, &job->out);
+    if (job->gap > 0)
+        source->options.gap(source->options.arg, source->options.stream, job->gap);
+    give_all(source, &job->out);
     source->next_read = job->next;
     if (source->seen_end < source->next_read)
         source->seen_end = source->next_read;
@@ -240,19 +271,22 @@ static bool caught_up(const struct wz_source *source)
 
 void wz_source_refill(struct wz_source *source)
 {
+    bool had;
+
     if (!source->bound || !source->behind || source->job.running ||
-        wz_input_queue_bytes(&source->queue) > source->options.window_bytes / 2)
+        source->under_way > source->options.window_bytes / 2)
         return;
     if (!caught_up(source)) {
         if (!uv_is_active((uv_handle_t *)&source->retry))
             start_read(source);
         return;
     }
-    wz_input_queue_append(&source->queue, &source->tail);
+    had = source->tail.count > 0;
+    give_all(source, &source->tail);
     source->behind = false;
     wz_reader_close(source->job.reader);
     source->job.reader = NULL;
-    if (source->queue.count > 0)
+    if (had)
         source->options.filled(source->options.arg);
 }
 
@@ -272,6 +306,7 @@ static int consume(void *arg, const struct wz_message *msg, void **slot,
     struct wz_frame_record record = {
         .stream = (uint8_t)source->options.stream,
         .hops = msg->hops,
+        .lane = wz_lane_of(msg->topic),
         .offset = msg->offset,
         .append_ms = msg->append_ms,
         .topic = msg->topic,
@@ -284,15 +319,15 @@ static int consume(void *arg, const struct wz_message *msg, void **slot,
     if (msg->offset < source->seen_end)
         return WZ_OK; // by another binding, or by reading
     source->seen_end = msg->offset + 1;
-    if (!source->behind && source->queue.count > 0 &&
-        wz_input_queue_bytes(&source->queue) + len > source->options.window_bytes) {
+    if (!source->behind && source->under_way > 0 &&
+        source->under_way + len > source->options.window_bytes) {
         source->behind = true;
         source->next_read = msg->offset;
     }
     if (source->behind)
         push_tail(source, &record);
     else
-        wz_input_queue_push(&source->queue, &record);
+        give(source, &record);
     source->options.filled(source->options.arg);
     return WZ_OK;
 }
@@ -306,7 +341,7 @@ struct wz_source *wz_source_new(const struct wz_source_options *options)
     source->job.stream = options->stream;
     WZ_ASSERT(uv_timer_init(options->uv, &source->retry) == 0);
     source->retry.data = source;
-    wz_source_skip_to_end(source);
+    wz_source_seek(source, wz_log_next_offset(options->log));
     return source;
 }
 
@@ -362,39 +397,40 @@ void wz_source_unbind(struct wz_source *source)
 {
     if (!source->bound)
         return;
-    source->next_read = wz_source_position(source);
-    source->seen_end = source->next_read;
     source->bound = false;
     source->job.stale = source->job.running;
     drop_bindings(source);
-    wz_input_queue_clear(&source->queue);
+    source->under_way = 0;
     wz_input_queue_clear(&source->tail);
     wz_ignore(uv_timer_stop(&source->retry)); // cannot fail
 }
 
-void wz_source_skip_to_end(struct wz_source *source)
+void wz_source_seek(struct wz_source *source, int64_t offset)
 {
     WZ_ASSERT(!source->bound);
-    source->next_read = wz_log_next_offset(source->options.log);
-    source->seen_end = source->next_read;
+    source->next_read = offset;
+    source->seen_end = offset;
 }
 
-struct wz_input_queue *wz_source_queue(struct wz_source *source) { return &source->queue; }
-
-int64_t wz_source_position(const struct wz_source *source)
+void wz_source_answered(struct wz_source *source, size_t len)
 {
-    struct wz_frame_record first;
-
-    if (wz_input_queue_first(&source->queue, &first))
-        return first.offset;
-    return source->behind || !source->bound ? source->next_read : source->seen_end;
+    if (!source->bound)
+        return; // it forgot what was under way
+    WZ_ASSERT(source->under_way >= len);
+    source->under_way -= len;
 }
 
-int64_t wz_source_lag(const struct wz_source *source)
+int64_t wz_source_end(const struct wz_source *source)
 {
-    if (source->bound && !source->behind && source->queue.count == 0)
-        return 0;
-    return wz_log_next_offset(source->options.log) - wz_source_position(source);
+    return source->behind ? source->next_read : source->seen_end;
+}
+
+bool wz_source_idle(struct wz_source *source)
+{
+    if (!source->bound || source->behind || source->under_way > 0)
+        return false;
+    source->seen_end = wz_log_next_offset(source->options.log);
+    return true;
 }
 
 bool wz_source_behind(const struct wz_source *source) { return source->bound && source->behind; }

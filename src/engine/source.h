@@ -12,8 +12,15 @@
 
 struct wz_source;
 
+// Called with each record, in order, borrowed for the call; it must not close the source. True: it
+// is kept, and counts as under way until wz_source_answered.
+typedef bool (*wz_source_record_fn)(void *arg, const struct wz_frame_record *record);
+
 // Called when records have come, live or by reading; it must not close the source.
 typedef void (*wz_source_filled_fn)(void *arg);
+
+// Called when COUNT records were trimmed off the stream before they could be read.
+typedef void (*wz_source_gap_fn)(void *arg, enum wz_script_stream stream, int64_t count);
 
 // Called when a source that was closed is gone.
 typedef void (*wz_source_closed_fn)(void *arg);
@@ -24,8 +31,11 @@ struct wz_source_options {
     struct wz_bus *bus;
     struct wz_log *log;
     enum wz_script_stream stream;
-    size_t window_bytes; // of the queue, and of what is kept of the newest while behind
+    size_t window_bytes; // of records under way, and of what is kept of the newest while behind
+    wz_source_record_fn record;
+    void *record_arg;
     wz_source_filled_fn filled;
+    wz_source_gap_fn gap;
     wz_source_closed_fn closed;
     void *arg;
 };
@@ -39,25 +49,24 @@ struct wz_source *wz_source_new(const struct wz_source_options *options);
 // nothing.
 WZ_MUST int wz_source_bind(struct wz_source *source, const struct wz_slice *patterns, size_t count);
 
-// Takes nothing more, forgets what waits, and keeps the position behind the last answered record.
+// Takes nothing more, and forgets what is under way.
 void wz_source_unbind(struct wz_source *source);
 
-// Moves the position of a source that is not bound to the stream's end.
-void wz_source_skip_to_end(struct wz_source *source);
+// Moves a source that is not bound to OFFSET: the next record it gives is at or behind it.
+void wz_source_seek(struct wz_source *source, int64_t offset);
 
-// The records to be given to the worker, in order. After records were taken off it, call
-// wz_source_refill.
-struct wz_input_queue *wz_source_queue(struct wz_source *source);
+// A record of LEN bytes (wz_frame_record_len) that was kept is answered.
+void wz_source_answered(struct wz_source *source, size_t len);
 
 // Reads on when the source is behind and has room.
 void wz_source_refill(struct wz_source *source);
 
-// The offset behind the last answered record: the first of those that are not.
-int64_t wz_source_position(const struct wz_source *source);
+// All records below it were given, or do not match.
+int64_t wz_source_end(const struct wz_source *source);
 
-// How many records of the stream (matching or not) lie between the position and the stream's end; 0
-// when nothing waits.
-int64_t wz_source_lag(const struct wz_source *source);
+// Whether everything on the stream was given or does not match, and nothing is under way; then
+// wz_source_end is the stream's end from here on.
+bool wz_source_idle(struct wz_source *source);
 
 // Whether it reads from the stream instead of live.
 bool wz_source_behind(const struct wz_source *source);

@@ -23,6 +23,7 @@ struct wz_unstamped {
     struct wz_slice body;
     struct wz_slice script; // a script's output: its name and the _id of its cause
     struct wz_slice parent;
+    struct wz_slice commit; // which output of which step of the script, or empty
     int64_t timestamp_ms; // the publisher's own time; 0: now
     uint16_t packet_id;   // of a QoS 2 message that may come again after a crash, or 0
     uint8_t hops;
@@ -36,6 +37,7 @@ struct wz_preprocess {
     int64_t stamped_ms; // the time that stands in them
     struct wz_buf members;
     struct wz_buf headers; // client, form, hops, packet, as they were for the last message
+    struct wz_buf commit;  // the header of that name
     struct wz_buf client;  // whose they are
     enum wz_form form;
     uint16_t packet_id;

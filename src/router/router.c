@@ -180,6 +180,7 @@ static int record(struct wz_router *router, const struct route *route, const str
         .body = msg->body,
         .script = msg->script,
         .parent = msg->parent,
+        .commit = msg->commit,
         .timestamp_ms = msg->timestamp_ms,
         .packet_id = msg->packet_id,
         .hops = msg->hops,

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the set of accounts, and the look at processed-stream after a crash.
+#include "engine/accounts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/codes.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "stream/reader.h"
+
+static const char letters[] = {'C', 'L', 'S', 'O', 'Z', 'X'};
+
+#define LETTER_COUNT (sizeof(letters) / sizeof(letters[0]))
+
+// One kind of keys: which letter is all that tells them apart.
+struct kind {
+    struct wz_journal_kind kind;
+    struct wz_accounts *accounts;
+};
+
+struct wz_accounts {
+    struct wz_journal *journal;
+    struct kind kinds[LETTER_COUNT];
+    struct wz_map by_id;
+    struct wz_list all;
+    struct wz_list leaving; // to be taken out, as the journal takes it
+    struct wz_map projections; // of struct found, by id
+    uint64_t last_id;
+};
+
+// What was found of an account on processed-stream.
+struct found {
+    uint8_t id[8];
+    struct wz_projection projection;
+};
+
+static struct wz_slice id_of(const struct wz_account *account)
+{
+    return wz_slice(account->id, sizeof(account->id));
+}
+
+static struct wz_account *add_account(struct wz_accounts *accounts, uint64_t id, const char *name)
+{
+    struct wz_account *account = wz_account_new(accounts->journal, id, name);
+
+    (void)wz_map_put(&accounts->by_id, id_of(account), account); // it is new
+    wz_list_push(&accounts->all, &account->link);
+    if (id > accounts->last_id)
+        accounts->last_id = id;
+    return account;
+}
+
+static int replay(void *arg, const struct wz_journal_record *record)
+{
+    struct kind *kind = arg;
+    struct wz_cursor key = wz_cursor(record->key);
+    struct wz_slice id = wz_cursor_get_bytes(&key, 8);
+    struct wz_cursor number = wz_cursor(id);
+    struct wz_account *account;
+
+    if (key.failed)
+        return WZ_ERR_CORRUPT;
+    account = wz_map_get(&kind->accounts->by_id, id);
+    if (!account)
+        account = add_account(kind->accounts, wz_cursor_get_u64(&number), NULL);
+    return wz_account_replay(account, kind->kind.letter, &key, record);
+}
+
+static struct wz_journal_place *find(void *arg, struct wz_slice key)
+{
+    struct kind *kind = arg;
+    struct wz_cursor cur = wz_cursor(key);
+    struct wz_account *account = wz_map_get(&kind->accounts->by_id, wz_cursor_get_bytes(&cur, 8));
+
+    return account ? wz_account_find(account, kind->kind.letter, &cur) : NULL;
+}
+
+struct wz_accounts *wz_accounts_new(struct wz_journal *journal)
+{
+    struct wz_accounts *accounts = wz_zalloc(1, sizeof(*accounts));
+
+    accounts->journal = journal;
+    wz_list_init(&accounts->all);
+    wz_list_init(&accounts->leaving);
+    for (size_t i = 0; i < LETTER_COUNT; i++) {
+        struct kind *kind = &accounts->kinds[i];
+
+        kind->accounts = accounts;
+        kind->kind = (struct wz_journal_kind){letters[i], kind, replay, find};
+        wz_journal_join(journal, &kind->kind);
+    }
+    return accounts;
+}
+
+static void free_account(struct wz_accounts *accounts, struct wz_account *account)
+{
+    struct found *found = wz_map_remove(&accounts->projections, id_of(account));
+
+    wz_free(found);
+    (void)wz_map_remove(&accounts->by_id, id_of(account)); // it is there
+    wz_account_free(account);
+}
+
+void wz_accounts_free(struct wz_accounts *accounts)
+{
+    struct wz_list *heads[] = {&accounts->all, &accounts->leaving};
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+        while (!wz_list_empty(heads[i]))
+            free_account(accounts, WZ_CONTAINER(heads[i]->next, struct wz_account, link));
+    wz_map_release(&accounts->by_id);
+    wz_map_release(&accounts->projections);
+    wz_free(accounts);
+}
+
+// Projection.
+
+size_t wz_commit_text(const struct wz_account *account, uint64_t commit, uint32_t index,
+                      char ret_text[WZ_COMMIT_TEXT_MAX])
+{
+    return (size_t)snprintf(ret_text, WZ_COMMIT_TEXT_MAX, "%" PRIu64 ".%" PRIu64 ".%" PRIu32,
+                            wz_account_number(account), commit, index);
+}
+
+// Reads decimal digits off the front of S, up to a dot or the end.
+static bool get_number(struct wz_slice *s, uint64_t *ret_number)
+{
+    size_t i = 0;
+
+    *ret_number = 0;
+    for (; i < s->len && s->ptr[i] != '.'; i++) {
+        if (s->ptr[i] < '0' || s->ptr[i] > '9' || i > 19)
+            return false;
+        *ret_number = *ret_number * 10 + (uint64_t)(s->ptr[i] - '0');
+    }
+    if (i == 0)
+        return false;
+    if (i < s->len)
+        i++;
+    *s = wz_slice_sub(*s, i, s->len - i);
+    return true;
+}
+
+// Notes an output that is there.
+static void note_output(struct wz_accounts *accounts, struct wz_slice text)
+{
+    uint64_t id;
+    uint64_t commit;
+    uint64_t index;
+    uint8_t bytes[8];
+    struct wz_pen pen = wz_pen(bytes, sizeof(bytes));
+    struct found *found;
+
+    if (!get_number(&text, &id) || !get_number(&text, &commit) || !get_number(&text, &index))
+        return;
+    wz_pen_put_u64(&pen, id);
+    if (!wz_map_get(&accounts->by_id, wz_slice(bytes, sizeof(bytes))))
+        return;
+    found = wz_map_get(&accounts->projections, wz_slice(bytes, sizeof(bytes)));
+    if (!found) {
+        found = wz_zalloc(1, sizeof(*found));
+        memcpy(found->id, bytes, sizeof(bytes));
+        (void)wz_map_put(&accounts->projections, wz_slice(found->id, sizeof(found->id)),
+                         found); // it is new
+    }
+    if (commit < found->projection.commit)
+        return;
+    if (commit > found->projection.commit || index + 1 > found->projection.index)
+        found->projection = (struct wz_projection){commit, (uint32_t)index + 1};
+}
+
+// Reads processed-stream from where outputs that the journal does not know as projected may be.
+static int look_for_outputs(struct wz_accounts *accounts, struct wz_log *processed, int64_t from)
+{
+    struct wz_reader_options options = {.direction = WZ_FORWARD, .position = from};
+    struct wz_reader *reader;
+    struct wz_record record;
+    int r = wz_reader_open(processed, &options, &reader);
+
+    if (r < 0)
+        return r;
+    while ((r = wz_reader_next(reader, &record)) == WZ_OK) {
+        struct wz_slice text = wz_record_header_find(&record, "commit");
+
+        if (text.len > 0)
+            note_output(accounts, text);
+    }
+    wz_reader_close(reader);
+    return r == WZ_END ? WZ_OK : r;
+}
+
+// Outputs and changes of a commit that did not come to its end never were; changes of one that did
+// are made.
+static void finish_commits(struct wz_account *account)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &account->outputs)
+    {
+        struct wz_stored_part *part = WZ_CONTAINER(it, struct wz_stored_part, link);
+
+        if (wz_stored_part_commit(part) > account->commit)
+            wz_account_remove_outputs(account, part);
+    }
+    while (!wz_list_empty(&account->staged)) {
+        if (wz_account_apply_staged(account) < 0)
+            WZ_LOG(WZ_LOG_ERROR, "script.state-lost", WZ_F_STR("script", account->name));
+    }
+}
+
+int wz_accounts_recover(struct wz_accounts *accounts, struct wz_log *processed,
+                        struct wz_problem *ret_problem)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+    int64_t from = INT64_MAX;
+    int64_t unused;
+    int r = WZ_OK;
+
+    wz_journal_begin(accounts->journal);
+    WZ_LIST_EACH(it, tmp, &accounts->all)
+    {
+        struct wz_account *account = WZ_CONTAINER(it, struct wz_account, link);
+
+        if (!account->name) { // its last keys, in a segment that is still there
+            wz_accounts_remove(accounts, account);
+            continue;
+        }
+        wz_account_settle(account);
+        finish_commits(account);
+        if (!wz_list_empty(&account->outputs) && account->mark < from)
+            from = account->mark;
+    }
+    wz_journal_end(accounts->journal, &unused);
+    if (from < INT64_MAX)
+        r = look_for_outputs(accounts, processed, from);
+    if (r < 0)
+        return wz_problem_set(ret_problem, r, WZ_CODE_STREAM_IO,
+                              "processed-stream could not be read: %s", wz_err_text(r));
+    return WZ_OK;
+}
+
+struct wz_projection wz_accounts_projection(const struct wz_accounts *accounts,
+                                            const struct wz_account *account)
+{
+    struct found *found = wz_map_get(&accounts->projections, id_of(account));
+
+    return found ? found->projection : (struct wz_projection){0};
+}
+
+// The set.
+
+struct wz_account *wz_accounts_use(struct wz_accounts *accounts, const char *name)
+{
+    struct wz_account *account;
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &accounts->all)
+    {
+        account = WZ_CONTAINER(it, struct wz_account, link);
+        if (!account->used && strcmp(account->name, name) == 0) {
+            account->used = true;
+            return account;
+        }
+    }
+    account = add_account(accounts, accounts->last_id + 1, name);
+    account->used = true;
+    return account;
+}
+
+void wz_accounts_remove(struct wz_accounts *accounts, struct wz_account *account)
+{
+    account->used = true; // nobody is to find it
+    wz_list_remove(&account->link);
+    wz_list_push(&accounts->leaving, &account->link);
+    wz_accounts_durable(accounts);
+}
+
+void wz_accounts_durable(struct wz_accounts *accounts)
+{
+    while (!wz_list_empty(&accounts->leaving)) {
+        struct wz_account *account =
+            WZ_CONTAINER(accounts->leaving.next, struct wz_account, link);
+
+        if (!wz_account_remove(account))
+            return; // the rest when the journal has got further
+        free_account(accounts, account);
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// What script.c and outcome.c share of a script.
+#pragma once
+
+#include "engine/commits.h"
+#include "engine/query.h"
+#include "engine/script.h"
+#include "engine/script_log.h"
+#include "engine/state_load.h"
+#include "engine/worker.h"
+
+enum wz_script_status {
+    WZ_SCRIPT_STOPPED,
+    WZ_SCRIPT_STARTING,
+    WZ_SCRIPT_VALID,
+    WZ_SCRIPT_RUNNING,
+    WZ_SCRIPT_INVALID,
+    WZ_SCRIPT_PARKED,
+};
+
+// What people are told beside the status.
+struct wz_script_remark {
+    char *text; // NULL: none
+    char *traceback;
+    uint32_t line;
+    uint32_t column;
+};
+
+// One worker's share of a script.
+struct wz_script_share {
+    struct wz_script *script;
+    struct wz_worker *worker;
+    struct wz_state_load *load;
+    struct wz_query *query;
+    int64_t started_us; // when it began to run
+    int failures;       // crashes in a row
+};
+
+struct wz_script {
+    struct wz_script_links links;
+    const struct wz_script_parts *parts;
+    char *name;
+    int64_t revision;
+    json_t *next_body; // the document to switch to when the workers have ended
+    struct wz_script_document document;
+    enum wz_script_status status;
+    struct wz_script_remark remark;
+    struct wz_account *account;
+    struct wz_commits commits;
+    struct wz_inputs inputs;
+    struct wz_position positions[WZ_SCRIPT_STREAM_COUNT]; // while it takes nothing
+    struct wz_script_share *shares;
+    int share_count;
+    struct wz_egress egress;
+    struct wz_script_log log;
+    uv_timer_t lanes;    // the next lane that waits is due
+    uv_timer_t deadline; // of steps that are not durable at the end
+    int open_workers;
+    int open_timers;
+    bool bound;        // it takes from the streams
+    bool document_ran; // this one has
+    bool closing;
+    bool forget; // its document is gone
+    bool again;  // it is to run anew when the workers have ended
+    bool halting;
+    bool waits_for_bus;
+    bool waits_for_steps; // to close
+    enum wz_halt halt;
+    int64_t halt_revision;
+    char *halt_remark;
+    uint64_t window; // of the last messages: 1 for each that was given up
+    uint64_t window_high;
+    int window_count;
+    int64_t in_count;
+    int64_t error_count;
+    int64_t retry_count;
+    int64_t restart_count;
+    int64_t gap_count;
+};
+
+// Asks for wz_script_pump.
+void wz_script_feed(struct wz_script *script);
+
+// Asks for wz_script_resume.
+void wz_script_wait_for_bus(struct wz_script *script);
+
+// Lets lanes go on that are due, and sees to it that the next one will.
+void wz_script_open_lanes(struct wz_script *script);
+
+// Says that it is not to run any more, in the step at hand; then end its workers.
+void wz_script_halt(struct wz_script *script, enum wz_halt halt, struct wz_slice remark);
+void wz_script_end_workers(struct wz_script *script);
