@@ -55,6 +55,8 @@ def test_every_block_of_the_pages_is_known():
     for page, language, text in blocks():
         if language == "yaml" or (language == "sql" and page == "docs/formats/store.md"):
             continue  # run by the tests below
+        if page == "docs/scripts.md":
+            continue  # run by test_scripts_page.py
         if page == "docs/formats/mapping.md" or page == "docs/formats/worker.md":
             continue  # mapping: run below; worker: the order of frames, drawn
         if (page, text.split("\n", 1)[0]) not in KNOWN:
