@@ -124,6 +124,7 @@ static void test_call_counts_results_without_items_in_the_next_one(void **state)
 
     peer_start_script(peer, "def handle_input(msg, context):\n"
                             "    if msg['_offset'] % 100 == 99: return 't', 1\n");
+    // The last batch ends half way to the next output.
     for (int batch = 0; batch < 10; batch++) {
         struct wz_frame_record records[100];
         char bodies[100][32];
@@ -132,9 +133,9 @@ static void test_call_counts_results_without_items_in_the_next_one(void **state)
             (void)snprintf(bodies[i], sizeof(bodies[i]), "{\"_offset\":%d}", batch * 100 + i);
             records[i] = in_lane(batch * 100 + i, 0, false, bodies[i]);
         }
-        peer_send_records(peer, records, 100);
+        peer_send_records(peer, records, batch < 9 ? 100 : 50);
     }
-    while (answered < 1000) {
+    while (answered < 950) {
         struct wz_frame frame = peer_expect(peer, WZ_FRAME_RESULT);
         struct wz_frame_result result;
         struct wz_frame_iter it;
@@ -150,7 +151,7 @@ static void test_call_counts_results_without_items_in_the_next_one(void **state)
             results++;
         }
     }
-    assert_int_equal(answered, 1000);
+    assert_int_equal(answered, 950);
     assert_in_range(results, 10, 500);
 }
 
