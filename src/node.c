@@ -15,6 +15,7 @@
 #include "broker/mqtt.h"
 #include "broker/queues.h"
 #include "broker/retained.h"
+#include "bus/desk.h"
 #include "bus/embedded.h"
 #include "cli/document_check.h"
 #include "cli/mapping_text.h"
@@ -54,6 +55,7 @@ struct node {
     struct wz_accounts *accounts;
     struct wz_bus *bus;
     struct wz_board *board;
+    struct wz_desk *desk;
     struct wz_router *router;
     struct wz_engine *engine;
     struct wz_store *store;
@@ -363,6 +365,7 @@ static void engine_open(struct node *node)
         .loop = &node->loop,
         .bus = node->bus,
         .board = node->board,
+        .desk = node->desk,
         .raw = node->raw,
         .processed = node->processed,
         .journal = node->journal,
@@ -385,6 +388,7 @@ static int gateway_open(struct node *node)
                 .store = node->store,
                 .bus = node->bus,
                 .board = node->board,
+                .desk = node->desk,
                 .config = node->config,
                 .streams = {{"raw-stream", node->raw}, {"processed-stream", node->processed}},
                 .stream_count = 2,
@@ -479,6 +483,7 @@ static int start(struct node *node)
         return r;
     node->bus = wz_bus_new(&node->loop);
     node->board = wz_board_new();
+    node->desk = wz_desk_new(&node->loop);
     r = journal_open(node);
     if (r < 0)
         return r;
@@ -549,6 +554,7 @@ static int finish(struct node *node)
     wz_bus_free(node->bus);
     if (node->board != NULL)
         wz_board_free(node->board);
+    wz_desk_free(node->desk);
     wz_buf_release(&node->worker_path);
     wz_fs_close(node->lock_fd);
     return r;

@@ -48,6 +48,10 @@ static const struct wz_option script_deploy_options[] = {
     {"--stopped", NULL, "save it, but do not run it"},
 };
 
+static const struct wz_option quarantine_drop_options[] = {
+    {"--all", NULL, "all messages"},
+};
+
 // clang-format off
 const struct wz_command wz_commands[] = {
     {"run", "[flags]", "start the server", "wyze run --data ./wyze-data", 0, 0, NULL, 0, 0, NULL},
@@ -94,7 +98,20 @@ const struct wz_command wz_commands[] = {
      1, 1, OPTIONS(script_deploy_options), 0, wz_cmd_script_deploy},
     {"script check", "FILE", "say whether a script is valid, without saving it",
      "wyze script check alarm.py", 1, 1, NULL, 0, 0, wz_cmd_script_check},
-    {"script start", "NAME", "run a stopped script", "wyze script start alarm", 1, 1, NULL, 0,
+    {"script quarantine ls", "NAME", "list the messages that a script failed on",
+     "wyze script quarantine ls alarm", 1, 1, NULL, 0, 0, wz_cmd_quarantine_ls},
+    {"script quarantine show", "NAME NUMBER", "show one, with the traceback and the state it saw",
+     "wyze script quarantine show alarm 3", 2, 2, NULL, 0, 0, wz_cmd_quarantine_show},
+    {"script quarantine retry", "NAME [NUMBER]", "give one, or all in order, to the script again",
+     "wyze script quarantine retry alarm", 1, 2, NULL, 0, 0, wz_cmd_quarantine_retry},
+    {"script quarantine drop", "NAME [NUMBER]", "forget one, or all with --all",
+     "wyze script quarantine drop alarm 3", 1, 2, OPTIONS(quarantine_drop_options), 0,
+     wz_cmd_quarantine_drop},
+    {"script state", "NAME", "list what a script has in its state", "wyze script state alarm",
+     1, 1, NULL, 0, 0, wz_cmd_script_state},
+    {"script restart", "[NAME]", "start a script's workers anew, or those of all scripts",
+     "wyze script restart alarm", 0, 1, NULL, 0, 0, wz_cmd_script_restart},
+    {"script start", "NAME", "run a script that was stopped, parked or has ended itself", "wyze script start alarm", 1, 1, NULL, 0,
      WZ_LOCAL_STORE, wz_cmd_script_start},
     {"script stop", "NAME", "stop a script, but keep it", "wyze script stop alarm", 1, 1, NULL, 0,
      WZ_LOCAL_STORE, wz_cmd_script_stop},
@@ -250,14 +267,18 @@ static int print_help(void)
 // How many of the first words of ARGV are COMMAND's name; 0 when it is not that command.
 static int match(const struct wz_command *command, int argc, char **argv)
 {
-    const char *space = strchr(command->name, ' ');
-    size_t len = space != NULL ? (size_t)(space - command->name) : strlen(command->name);
+    const char *rest = command->name;
 
-    if (argc < 1 || strlen(argv[0]) != len || memcmp(argv[0], command->name, len) != 0)
-        return 0;
-    if (space == NULL)
-        return 1;
-    return argc > 1 && strcmp(argv[1], space + 1) == 0 ? 2 : 0;
+    for (int i = 0; i < argc; i++) {
+        size_t len = strcspn(rest, " ");
+
+        if (strlen(argv[i]) != len || memcmp(argv[i], rest, len) != 0)
+            return 0;
+        if (rest[len] == '\0')
+            return i + 1;
+        rest += len + 1;
+    }
+    return 0;
 }
 
 static const struct wz_command *find_command(int argc, char **argv, int *ret_words)

@@ -22,6 +22,14 @@ int wz_cmd_device_get(struct wz_cli *cli);
 int wz_cmd_device_set(struct wz_cli *cli);
 int wz_cmd_device_rm(struct wz_cli *cli);
 
+// quarantine.c: what the engine keeps of a script.
+int wz_cmd_quarantine_ls(struct wz_cli *cli);
+int wz_cmd_quarantine_show(struct wz_cli *cli);
+int wz_cmd_quarantine_retry(struct wz_cli *cli);
+int wz_cmd_quarantine_drop(struct wz_cli *cli);
+int wz_cmd_script_state(struct wz_cli *cli);
+int wz_cmd_script_restart(struct wz_cli *cli);
+
 // script.c, script_check.c: scripts.
 int wz_cmd_script_ls(struct wz_cli *cli);
 int wz_cmd_script_get(struct wz_cli *cli);

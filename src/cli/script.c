@@ -134,8 +134,27 @@ static int set_active(struct wz_cli *cli, struct wz_slice patch)
     return wz_cli_exit(r);
 }
 
+// Whether its document says that it runs, and yet it does not: it was parked, or has ended itself.
+static bool is_halted(struct wz_cli *cli)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    int r;
+    json_t *document = ask_json(cli, target_of(cli->args.words[0], &target), &r);
+    const char *status =
+        json_string_value(json_object_get(json_object_get(document, "live"), "status"));
+    bool halted = status != NULL && !json_is_false(json_object_get(document, "active")) &&
+                  (strcmp(status, "parked") == 0 || strcmp(status, "stopped") == 0);
+
+    if (r < 0)
+        cli->problem = (struct wz_problem){0}; // what comes next says it
+    json_decref(document);
+    return halted;
+}
+
 int wz_cmd_script_start(struct wz_cli *cli)
 {
+    if (is_halted(cli))
+        return wz_cmd_script_restart(cli);
     return set_active(cli, WZ_SLICE_LIT("{\"active\":true}"));
 }
 
@@ -242,6 +261,8 @@ static bool decided(struct wz_cli *cli, const json_t *document, int64_t revision
         return false;
     *ret_r = WZ_OK;
     if (strcmp(status, "invalid") == 0)
+        *ret_r = report_invalid(cli, live);
+    else if (strcmp(status, "parked") == 0)
         *ret_r = report_invalid(cli, live);
     else if (strcmp(status, "running") != 0 && strcmp(status, "stopped") != 0)
         return false;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/requests.h"
 #include "engine/script.h"
 
 #define WZ_ENGINE_MAX_MESSAGE_MS 30000
@@ -35,6 +36,7 @@ struct wz_engine {
     uv_idle_t awake;        // runs while a script is fed, so that the loop does not sleep on it
     uv_timer_t board_timer;
     struct waiter *waiter;
+    struct wz_requests *requests;
     int open_count; // handles
     bool stopping;
     wz_engine_stopped_fn stopped;
@@ -189,6 +191,46 @@ static struct wz_script_parts make_parts(struct wz_engine *engine)
     };
 }
 
+static struct wz_script *find_script(struct wz_engine *engine, const char *name)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &engine->scripts)
+    {
+        struct wz_script *script = WZ_SCRIPT_OF(it, all);
+
+        if (!wz_script_closing(script) && strcmp(wz_script_name(script), name) == 0)
+            return script;
+    }
+    return NULL;
+}
+
+static struct wz_script *on_find(void *arg, const char *name) { return find_script(arg, name); }
+
+static void on_restart_all(void *arg)
+{
+    struct wz_engine *engine = arg;
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &engine->scripts) { wz_script_restart(WZ_SCRIPT_OF(it, all)); }
+}
+
+static struct wz_requests *make_requests(struct wz_engine *engine)
+{
+    const struct wz_requests_options options = {
+        .loop = engine->options.loop,
+        .desk = engine->options.desk,
+        .journal = engine->options.journal,
+        .find = on_find,
+        .restart_all = on_restart_all,
+        .arg = engine,
+    };
+
+    return wz_requests_new(&options);
+}
+
 struct wz_engine *wz_engine_new(const struct wz_engine_options *options)
 {
     struct wz_engine *engine = wz_zalloc(1, sizeof(*engine));
@@ -209,22 +251,8 @@ struct wz_engine *wz_engine_new(const struct wz_engine_options *options)
     engine->open_count = 2;
     engine->turn = (struct wz_loop_part){.flush = on_flush, .arg = engine};
     wz_loop_join(options->loop, &engine->turn);
+    engine->requests = make_requests(engine);
     return engine;
-}
-
-static struct wz_script *find_script(struct wz_engine *engine, const char *name)
-{
-    struct wz_list *it;
-    struct wz_list *tmp;
-
-    WZ_LIST_EACH(it, tmp, &engine->scripts)
-    {
-        struct wz_script *script = WZ_SCRIPT_OF(it, all);
-
-        if (!wz_script_closing(script) && strcmp(wz_script_name(script), name) == 0)
-            return script;
-    }
-    return NULL;
 }
 
 static void refuse_document(struct wz_engine *engine, const char *name,
@@ -301,6 +329,8 @@ void wz_engine_stop(struct wz_engine *engine, wz_engine_stopped_fn stopped, void
 
     WZ_ASSERT(!engine->stopping);
     engine->stopping = true;
+    wz_requests_free(engine->requests);
+    engine->requests = NULL;
     engine->stopped = stopped;
     engine->stopped_arg = arg;
     WZ_LIST_EACH(it, tmp, &engine->scripts) { wz_script_close(WZ_SCRIPT_OF(it, all), false); }

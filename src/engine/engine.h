@@ -5,6 +5,7 @@
 
 #include "bus/board.h"
 #include "bus/bus.h"
+#include "bus/desk.h"
 #include "engine/accounts.h"
 #include "loop/loop.h"
 #include "store/store.h"
@@ -20,6 +21,7 @@ struct wz_engine_options {
     struct wz_loop *loop;
     struct wz_bus *bus;
     struct wz_board *board;
+    struct wz_desk *desk;
     struct wz_log *raw;
     struct wz_log *processed;
     struct wz_journal *journal;

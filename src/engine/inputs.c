@@ -197,6 +197,7 @@ void wz_inputs_answer(struct wz_inputs *inputs, int worker)
         wz_progress_answer(&inputs->progress[record.stream], record.offset, record.lane);
         wz_source_answered(inputs->sources[record.stream], wz_frame_record_len(&record));
     }
+    inputs->lanes[record.lane].offset = -1; // the next one's failures are its own
     if (share->careful > 0)
         share->careful--;
     wz_input_queue_shift(&share->queue);
@@ -260,7 +261,6 @@ void wz_inputs_give_up(struct wz_inputs *inputs, int worker)
     struct wz_frame_record record;
 
     WZ_ASSERT(wz_input_queue_first(queue_of(inputs, worker), &record));
-    inputs->lanes[record.lane].offset = -1;
     start_waiting(inputs, record.lane, 0);
     wz_inputs_answer(inputs, worker);
 }
@@ -327,9 +327,10 @@ bool wz_inputs_blame(struct wz_inputs *inputs, int worker, struct wz_frame_recor
         share->careful = held;
     if (held != 1 || !wz_inputs_first(inputs, worker, ret_record))
         return false;
-    if (share->death_offset != ret_record->offset)
+    if (share->death_offset != ret_record->offset || share->death_stream != ret_record->stream)
         share->deaths = 0;
     share->death_offset = ret_record->offset;
+    share->death_stream = ret_record->stream;
     if (++share->deaths < WZ_INPUTS_DEATHS_MAX)
         return false;
     share->deaths = 0;
@@ -355,6 +356,18 @@ void wz_inputs_put_positions(const struct wz_inputs *inputs, struct wz_buf *buf,
 void wz_inputs_settle(struct wz_inputs *inputs)
 {
     EACH_SOURCE(inputs, i) wz_ignore(wz_source_idle(inputs->sources[i])); // or it cannot be
+}
+
+size_t wz_inputs_waiting_bytes(const struct wz_inputs *inputs)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < inputs->worker_count; i++)
+        bytes += wz_input_queue_bytes(queue_of(inputs, i));
+    for (int i = 0; i < WZ_LANE_COUNT && inputs->waiting_lanes > 0; i++)
+        bytes += wz_input_queue_bytes(&inputs->lanes[i].deferred) +
+                 wz_input_queue_bytes(&inputs->lanes[i].later);
+    return bytes;
 }
 
 int64_t wz_inputs_lag(const struct wz_inputs *inputs)

@@ -32,7 +32,8 @@ struct wz_inputs_options {
 struct wz_inputs_worker {
     struct wz_input_queue queue;
     size_t careful;
-    int deaths;
+    int deaths; // at the record at DEATH_OFFSET
+    uint8_t death_stream;
     int64_t death_offset;
 };
 
@@ -126,6 +127,9 @@ void wz_inputs_put_positions(const struct wz_inputs *inputs, struct wz_buf *buf,
 
 // Counts what does not match as seen, so that positions are as far on as they can be.
 void wz_inputs_settle(struct wz_inputs *inputs);
+
+// Bytes of all records that were given and not answered, and of those that wait.
+size_t wz_inputs_waiting_bytes(const struct wz_inputs *inputs);
 
 // Records between the positions and the streams' ends, together; 0 when nothing waits.
 int64_t wz_inputs_lag(const struct wz_inputs *inputs);

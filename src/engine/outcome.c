@@ -6,9 +6,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "engine/lane.h"
 #include "engine/quarantine.h"
 #include "engine/script_inside.h"
 #include "json/text.h"
+
+// With so much that waits for the workers nothing is given out of quarantine.
+#define RETRY_BYTES ((size_t)4 * 1024 * 1024)
+
+// What the worker keeps to (src/worker/): an output's body, a remark, what a failed call had seen.
+#define OUTPUT_MAX_BYTES ((size_t)1024 * 1024)
+#define REMARK_MAX_BYTES 1000
+#define SEEN_MAX_BYTES ((size_t)64 * 1024)
 
 // What a result's items say, besides outputs.
 struct found {
@@ -103,10 +112,23 @@ static void settle(struct wz_script *script, bool given_up)
     count_window(script, given_up);
 }
 
+// The last line of a reason, as much of it as a remark may hold.
+static struct wz_slice short_remark(struct wz_slice reason)
+{
+    struct wz_slice line = wz_quarantine_short(reason);
+
+    if (line.len > REMARK_MAX_BYTES) {
+        line.len = REMARK_MAX_BYTES;
+        while (line.len > 0 && (line.ptr[line.len] & 0xc0) == 0x80)
+            line.len--; // not inside a character
+    }
+    return line;
+}
+
 static void park_if_hopeless(struct wz_script *script, struct wz_slice reason)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
-    struct wz_slice last = wz_quarantine_short(reason);
+    struct wz_slice last = short_remark(reason);
     int failures = failures_in_window(script);
 
     if (script->halting)
@@ -226,7 +248,7 @@ static int take_record(struct wz_script *script, int number, const struct wz_fra
             wz_script_halt(script, WZ_HALT_TERMINATED, found.remark);
         return WZ_OK;
     case WZ_FRAME_DEFERRED:
-        return script->halting ? WZ_OK : wz_inputs_defer(&script->inputs, number);
+        return wz_inputs_defer(&script->inputs, number);
     default:
         take_failure(script, number, &record, result, &found);
         return WZ_OK;
@@ -276,8 +298,9 @@ static int take_results(struct wz_script *script, int number, enum wz_frame_type
     int r;
 
     while ((r = wz_frame_next_result(it, &result)) == WZ_OK) {
-        // After the end of the script its other results say that they were not tried.
-        if (script->halting && result.status == WZ_FRAME_DEFERRED)
+        // A call that ends the script is the worker's last: the rest was not tried.
+        if (script->halting && script->halt == WZ_HALT_TERMINATED &&
+            result.status == WZ_FRAME_DEFERRED)
             continue;
         if (type != WZ_FRAME_RESULT)
             r = take_call(script, &result);
@@ -304,27 +327,60 @@ static int take_changes(struct wz_script *script, struct wz_frame_iter *it)
     return r == WZ_END ? WZ_OK : r;
 }
 
+// Whether an item may be in a result: of its status, and not larger than the worker makes it. A
+// script can write to the pipe itself.
+static bool item_allowed(const struct wz_frame_result *result, const struct wz_frame_item *item)
+{
+    switch (item->kind) {
+    case WZ_FRAME_ITEM_EMIT:
+        return result->status == WZ_FRAME_OK && item->body.len <= OUTPUT_MAX_BYTES;
+    case WZ_FRAME_ITEM_TERMINATE:
+        return result->status == WZ_FRAME_OK && item->body.len <= REMARK_MAX_BYTES;
+    default:
+        return result->status == WZ_FRAME_EXCEPTION || result->status == WZ_FRAME_REFUSED;
+    }
+}
+
+static int check_items(const struct wz_frame_result *result)
+{
+    struct wz_frame_iter items = wz_frame_items(result);
+    struct wz_frame_item item;
+    size_t seen = 0;
+    int r;
+
+    while ((r = wz_frame_next_item(&items, &item)) == WZ_OK) {
+        if (item.kind == WZ_FRAME_ITEM_SEEN)
+            seen += item.topic.len + item.body.len;
+        if (!item_allowed(result, &item) || seen > SEEN_MAX_BYTES)
+            return WZ_ERR_PROTOCOL;
+    }
+    return r == WZ_END ? WZ_OK : r;
+}
+
+// Whether the entry is of the worker's part of the state. Another's may be on its way to that one.
+static bool change_allowed(const struct wz_script *script, int number,
+                           const struct wz_frame_entry *change)
+{
+    if (script->share_count == 1)
+        return change->lane == WZ_LANE_SHARED;
+    return change->lane < WZ_LANE_COUNT &&
+           wz_lane_worker(change->lane, script->share_count) == number;
+}
+
 // Looks at a whole frame before anything of it counts.
-static int check_form(struct wz_slice payload)
+static int check_form(const struct wz_script *script, int number, struct wz_slice payload)
 {
     struct wz_frame_result result;
     struct wz_frame_entry change;
     struct wz_frame_iter it;
-    struct wz_frame_iter items;
-    struct wz_frame_item item;
     int r = wz_frame_iter_init(&it, payload);
 
-    while (r == WZ_OK && (r = wz_frame_next_result(&it, &result)) == WZ_OK) {
-        items = wz_frame_items(&result);
-        while ((r = wz_frame_next_item(&items, &item)) == WZ_OK)
-            if (item.kind == WZ_FRAME_ITEM_EMIT && result.status != WZ_FRAME_OK)
-                return WZ_ERR_PROTOCOL;
-        r = r == WZ_END ? WZ_OK : r;
-    }
+    while (r == WZ_OK && (r = wz_frame_next_result(&it, &result)) == WZ_OK)
+        r = check_items(&result);
     if (r == WZ_END)
         r = wz_frame_changes(&it);
-    while (r == WZ_OK)
-        r = wz_frame_next_entry(&it, &change);
+    while (r == WZ_OK && (r = wz_frame_next_entry(&it, &change)) == WZ_OK)
+        r = change_allowed(script, number, &change) ? WZ_OK : WZ_ERR_PROTOCOL;
     return r == WZ_END ? WZ_OK : r;
 }
 
@@ -332,7 +388,7 @@ int wz_outcome_take(struct wz_script *script, struct wz_worker *worker, enum wz_
                     struct wz_slice payload)
 {
     struct wz_frame_iter it;
-    int r = check_form(payload);
+    int r = check_form(script, wz_worker_number(worker), payload);
 
     if (r == WZ_OK)
         r = wz_frame_iter_init(&it, payload);
@@ -375,7 +431,7 @@ int wz_outcome_retry(struct wz_script *script, uint64_t number, struct wz_slice 
 
     if (!known)
         return WZ_ERR_NOT_FOUND;
-    if (known->retrying || known->leaving)
+    if (known->retrying || known->leaving || wz_inputs_waiting_bytes(&script->inputs) > RETRY_BYTES)
         return WZ_ERR_BUSY;
     r = wz_quarantine_get(value, &message);
     if (r < 0)

@@ -42,6 +42,7 @@ struct read_job {
     struct wz_input_queue out;
     int64_t next; // where the next read goes on
     int64_t gap;  // records in front of it that are not there any more
+    int64_t readable; // all records below it can be read
     int err;
 };
 
@@ -120,7 +121,7 @@ static int64_t gap_in_front(const struct read_job *job)
     struct wz_log_info info;
 
     wz_log_info(job->log, &info);
-    return info.first_offset > job->from ? info.first_offset - job->from : 0;
+    return info.first_ms > 0 && info.first_offset > job->from ? info.first_offset - job->from : 0;
 }
 
 // On the pool.
@@ -148,6 +149,8 @@ static void read_ahead(uv_work_t *work)
     }
     if (r >= 0)
         job->next = wz_reader_position(job->reader);
+    if (r == WZ_END && job->next < job->readable)
+        job->next = job->readable; // offsets that no record has
     job->err = r < 0 ? r : WZ_OK;
 }
 
@@ -251,6 +254,7 @@ static void start_read(struct wz_source *source)
         source->repattern = false;
     }
     job->from = source->next_read;
+    job->readable = wz_log_durable_end(source->options.log);
     job->max_bytes = source->options.window_bytes / 2;
     job->stale = false;
     job->running = true;

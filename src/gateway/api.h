@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "bus/board.h"
 #include "bus/bus.h"
+#include "bus/desk.h"
 #include "config/config.h"
 #include "gateway/request.h"
 #include "store/store.h"
@@ -45,6 +46,7 @@ struct wz_api_parts {
     struct wz_store *store;
     struct wz_bus *bus;
     struct wz_board *board;
+    struct wz_desk *desk;
     const struct wz_config *config;
     struct wz_api_stream streams[WZ_API_STREAMS_MAX];
     size_t stream_count;

@@ -26,6 +26,17 @@ void wz_handle_stream(struct wz_request *req);
 void wz_handle_records(struct wz_request *req);
 void wz_handle_live(struct wz_request *req);
 
+// scripts.c: what the engine does.
+void wz_handle_script_restart(struct wz_request *req);
+void wz_handle_script_state(struct wz_request *req);
+void wz_handle_engine_restart(struct wz_request *req);
+void wz_handle_quarantine_list(struct wz_request *req);
+void wz_handle_quarantine_get(struct wz_request *req);
+void wz_handle_quarantine_retry(struct wz_request *req);
+void wz_handle_quarantine_retry_many(struct wz_request *req);
+void wz_handle_quarantine_drop(struct wz_request *req);
+void wz_handle_quarantine_drop_many(struct wz_request *req);
+
 // documents.c: the store.
 void wz_handle_document_list(struct wz_request *req);
 void wz_handle_document_get(struct wz_request *req);
