@@ -3,6 +3,8 @@
 // position 0 of the text and the encoder for its pieces, without the Python code around them.
 #include "worker/body.h"
 
+#include "worker/dump.h"
+
 // NULL-safe: an attribute of an object that may have failed to come; the object's reference is used
 // up.
 static PyObject *take_attr(PyObject *object, const char *name)
@@ -127,7 +129,8 @@ static bool take_text(PyObject *text, struct wz_body *ret_body)
     return ok;
 }
 
-bool wz_body_encode_json(struct wz_body_codec *codec, PyObject *value, struct wz_body *ret_body)
+// By Python's encoder, which takes what the quick way does not, or says why it is no JSON.
+static bool encode_slowly(struct wz_body_codec *codec, PyObject *value, struct wz_body *ret_body)
 {
     PyObject *pieces = PyObject_CallFunctionObjArgs(codec->encode, value, codec->zero, NULL);
     PyObject *text = NULL;
@@ -146,6 +149,17 @@ bool wz_body_encode_json(struct wz_body_codec *codec, PyObject *value, struct wz
         text = PyUnicode_Join(codec->empty, pieces);
     Py_DECREF(pieces);
     return take_text(text, ret_body);
+}
+
+bool wz_body_encode_json(struct wz_body_codec *codec, PyObject *value, struct wz_body *ret_body)
+{
+    if (codec->text.cap > 4 * WZ_BODY_MAX_BYTES) // something was too long to be taken
+        wz_buf_release(&codec->text);
+    codec->text.len = 0;
+    if (!wz_dump(&codec->text, value))
+        return encode_slowly(codec, value, ret_body);
+    ret_body->slice = wz_buf_slice(&codec->text);
+    return true;
 }
 
 static bool encode_any(struct wz_body_codec *codec, PyObject *value, struct wz_body *ret_body)
@@ -180,7 +194,7 @@ bool wz_body_encode(struct wz_body_codec *codec, PyObject *value, struct wz_body
     if (!encode_any(codec, value, &body))
         return false;
     if (body.slice.len > WZ_BODY_MAX_BYTES) {
-        Py_DECREF(body.owner);
+        Py_XDECREF(body.owner);
         PyErr_Format(PyExc_ValueError, "body is %zu bytes long, at most %d are allowed",
                      body.slice.len, WZ_BODY_MAX_BYTES);
         return false;

@@ -12,6 +12,7 @@
 
 // Python's own scanner and encoder for JSON, looked up once.
 struct wz_body_codec {
+    struct wz_buf text;  // what was encoded last
     PyObject *scan;      // json.decoder's scan_once
     PyObject *loads;     // json.loads, for what the scanner does not take
     PyObject *encode;    // json.encoder's c_make_encoder(...)
@@ -31,7 +32,8 @@ PyObject *wz_body_decode(struct wz_body_codec *codec, struct wz_slice s);
 // The same for a record's body, in which a value that was base64 becomes bytes.
 PyObject *wz_body_decode_record(struct wz_body_codec *codec, struct wz_slice s);
 
-// A body as bytes: SLICE borrows from OWNER, a reference to be dropped when the bytes were used.
+// A body as bytes: SLICE borrows from OWNER, a reference to be dropped when the bytes were used, or
+// from the codec up to the next encoding, when OWNER is NULL.
 struct wz_body {
     enum wz_frame_body kind;
     struct wz_slice slice;

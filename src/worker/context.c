@@ -132,7 +132,7 @@ bool wz_context_emit(struct wz_context *context, PyObject *topic, PyObject *body
     item.body_kind = encoded.kind;
     item.body = encoded.slice;
     done = put_output(context, &item);
-    Py_DECREF(encoded.owner);
+    Py_XDECREF(encoded.owner);
     return done;
 }
 

@@ -180,7 +180,7 @@ static PyObject *pack(struct wz_state *state, PyObject *value)
     if (!check_value(value, 0) || !wz_body_encode_json(state->codec, value, &body))
         return NULL;
     text = PyBytes_FromStringAndSize((const char *)body.slice.ptr, (Py_ssize_t)body.slice.len);
-    Py_DECREF(body.owner);
+    Py_XDECREF(body.owner);
     return text;
 }
 
