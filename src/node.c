@@ -33,6 +33,9 @@
 
 struct node;
 
+// Of the streams and the journal, the one that scripts' words go to.
+#define SCRIPT_LOG 3
+
 // One of the streams, or the journal, for the one who is told what became of it.
 struct node_stream {
     struct node *node;
@@ -41,7 +44,7 @@ struct node_stream {
 };
 
 struct node {
-    struct node_stream streams[3];
+    struct node_stream streams[4];
     const struct wz_config *config;
     struct wz_problem *problem;
     struct wz_loop loop;
@@ -49,6 +52,7 @@ struct node {
     int lock_fd;
     struct wz_log *raw;
     struct wz_log *processed;
+    struct wz_log *script_log;
     struct wz_journal *journal;
     struct wz_queues *queues;
     struct wz_retained *retained;
@@ -218,9 +222,12 @@ static void log_recovery(const char *name, const struct wz_log_recovery *recover
 static int stream_open(struct node *node, struct node_stream *stream, const char *name,
                        struct wz_log **ret_log)
 {
+    int64_t segment_bytes = wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES);
+    int64_t said_bytes = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_LOG_BYTES) / 8;
+    bool said = stream == &node->streams[SCRIPT_LOG]; // nobody waits for it, and little is kept
     struct wz_log_options options = {
-        .durability = durability(node),
-        .segment_bytes = wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES),
+        .durability = said ? WZ_DURABILITY_OS : durability(node),
+        .segment_bytes = said && said_bytes < segment_bytes ? said_bytes : segment_bytes,
         .loop_mail = &node->loop.mail,
         .on_durable = on_durable,
         .arg = stream,
@@ -368,6 +375,8 @@ static void engine_open(struct node *node)
         .desk = node->desk,
         .raw = node->raw,
         .processed = node->processed,
+        .script_log = node->script_log,
+        .log_bytes = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_LOG_BYTES),
         .journal = node->journal,
         .accounts = node->accounts,
         .max_message_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_MESSAGE_TIME),
@@ -390,8 +399,10 @@ static int gateway_open(struct node *node)
                 .board = node->board,
                 .desk = node->desk,
                 .config = node->config,
-                .streams = {{"raw-stream", node->raw}, {"processed-stream", node->processed}},
-                .stream_count = 2,
+                .streams = {{"raw-stream", node->raw},
+                            {"processed-stream", node->processed},
+                            {"script-log", node->script_log}},
+                .stream_count = 3,
                 .journal = wz_journal_log(node->journal),
                 .import = wz_mapping_text_import,
                 .export = wz_mapping_text_export,
@@ -479,6 +490,8 @@ static int start(struct node *node)
         r = stream_open(node, &node->streams[0], "raw-stream", &node->raw);
     if (r == WZ_OK)
         r = stream_open(node, &node->streams[1], "processed-stream", &node->processed);
+    if (r == WZ_OK)
+        r = stream_open(node, &node->streams[SCRIPT_LOG], "script-log", &node->script_log);
     if (r < 0)
         return r;
     node->bus = wz_bus_new(&node->loop);
@@ -509,13 +522,17 @@ static int streams_close(struct node *node)
 {
     int raw = node->raw != NULL ? wz_log_close(node->raw) : WZ_OK;
     int processed = node->processed != NULL ? wz_log_close(node->processed) : WZ_OK;
+    int said = node->script_log != NULL ? wz_log_close(node->script_log) : WZ_OK;
     int journal = wz_journal_close(node->journal);
 
     node->raw = NULL;
     node->processed = NULL;
+    node->script_log = NULL;
     node->journal = NULL;
     if (raw == WZ_OK)
         raw = processed;
+    if (raw == WZ_OK)
+        raw = said;
     return raw < 0 ? raw : journal;
 }
 

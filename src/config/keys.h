@@ -56,6 +56,8 @@
       "how long a script may take for one message before its worker is ended")                     \
     X(SCRIPTS_WINDOW, "scripts.window", SIZE, "1MiB", 4 * WZ_KIB, 256 * WZ_MIB, NULL,              \
       "bytes of messages that are under way to one worker")                                        \
+    X(SCRIPTS_LOG_BYTES, "scripts.log_bytes", SIZE, "64MiB", WZ_MIB, 64 * WZ_GIB, NULL,            \
+      "how much of what scripts say is kept")                                                      \
     X(STREAMS_SEGMENT_BYTES, "streams.segment_bytes", SIZE, "256MiB", WZ_MIB, WZ_GIB, NULL,        \
       "the length at which a stream begins its next file")
 

@@ -13,6 +13,10 @@
 #define WZ_ENGINE_DRAIN_MS 5000
 #define WZ_ENGINE_RETRY_MS 100
 #define WZ_ENGINE_MAX_QUARANTINED 10000
+#define WZ_ENGINE_LOG_BYTES ((int64_t)64 * 1024 * 1024)
+
+// How often script-log is looked at, in records.
+#define WZ_ENGINE_LOG_RECORDS 1000
 #define WZ_ENGINE_WINDOW_BYTES (1024 * 1024)
 
 // Counters on the board are at most this old.
@@ -37,6 +41,7 @@ struct wz_engine {
     uv_timer_t board_timer;
     struct waiter *waiter;
     struct wz_requests *requests;
+    int64_t trimmed_at; // of script-log: when its size was looked at last
     int open_count; // handles
     bool stopping;
     wz_engine_stopped_fn stopped;
@@ -91,12 +96,39 @@ static void on_fed(void *arg, struct wz_script *script)
     wz_list_push(&engine->fed, &links->fed);
 }
 
+// Lets old segments of script-log go.
+static void trim_log(struct wz_engine *engine)
+{
+    struct wz_log *log = engine->options.script_log;
+    int64_t most =
+        engine->options.log_bytes > 0 ? engine->options.log_bytes : WZ_ENGINE_LOG_BYTES;
+    struct wz_log_info info;
+    int64_t end;
+
+    if (wz_log_next_offset(log) - engine->trimmed_at < WZ_ENGINE_LOG_RECORDS)
+        return;
+    engine->trimmed_at = wz_log_next_offset(log);
+    wz_log_info(log, &info);
+    end = info.size_bytes > most ? wz_log_first_segment_end(log) : -1;
+    if (end >= 0)
+        wz_log_trim(log, end);
+}
+
+static void on_wake(void *arg)
+{
+    struct wz_engine *engine = arg;
+
+    wz_log_set_time(engine->options.script_log, engine->options.loop->now_ms);
+}
+
 // At the end of the loop's turn: everything that came is in the scripts' queues.
 static void on_flush(void *arg)
 {
     struct wz_engine *engine = arg;
     struct wz_list *link;
 
+    wz_log_flush(engine->options.script_log);
+    trim_log(engine);
     if (wz_list_empty(&engine->fed))
         return;
     while ((link = wz_list_shift(&engine->fed))) {
@@ -170,6 +202,7 @@ static struct wz_script_parts make_parts(struct wz_engine *engine)
     return (struct wz_script_parts){
         .loop = options->loop,
         .bus = options->bus,
+        .script_log = options->script_log,
         .journal = options->journal,
         .accounts = options->accounts,
         .logs = {[WZ_SCRIPT_RAW] = options->raw, [WZ_SCRIPT_PROCESSED] = options->processed},
@@ -249,7 +282,7 @@ struct wz_engine *wz_engine_new(const struct wz_engine_options *options)
     engine->awake.data = engine;
     engine->board_timer.data = engine;
     engine->open_count = 2;
-    engine->turn = (struct wz_loop_part){.flush = on_flush, .arg = engine};
+    engine->turn = (struct wz_loop_part){.wake = on_wake, .flush = on_flush, .arg = engine};
     wz_loop_join(options->loop, &engine->turn);
     engine->requests = make_requests(engine);
     return engine;

@@ -24,6 +24,7 @@ struct wz_engine_options {
     struct wz_desk *desk;
     struct wz_log *raw;
     struct wz_log *processed;
+    struct wz_log *script_log; // what scripts say
     struct wz_journal *journal;
     struct wz_accounts *accounts; // read back and recovered
     const char *worker_path;      // of the program wyze-python
@@ -33,6 +34,7 @@ struct wz_engine_options {
     int64_t retry_ms;             // a message that failed waits this long, then longer; 100 ms
     size_t window_bytes;          // of records in memory for each script and stream; 1 MiB
     size_t max_quarantined;       // messages of one script; 10,000
+    int64_t log_bytes;            // of script_log: older segments go; 64 MiB
 };
 
 // Called on the loop thread when all workers have ended.

@@ -76,9 +76,10 @@ static void log_failure(struct wz_script *script, const struct wz_frame_record *
 {
     struct wz_cause cause;
 
+    wz_cause_init(&cause, record);
+    wz_script_log_tell(&script->log, WZ_SEVERITY_ERROR, reason, &cause);
     if (!wz_script_log_allow(&script->log))
         return;
-    wz_cause_init(&cause, record);
     WZ_LOG(WZ_LOG_WARN, "script.exception", WZ_F_STR("script", script->name),
            WZ_F_SLICE("topic", record->topic),
            WZ_F_SLICE("cause", wz_slice(cause.id, cause.id_len)), WZ_F_INT("attempt", attempt),

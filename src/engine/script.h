@@ -29,6 +29,7 @@ struct wz_script_parts {
     struct wz_loop *loop;
     struct wz_bus *bus;
     struct wz_log *logs[WZ_SCRIPT_STREAM_COUNT];
+    struct wz_log *script_log;
     struct wz_journal *journal;
     struct wz_accounts *accounts;
     const char *worker_path;

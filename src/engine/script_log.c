@@ -10,6 +10,51 @@
 
 #define WZ_SECOND_US 1000000
 
+static const char *const source_words[] = {"print", "stderr", "log", "engine"};
+
+#define SOURCE_ENGINE 3
+
+// Puts a record on script-log, or counts one that is too many, or that the stream does not take.
+static void put_record(struct wz_script_log *log, int source, enum wz_severity severity,
+                       struct wz_slice text, const struct wz_cause *cause)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf value = {0};
+    struct wz_record_parts parts = {.key = log->egress->script, .value_count = 1};
+    int64_t offset;
+
+    if (++log->record_count > WZ_SCRIPT_LOG_RECORDS) {
+        log->dropped_count++;
+        return;
+    }
+    wz_buf_addf(&value, "{\"severity\":\"%s\",\"source\":\"%s\",\"message\":",
+                wz_severity_word(severity), source_words[source]);
+    wz_json_add_string(&value, text);
+    if (cause->id_len > 0) {
+        wz_buf_add_str(&value, ",\"cause\":\"");
+        wz_buf_add(&value, cause->id, cause->id_len);
+        wz_buf_add_byte(&value, '"');
+    }
+    wz_buf_add_byte(&value, '}');
+    parts.value[0] = wz_buf_slice(&value);
+    if (wz_log_append(log->stream, &parts, &offset) < 0)
+        log->dropped_count++;
+}
+
+static void begin_second(struct wz_script_log *log, int64_t now_us)
+{
+    static const struct wz_cause none;
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+
+    log->second_us = now_us;
+    log->line_count = 0;
+    log->record_count = 0;
+    if (log->dropped_count == 0)
+        return;
+    wz_buf_addf(&text, "%lld lines were dropped", (long long)log->dropped_count);
+    log->dropped_count = 0;
+    put_record(log, SOURCE_ENGINE, WZ_SEVERITY_WARNING, wz_buf_slice(&text), &none);
+}
+
 bool wz_script_log_allow(struct wz_script_log *log)
 {
     int64_t now_us = wz_clock_mono_us();
@@ -18,8 +63,7 @@ bool wz_script_log_allow(struct wz_script_log *log)
         if (log->line_count > WZ_SCRIPT_LOG_LINES)
             WZ_LOG(WZ_LOG_WARN, "script.log-dropped", WZ_F_SLICE("script", log->egress->script),
                    WZ_F_INT("lines", log->line_count - WZ_SCRIPT_LOG_LINES));
-        log->second_us = now_us;
-        log->line_count = 0;
+        begin_second(log, now_us);
     }
     return ++log->line_count <= WZ_SCRIPT_LOG_LINES;
 }
@@ -55,7 +99,7 @@ int wz_script_log_write(struct wz_script_log *log, const struct wz_frame_log *li
         [WZ_SEVERITY_WARNING] = WZ_LOG_WARN,
         [WZ_SEVERITY_ERROR] = WZ_LOG_ERROR,
     };
-    static const char *const sources[] = {"stdout", "stderr", "log"};
+    bool allowed;
 
     // The worker sends UTF-8; a script that writes to the pipe itself may send anything.
     if (line->source == WZ_FRAME_LOG_CONTEXT && wz_utf8_valid(line->text)) {
@@ -64,9 +108,21 @@ int wz_script_log_write(struct wz_script_log *log, const struct wz_frame_log *li
         if (r < 0)
             return r;
     }
-    if (wz_script_log_allow(log))
+    allowed = wz_script_log_allow(log);
+    if (wz_utf8_valid(line->text))
+        put_record(log, line->source, line->severity, line->text, cause);
+    if (allowed)
         WZ_LOG(levels[line->severity], "script.log", WZ_F_SLICE("script", log->egress->script),
-               WZ_F_STR("source", sources[line->source]), WZ_F_SLICE("message", line->text),
+               WZ_F_STR("source", source_words[line->source]), WZ_F_SLICE("message", line->text),
                WZ_F_SLICE("cause", wz_slice(cause->id, cause->id_len)));
     return WZ_OK;
+}
+
+void wz_script_log_tell(struct wz_script_log *log, enum wz_severity severity,
+                        struct wz_slice text, const struct wz_cause *cause)
+{
+    if (wz_clock_mono_us() - log->second_us >= WZ_SECOND_US)
+        begin_second(log, wz_clock_mono_us());
+    if (wz_utf8_valid(text))
+        put_record(log, SOURCE_ENGINE, severity, text, cause);
 }
