@@ -130,6 +130,8 @@ def test_numbers_of_the_page_are_those_of_the_code():
         text = (ROOT / "src" / header).read_text()
         [value] = re.findall(rf"#define {name} (\d+)$", text, re.M)
         assert shown in PAGE and f"{int(value):,}" in shown, name
+    script = (ROOT / "src/engine/script.h").read_text()
+    assert "#define WZ_SCRIPT_ATTEMPTS 4" in script and "tried again, three times" in PAGE
 
 
 def test_stub_is_installed_where_the_page_says():
