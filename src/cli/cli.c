@@ -48,6 +48,13 @@ static const struct wz_option script_deploy_options[] = {
     {"--stopped", NULL, "save it, but do not run it"},
 };
 
+static const struct wz_option script_logs_options[] = {
+    {"--follow", NULL, "go on with what comes"},
+    {"-f", NULL, "the same as --follow"},
+    {"--from", "WHEN", "begin there: -1h, a time; without it with the oldest"},
+    {"--count", "N", "end after N lines"},
+};
+
 static const struct wz_option quarantine_drop_options[] = {
     {"--all", NULL, "all messages"},
 };
@@ -107,6 +114,9 @@ const struct wz_command wz_commands[] = {
     {"script quarantine drop", "NAME [NUMBER]", "forget one, or all with --all",
      "wyze script quarantine drop alarm 3", 1, 2, OPTIONS(quarantine_drop_options), 0,
      wz_cmd_quarantine_drop},
+    {"script logs", "NAME", "show what a script printed and logged, and its exceptions",
+     "wyze script logs alarm --from -10m -f", 1, 1, OPTIONS(script_logs_options),
+     WZ_LOCAL_LOGS, wz_cmd_script_logs},
     {"script state", "NAME", "list what a script has in its state", "wyze script state alarm",
      1, 1, NULL, 0, 0, wz_cmd_script_state},
     {"script restart", "[NAME]", "start a script's workers anew, or those of all scripts",

@@ -37,6 +37,7 @@ int wz_cmd_script_deploy(struct wz_cli *cli);
 int wz_cmd_script_rm(struct wz_cli *cli);
 int wz_cmd_script_start(struct wz_cli *cli);
 int wz_cmd_script_stop(struct wz_cli *cli);
+int wz_cmd_script_logs(struct wz_cli *cli); // sub.c
 int wz_cmd_script_check(struct wz_cli *cli);
 
 // log.c: the streams' files.

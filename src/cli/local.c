@@ -16,7 +16,7 @@
 #define WZ_LOCAL_TURN_BYTES (64 * 1024)
 
 // The streams of a data folder, a folder of the same name each.
-static const char *const stream_names[] = {"raw-stream", "processed-stream"};
+static const char *const stream_names[] = {"raw-stream", "processed-stream", "script-log"};
 
 struct wz_local {
     struct wz_api_parts parts;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns `wyze sub`: a range of records as lines, or live ones as server-sent events.
+// Owns `wyze sub` and `wyze script logs`: a range of records as lines, or live ones as server-sent
+// events.
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ struct view {
     struct wz_buf lines;  // received, not whole lines yet
     struct wz_buf output; // to be printed after this piece
     int64_t left;         // messages that may still be shown; -1: any number
+    void (*show)(struct wz_buf *output, struct wz_slice line); // for people; NULL: topic and body
     bool live;
     bool gap; // the event at hand tells of a gap
 };
@@ -58,6 +60,9 @@ static void show_record(struct view *view, struct wz_slice line)
         view->left--;
     if (view->cli->form == WZ_OUTPUT_JSON) {
         wz_buf_add_slice(&view->output, line);
+    } else if (view->show != NULL) {
+        view->show(&view->output, line);
+        return;
     } else {
         WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
 
@@ -174,35 +179,89 @@ static int read_stream(struct wz_cli *cli, const char **ret_stream)
                           "--stream is raw or processed, not \"%.32s\".", name);
 }
 
-int wz_cmd_sub(struct wz_cli *cli)
+// Shows the records of a stream from FROM (NULL: now) on, up to TO, or live when that is NULL.
+static int show_stream(struct view *view, const char *stream, const char *from, const char *to)
 {
-    const char *to = wz_args_value(&cli->args, "--to");
-    struct view view = {.cli = cli, .live = to == NULL};
+    struct wz_cli *cli = view->cli;
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    const char *stream = NULL;
     int code;
-    int r = read_count(cli, &view.left);
+    int r = wz_cli_connect(cli, view->live ? WZ_SUB_TIMEOUT_S : 0);
 
-    if (r == WZ_OK)
-        r = read_stream(cli, &stream);
-    if (r == WZ_OK)
-        r = wz_cli_connect(cli, view.live ? WZ_SUB_TIMEOUT_S : 0);
     if (r < 0)
         return wz_cli_exit(r);
-    if (view.live && !wz_client_remote(cli->client)) {
+    if (view->live && !wz_client_remote(cli->client)) {
         (void)wz_problem_set(&cli->problem, WZ_ERR_UNREACHABLE, WZ_CODE_API_UNREACHABLE,
                              "No wyze runs with this data folder, so nothing new will come.");
         wz_problem_fix(&cli->problem, "To read what is there give --from and --to end.");
         return WZ_EXIT_UNREACHABLE;
     }
-    wz_buf_addf(&target, "/api/v1/streams/%s/%s?pattern=", stream, view.live ? "live" : "records");
+    wz_buf_addf(&target, "/api/v1/streams/%s/%s?pattern=", stream, view->live ? "live" : "records");
     wz_uri_encode(&target, wz_slice_str(cli->args.words[0]));
-    add_param(&target, "from", wz_args_value(&cli->args, "--from"));
+    add_param(&target, "from", from);
     add_param(&target, "to", to);
-    if (!view.live)
+    if (!view->live)
         add_param(&target, "limit", wz_args_value(&cli->args, "--count"));
-    code = follow(&view, wz_buf_str(&target));
-    wz_buf_release(&view.lines);
-    wz_buf_release(&view.output);
+    code = follow(view, wz_buf_str(&target));
+    wz_buf_release(&view->lines);
+    wz_buf_release(&view->output);
     return code;
+}
+
+int wz_cmd_sub(struct wz_cli *cli)
+{
+    const char *to = wz_args_value(&cli->args, "--to");
+    struct view view = {.cli = cli, .live = to == NULL};
+    const char *stream = NULL;
+    int r = read_count(cli, &view.left);
+
+    if (r == WZ_OK)
+        r = read_stream(cli, &stream);
+    if (r < 0)
+        return wz_cli_exit(r);
+    return show_stream(&view, stream, wz_args_value(&cli->args, "--from"), to);
+}
+
+// Adds the text of a string in a record of script-log, for a terminal.
+static void add_text(struct wz_buf *output, struct wz_slice object, struct wz_slice name)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+    struct wz_slice value = find_member(object, name);
+
+    if (value.len >= 2 && value.ptr[0] == '"')
+        wz_json_add_unescaped(&text, value);
+    for (size_t start = 0; start < text.len;) {
+        struct wz_slice rest = wz_slice(text.ptr + start, text.len - start);
+        const uint8_t *end = memchr(rest.ptr, '\n', rest.len);
+        size_t len = end != NULL ? (size_t)(end - rest.ptr) : rest.len;
+
+        wz_output_add_safe(output, wz_slice(rest.ptr, len));
+        start += len + 1;
+        if (start < text.len)
+            wz_buf_add_str(output, "\n    ");
+    }
+}
+
+static void show_log_line(struct wz_buf *output, struct wz_slice line)
+{
+    struct wz_slice body = find_member(line, WZ_SLICE_LIT("\"body\""));
+
+    add_text(output, line, WZ_SLICE_LIT("\"append_time\""));
+    wz_buf_add_byte(output, ' ');
+    add_text(output, body, WZ_SLICE_LIT("\"severity\""));
+    wz_buf_add_byte(output, ' ');
+    add_text(output, body, WZ_SLICE_LIT("\"message\""));
+    wz_buf_add_byte(output, '\n');
+}
+
+int wz_cmd_script_logs(struct wz_cli *cli)
+{
+    bool live = wz_args_value(&cli->args, "--follow") != NULL ||
+                wz_args_value(&cli->args, "-f") != NULL;
+    const char *from = wz_args_value(&cli->args, "--from");
+    struct view view = {.cli = cli, .live = live, .show = show_log_line};
+    int r = read_count(cli, &view.left);
+
+    if (r < 0)
+        return wz_cli_exit(r);
+    return show_stream(&view, "script-log", from != NULL ? from : "first", live ? NULL : "end");
 }
