@@ -23,7 +23,7 @@
 
 // "wyze" in ASCII, at byte 68 of the file; the version of our tables, at byte 60.
 #define WZ_SQLITE_APPLICATION_ID 0x77797a65
-#define WZ_SQLITE_VERSION 2
+#define WZ_SQLITE_VERSION 3
 #define WZ_SQLITE_HEADER_LEN 100
 
 // How long a statement waits for another process.
@@ -37,6 +37,10 @@
 // other programs leave it.
 #define WZ_SQLITE_CHECKSUM "wz_checksum(collection, name, revision, body)"
 #define WZ_SQLITE_WHOLE "ifnull(checksum = " WZ_SQLITE_CHECKSUM ", 1)"
+
+// The value of a macro that is a number, as text.
+#define WZ_SQLITE_QUOTE(x) #x
+#define WZ_SQLITE_TEXT_OF(x) WZ_SQLITE_QUOTE(x)
 
 #define WZ_SQLITE_STATEMENT_TABLE(X)                                                               \
     X(BEGIN_READ, "BEGIN")                                                                         \
@@ -53,6 +57,16 @@
            "VALUES (?1, ?2, ?3, ?4, wz_checksum(?1, ?2, ?3, ?4)) ON CONFLICT (collection, name) "  \
            "DO UPDATE SET revision = ?3, body = ?4, checksum = excluded.checksum")                 \
     X(DELETE, "DELETE FROM documents WHERE collection = ?1 AND name = ?2")                         \
+    X(KEEP_VERSION, "INSERT OR IGNORE INTO versions SELECT collection, name, revision, NULL, "     \
+                    "body, checksum FROM documents WHERE collection = ?1 AND name = ?2")           \
+    X(PUT_VERSION, "INSERT OR REPLACE INTO versions SELECT collection, name, revision, ?3, "       \
+                   "body, checksum FROM documents WHERE collection = ?1 AND name = ?2")            \
+    X(DROP_VERSIONS,                                                                               \
+      "DELETE FROM versions WHERE collection = ?1 AND name = ?2 "                                  \
+      "AND (revision <= ?3 - " WZ_SQLITE_TEXT_OF(WZ_DOCUMENT_VERSIONS_MAX) " OR revision > ?3)")   \
+    X(VERSIONS, "SELECT name, revision, body, " WZ_SQLITE_WHOLE                                    \
+                ", ifnull(time, 0) FROM versions WHERE collection = ?1 AND name = ?2 "             \
+                "ORDER BY revision DESC")                                                          \
     X(DATA_VERSION, "PRAGMA data_version")
 
 enum statement {
@@ -68,10 +82,7 @@ static const char *const texts[] = {
 #undef WZ_SQLITE_TEXT
 };
 
-// What brings the tables from each version to the next; an empty file has version 0. The names of
-// the macros' values are pasted as text.
-#define WZ_SQLITE_QUOTE(x) #x
-#define WZ_SQLITE_TEXT_OF(x) WZ_SQLITE_QUOTE(x)
+// What brings the tables from each version to the next; an empty file has version 0.
 static const char *const upgrades[WZ_SQLITE_VERSION] = {
     "CREATE TABLE documents (collection TEXT NOT NULL, name TEXT NOT NULL, "
     "revision INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (collection, name)) STRICT;"
@@ -83,6 +94,12 @@ static const char *const upgrades[WZ_SQLITE_VERSION] = {
     "CREATE TRIGGER documents_by_others AFTER UPDATE OF collection, name, revision, body "
     "ON documents WHEN NEW.checksum = OLD.checksum "
     "BEGIN UPDATE documents SET checksum = NULL WHERE rowid = NEW.rowid; END",
+
+    "CREATE TABLE versions (collection TEXT NOT NULL, name TEXT NOT NULL, "
+    "revision INTEGER NOT NULL, time INTEGER, body TEXT NOT NULL, checksum INTEGER, "
+    "PRIMARY KEY (collection, name, revision)) STRICT;"
+    "INSERT INTO versions SELECT collection, name, revision, NULL, body, checksum "
+    "FROM documents WHERE collection = 'scripts'",
 };
 
 struct wz_sqlite {
@@ -275,14 +292,17 @@ static int add_row(const struct wz_sqlite *db, sqlite3_stmt *statement,
     document = &list->items[list->count++];
     document->name = wz_strdup(name);
     document->revision = sqlite3_column_int64(statement, 1);
+    document->time_ms = sqlite3_column_int64(statement, 4); // 0 where there is no such column
     document->body = body;
     return WZ_OK;
 }
 
-int wz_sqlite_list(struct wz_sqlite *db, enum wz_collection collection, const char *name,
-                   struct wz_document_list *ret_list, struct wz_problem *ret_problem)
+// Adds what the statement WHICH finds.
+static int list_rows(struct wz_sqlite *db, enum statement which, enum wz_collection collection,
+                     const char *name, struct wz_document_list *ret_list,
+                     struct wz_problem *ret_problem)
 {
-    sqlite3_stmt *statement = bind(db, name == NULL ? SQL_LIST : SQL_GET, collection, name);
+    sqlite3_stmt *statement = bind(db, which, collection, name);
     int step;
     int r = WZ_OK;
 
@@ -291,6 +311,45 @@ int wz_sqlite_list(struct wz_sqlite *db, enum wz_collection collection, const ch
     if (r == WZ_OK && step != SQLITE_DONE)
         r = fail(db, ret_problem);
     (void)sqlite3_reset(statement); // tells the error of the step again
+    return r;
+}
+
+int wz_sqlite_list(struct wz_sqlite *db, enum wz_collection collection, const char *name,
+                   struct wz_document_list *ret_list, struct wz_problem *ret_problem)
+{
+    return list_rows(db, name == NULL ? SQL_LIST : SQL_GET, collection, name, ret_list,
+                     ret_problem);
+}
+
+int wz_sqlite_versions(struct wz_sqlite *db, enum wz_collection collection, const char *name,
+                       struct wz_document_list *ret_list, struct wz_problem *ret_problem)
+{
+    return list_rows(db, SQL_VERSIONS, collection, name, ret_list, ret_problem);
+}
+
+int wz_sqlite_keep_version(struct wz_sqlite *db, enum wz_collection collection, const char *name,
+                           struct wz_problem *ret_problem)
+{
+    (void)bind(db, SQL_KEEP_VERSION, collection, name); // the statement is the one that runs
+    return run(db, SQL_KEEP_VERSION, ret_problem);
+}
+
+static int run_with(struct wz_sqlite *db, enum statement which, const struct wz_sqlite_version *at,
+                    int64_t number, struct wz_problem *ret_problem)
+{
+    sqlite3_stmt *statement = bind(db, which, at->collection, at->name);
+
+    WZ_ASSERT(sqlite3_bind_int64(statement, 3, number) == SQLITE_OK); // as in bind
+    return run(db, which, ret_problem);
+}
+
+int wz_sqlite_put_version(struct wz_sqlite *db, const struct wz_sqlite_version *version,
+                          struct wz_problem *ret_problem)
+{
+    int r = run_with(db, SQL_PUT_VERSION, version, version->time_ms, ret_problem);
+
+    if (r == WZ_OK)
+        r = run_with(db, SQL_DROP_VERSIONS, version, version->revision, ret_problem);
     return r;
 }
 

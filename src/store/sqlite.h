@@ -27,6 +27,14 @@ struct wz_sqlite_row {
     struct wz_slice body; // JSON text
 };
 
+// A document's present state as a version that is kept. NAME is borrowed.
+struct wz_sqlite_version {
+    enum wz_collection collection;
+    const char *name;
+    int64_t revision; // of the document that is there
+    int64_t time_ms;
+};
+
 // Opens the database PATH, or makes it (0600), or brings one of an older version up to date.
 // WZ_ERR_CORRUPT when the file is not ours or damaged, in whole or in one document;
 // WZ_ERR_UNSUPPORTED when it is newer: it is left as it is. The caller owns RET_DB.
@@ -65,6 +73,22 @@ WZ_MUST int wz_sqlite_put(struct wz_sqlite *db, const struct wz_sqlite_row *row,
 // Removes a document; fine when it is not there.
 WZ_MUST int wz_sqlite_delete(struct wz_sqlite *db, enum wz_collection collection, const char *name,
                              struct wz_problem *ret_problem);
+
+// Keeps the document that is there as a version whose time is not known, unless that revision is
+// kept already: another program may have written it. Fine when it is not there.
+WZ_MUST int wz_sqlite_keep_version(struct wz_sqlite *db, enum wz_collection collection,
+                                   const char *name, struct wz_problem *ret_problem);
+
+// Keeps the document that is there, just written, as a version; lets go of those that are more than
+// WZ_DOCUMENT_VERSIONS_MAX, and of those of a document of the same name that was removed.
+WZ_MUST int wz_sqlite_put_version(struct wz_sqlite *db, const struct wz_sqlite_version *version,
+                                  struct wz_problem *ret_problem);
+
+// Adds the versions of a document that are kept, newest first, also those of one that was removed.
+// Errors as in wz_sqlite_list.
+WZ_MUST int wz_sqlite_versions(struct wz_sqlite *db, enum wz_collection collection,
+                               const char *name, struct wz_document_list *ret_list,
+                               struct wz_problem *ret_problem);
 
 // A number that changes when another connection, of any process, has changed the file.
 WZ_MUST int wz_sqlite_data_version(struct wz_sqlite *db, int64_t *ret_version,

@@ -76,7 +76,8 @@ static void make_lamp(int64_t revision, const char *body)
     wz_sqlite_close(db);
 }
 
-// Makes a database as version 1 left it, with devices/lamp, revision 7, and types/input.
+// Makes a database as version 1 left it, with devices/lamp, revision 7, scripts/dim, revision 4,
+// and types/input.
 static void make_version_1(void)
 {
     run_sql("CREATE TABLE documents (collection TEXT NOT NULL, name TEXT NOT NULL, "
@@ -84,6 +85,7 @@ static void make_version_1(void)
             "PRAGMA application_id = 0x77797a65; PRAGMA user_version = 1;"
             "PRAGMA journal_mode = WAL;"
             "INSERT INTO documents VALUES ('devices', 'lamp', 7, '{\"route\":\"hall\"}');"
+            "INSERT INTO documents VALUES ('scripts', 'dim', 4, '{\"code\":\"\"}');"
             "INSERT INTO documents VALUES ('types', 'input', 1, '{}')");
 }
 
@@ -232,7 +234,7 @@ static void test_sqlite_open_refuses_a_newer_version(void **state)
 {
     (void)state;
     make_database(1);
-    run_sql("PRAGMA user_version = 3");
+    run_sql("PRAGMA user_version = 4");
     (void)assert_refused(WZ_ERR_UNSUPPORTED, WZ_CODE_STORE_NEWER);
 }
 
@@ -272,7 +274,7 @@ static void test_sqlite_open_refuses_a_version_that_is_not_its_tables(void **sta
     run_sql("PRAGMA user_version = 0");
     (void)assert_refused(WZ_ERR_CORRUPT, WZ_CODE_STORE_DAMAGED);
     run_sql("DROP TRIGGER documents_by_others; ALTER TABLE documents DROP COLUMN checksum;"
-            "PRAGMA user_version = 2");
+            "PRAGMA user_version = 3");
     (void)assert_refused(WZ_ERR_CORRUPT, WZ_CODE_STORE_DAMAGED);
 }
 
@@ -286,8 +288,10 @@ static void test_sqlite_open_brings_version_1_up_to_date(void **state)
         assert_int_equal(wz_sqlite_open(path, &db, NULL), WZ_OK);
         assert_lamp(db, 7, "hall");
         wz_sqlite_close(db);
-        assert_int_equal(ask_number("PRAGMA user_version"), 2);
-        assert_int_equal(ask_number("SELECT count(checksum) FROM documents"), 2);
+        assert_int_equal(ask_number("PRAGMA user_version"), 3);
+        assert_int_equal(ask_number("SELECT count(checksum) FROM documents"), 3);
+        assert_int_equal(ask_number("SELECT revision FROM versions WHERE name = 'dim'"), 4);
+        assert_int_equal(ask_number("SELECT count(*) FROM versions"), 1);
     }
     flip("hall", 1);
     (void)assert_refused(WZ_ERR_CORRUPT, WZ_CODE_STORE_DAMAGED);

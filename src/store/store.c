@@ -117,23 +117,41 @@ static int refuse_missing(enum wz_collection collection, const char *name,
     return WZ_ERR_NOT_FOUND;
 }
 
-// Writes one change over REVISION, the one that is there.
-static int write_change(struct wz_store *store, const struct wz_store_change *change,
-                        int64_t revision, struct wz_problem *ret_problem)
+// Writes a document over REVISION.
+static int write_body(struct wz_store *store, const struct wz_store_change *change,
+                      int64_t revision, struct wz_problem *ret_problem)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
     struct wz_sqlite_row row = {
         .collection = change->collection, .name = change->name, .revision = revision + 1};
-    int r = wz_document_check_name(change->collection, change->name, ret_problem);
+    struct wz_sqlite_version version = {.collection = change->collection,
+                                        .name = change->name,
+                                        .revision = revision + 1,
+                                        .time_ms = wz_clock_wall_ms()};
+    int r = wz_document_encode(change->collection, change->name, change->body, &text, ret_problem);
 
-    if (r == WZ_OK && change->body == NULL)
-        return wz_sqlite_delete(store->db, change->collection, change->name, ret_problem);
-    if (r == WZ_OK)
-        r = wz_document_encode(change->collection, change->name, change->body, &text, ret_problem);
     if (r < 0)
         return r;
     row.body = wz_buf_slice(&text);
-    return wz_sqlite_put(store->db, &row, ret_problem);
+    r = wz_sqlite_put(store->db, &row, ret_problem);
+    if (r == WZ_OK && change->collection == WZ_COLLECTION_SCRIPTS)
+        r = wz_sqlite_put_version(store->db, &version, ret_problem);
+    return r;
+}
+
+// Writes one change over REVISION, the one that is there.
+static int write_change(struct wz_store *store, const struct wz_store_change *change,
+                        int64_t revision, struct wz_problem *ret_problem)
+{
+    int r = wz_document_check_name(change->collection, change->name, ret_problem);
+
+    if (r == WZ_OK && change->collection == WZ_COLLECTION_SCRIPTS)
+        r = wz_sqlite_keep_version(store->db, change->collection, change->name, ret_problem);
+    if (r < 0)
+        return r;
+    if (change->body == NULL)
+        return wz_sqlite_delete(store->db, change->collection, change->name, ret_problem);
+    return write_body(store, change, revision, ret_problem);
 }
 
 // PUT and DELETE, inside a transaction.
@@ -208,8 +226,13 @@ static int do_write(struct wz_store *store, struct wz_store_call *call)
 
 static int do_read(struct wz_store *store, struct wz_store_call *call)
 {
-    const char *name = call->op == WZ_STORE_GET ? call->name : NULL;
-    int r = wz_sqlite_list(store->db, call->collection, name, &call->list, &call->problem);
+    const char *name = call->op == WZ_STORE_LIST ? NULL : call->name;
+    int r;
+
+    if (call->op == WZ_STORE_VERSIONS)
+        r = wz_sqlite_versions(store->db, call->collection, name, &call->list, &call->problem);
+    else
+        r = wz_sqlite_list(store->db, call->collection, name, &call->list, &call->problem);
 
     if (r < 0)
         wz_document_list_release(&call->list);
@@ -236,7 +259,7 @@ static void run_call(struct wz_mail *mail)
     struct wz_store_call *call = WZ_CONTAINER(mail, struct wz_store_call, mail);
     struct wz_store *store = call->store;
 
-    if (call->op == WZ_STORE_LIST || call->op == WZ_STORE_GET)
+    if (call->op < WZ_STORE_PUT)
         call->result = do_read(store, call);
     else
         call->result = do_write(store, call);

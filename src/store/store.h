@@ -35,10 +35,14 @@ enum wz_collection wz_collection_find(const char *name);
 #define WZ_DOCUMENT_NAME_MAX 1024
 #define WZ_DOCUMENT_BODY_MAX (1024 * 1024)
 
+// How many versions of a script's document are kept, the present one among them.
+#define WZ_DOCUMENT_VERSIONS_MAX 50
+
 // A document: BODY is a JSON object; REVISION is 1 when new and grows by one with each change.
 struct wz_document {
     char *name;
     int64_t revision;
+    int64_t time_ms; // of a version: when it was written; 0: that is not known
     json_t *body;
 };
 
@@ -89,11 +93,12 @@ WZ_MUST int wz_store_open(const char *path, const struct wz_store_options *optio
 void wz_store_close(struct wz_store *store);
 
 enum wz_store_op {
-    WZ_STORE_LIST,   // a collection
-    WZ_STORE_GET,    // one document
-    WZ_STORE_PUT,    // make or replace one
-    WZ_STORE_DELETE, // remove one
-    WZ_STORE_APPLY,  // several puts and deletes, all or nothing
+    WZ_STORE_LIST,     // a collection
+    WZ_STORE_GET,      // one document
+    WZ_STORE_VERSIONS, // those of one script that are kept, newest first; also of a removed one
+    WZ_STORE_PUT,      // make or replace one
+    WZ_STORE_DELETE,   // remove one
+    WZ_STORE_APPLY,    // several puts and deletes, all or nothing
 };
 
 // One change of WZ_STORE_APPLY: BODY NULL deletes.
@@ -124,7 +129,7 @@ struct wz_store_call {
     int result; // WZ_OK, NOT_FOUND, CONFLICT, INVALID, TOO_LARGE, or what CHECK or the disk said
     struct wz_problem problem;
     int64_t revision;             // PUT: the new one; CONFLICT: the one that is there, 0 for none
-    struct wz_document_list list; // LIST, GET
+    struct wz_document_list list; // LIST, GET, VERSIONS
     struct wz_store *store;       // set by wz_store_send, for its own use
 };
 
