@@ -37,6 +37,10 @@ void wz_handle_quarantine_retry_many(struct wz_request *req);
 void wz_handle_quarantine_drop(struct wz_request *req);
 void wz_handle_quarantine_drop_many(struct wz_request *req);
 
+// versions.c: what scripts' documents were before.
+void wz_handle_script_versions(struct wz_request *req);
+void wz_handle_script_version(struct wz_request *req);
+
 // documents.c: the store.
 void wz_handle_document_list(struct wz_request *req);
 void wz_handle_document_get(struct wz_request *req);
