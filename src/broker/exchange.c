@@ -424,6 +424,13 @@ int wz_exchange_publish(struct wz_exchange *exchange, const struct wz_message *m
     return r;
 }
 
+uint32_t wz_exchange_receivers(const struct wz_exchange *exchange, struct wz_slice topic)
+{
+    const struct entry *entry = place_of(exchange, topic, wz_hash(topic, exchange->seed))->entry;
+
+    return entry != NULL && entry->version == exchange->version ? entry->target_count : 0;
+}
+
 size_t wz_exchange_cached(const struct wz_exchange *exchange) { return exchange->entry_count; }
 
 bool wz_exchange_bound(const struct wz_exchange *exchange)

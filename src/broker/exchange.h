@@ -85,6 +85,10 @@ void wz_exchange_forget(struct wz_exchange *exchange);
 // Whether there are any bindings.
 bool wz_exchange_bound(const struct wz_exchange *exchange);
 
+// How many receivers the bindings give TOPIC, which was published to last: 0 for one that is not
+// cached as the bindings are now.
+uint32_t wz_exchange_receivers(const struct wz_exchange *exchange, struct wz_slice topic);
+
 // How many topics are cached.
 size_t wz_exchange_cached(const struct wz_exchange *exchange);
 

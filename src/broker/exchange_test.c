@@ -102,6 +102,29 @@ static void unbind_all(struct listener *listener)
     }
 }
 
+static void test_exchange_tells_how_many_a_topic_reaches(void **state)
+{
+    struct wz_exchange *exchange = wz_exchange_new(&wz_topic_mqtt);
+    struct listener all;
+    struct listener one;
+
+    (void)state;
+    listener_init(&all, exchange);
+    listener_init(&one, exchange);
+    bind(&all, 0, "#", 1);
+    assert_int_equal(wz_exchange_receivers(exchange, WZ_SLICE_LIT("a/b")), 0); // not published to
+    assert_int_equal(publish_to(exchange, "a/b"), WZ_OK);
+    assert_int_equal(wz_exchange_receivers(exchange, WZ_SLICE_LIT("a/b")), 1);
+    bind(&one, 0, "a/+", 1);
+    bind(&one, 1, "a/b", 1);
+    assert_int_equal(wz_exchange_receivers(exchange, WZ_SLICE_LIT("a/b")), 0); // not any more
+    assert_int_equal(publish_to(exchange, "a/b"), WZ_OK);
+    assert_int_equal(wz_exchange_receivers(exchange, WZ_SLICE_LIT("a/b")), 2);
+    unbind_all(&one);
+    unbind_all(&all);
+    wz_exchange_free(exchange);
+}
+
 static void test_exchange_gives_a_message_once_at_the_highest_qos(void **state)
 {
     struct wz_exchange *exchange = wz_exchange_new(&wz_topic_mqtt);
@@ -603,6 +626,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exchange_refuses_what_is_above_its_limits),
         cmocka_unit_test(test_exchange_refuses_a_topic_that_is_too_deep_to_be_matched),
+        cmocka_unit_test(test_exchange_tells_how_many_a_topic_reaches),
         cmocka_unit_test(test_exchange_gives_a_message_once_at_the_highest_qos),
         cmocka_unit_test(test_exchange_follows_every_change_of_the_bindings),
         cmocka_unit_test(test_exchange_never_calls_a_receiver_that_has_gone),

@@ -165,6 +165,11 @@ int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id, const struct wz_
     return wz_queues_publish(bus->queues, exchange, msg, valid, ret_ticket);
 }
 
+uint32_t wz_bus_receivers(const struct wz_bus *bus, enum wz_bus_exchange id, struct wz_slice topic)
+{
+    return wz_exchange_receivers(bus->exchanges[id], topic);
+}
+
 bool wz_bus_wanted(const struct wz_bus *bus, enum wz_bus_exchange id)
 {
     return wz_exchange_bound(bus->exchanges[id]);
@@ -212,6 +217,17 @@ void wz_bus_on_ready(struct wz_bus *bus, struct wz_bus_waiter *waiter)
     waiter->waiting = true;
     waiter->next = bus->waiters;
     bus->waiters = waiter;
+}
+
+void wz_bus_off_ready(struct wz_bus *bus, struct wz_bus_waiter *waiter)
+{
+    struct wz_bus_waiter **place = &bus->waiters;
+
+    while (*place != NULL && *place != waiter)
+        place = &(*place)->next;
+    if (*place != NULL)
+        *place = waiter->next;
+    waiter->waiting = false;
 }
 
 void wz_bus_durable(struct wz_bus *bus)

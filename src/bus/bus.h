@@ -52,6 +52,10 @@ void wz_bus_unbind(struct wz_bus *bus, struct wz_binding *binding);
 WZ_MUST int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id,
                            const struct wz_message *msg, struct wz_ticket *ret_ticket);
 
+// How many were bound to TOPIC, the tiers among them, when it was published to the exchange just
+// now.
+uint32_t wz_bus_receivers(const struct wz_bus *bus, enum wz_bus_exchange id, struct wz_slice topic);
+
 // Whether anybody is bound to the exchange at all: who has to build a message first may ask.
 bool wz_bus_wanted(const struct wz_bus *bus, enum wz_bus_exchange id);
 
@@ -90,3 +94,6 @@ struct wz_bus_waiter {
 
 // Registers WAITER for one call; fine when it waits already.
 void wz_bus_on_ready(struct wz_bus *bus, struct wz_bus_waiter *waiter);
+
+// Takes the wish back; fine when WAITER does not wait. Not from inside a ready function.
+void wz_bus_off_ready(struct wz_bus *bus, struct wz_bus_waiter *waiter);

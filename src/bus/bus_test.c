@@ -446,6 +446,24 @@ static void test_bus_calls_each_waiter_once(void **state)
     assert_int_equal(two.calls, 2);
 }
 
+static void test_bus_calls_nobody_who_took_his_wish_back(void **state)
+{
+    struct world *world = *state;
+    struct waiting one = {.waiter = {.ready = on_ready, .arg = &one}, .bus = world->bus};
+    struct waiting two = {.waiter = {.ready = on_ready, .arg = &two}, .bus = world->bus};
+
+    wz_bus_off_ready(world->bus, &one.waiter); // it does not wait
+    wz_bus_on_ready(world->bus, &one.waiter);
+    wz_bus_on_ready(world->bus, &two.waiter);
+    wz_bus_off_ready(world->bus, &one.waiter);
+    wz_bus_durable(world->bus);
+    assert_int_equal(one.calls, 0);
+    assert_int_equal(two.calls, 1);
+    wz_bus_on_ready(world->bus, &one.waiter);
+    wz_bus_durable(world->bus);
+    assert_int_equal(one.calls, 1);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -460,6 +478,7 @@ int main(void)
         TEST(test_bus_puts_messages_into_the_queues_that_have_joined),
         TEST(test_bus_takes_posts_from_other_threads),
         TEST(test_bus_calls_each_waiter_once),
+        TEST(test_bus_calls_nobody_who_took_his_wish_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
