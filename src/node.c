@@ -23,6 +23,7 @@
 #include "engine/accounts.h"
 #include "engine/engine.h"
 #include "gateway/gateway.h"
+#include "router/commands.h"
 #include "router/router.h"
 #include "store/store.h"
 
@@ -57,6 +58,7 @@ struct node {
     struct wz_queues *queues;
     struct wz_retained *retained;
     struct wz_accounts *accounts;
+    struct wz_commands *commands;
     struct wz_bus *bus;
     struct wz_board *board;
     struct wz_desk *desk;
@@ -245,7 +247,22 @@ static int stream_open(struct node *node, struct node_stream *stream, const char
     return WZ_OK;
 }
 
-// The journal, and what it remembers: queues and retained messages. The bus is there.
+static struct wz_commands *commands_new(struct node *node)
+{
+    struct wz_commands_options options = {
+        .loop = &node->loop,
+        .bus = node->bus,
+        .processed = node->processed,
+        .journal = node->journal,
+        .expiry_ms = wz_config_int(node->config, WZ_CONFIG_COMMANDS_EXPIRY),
+        .rate = wz_config_int(node->config, WZ_CONFIG_COMMANDS_RATE),
+    };
+
+    return wz_commands_new(&options);
+}
+
+// The journal, and what it remembers: queues and retained messages, scripts' accounts, how far
+// commands were sent. The bus is there.
 static int journal_open(struct node *node)
 {
     const struct wz_config *config = node->config;
@@ -287,11 +304,14 @@ static int journal_open(struct node *node)
     node->queues = wz_queues_new(&queues);
     node->retained = wz_retained_new(node->journal, &retained);
     node->accounts = wz_accounts_new(node->journal);
+    node->commands = commands_new(node);
     r = wz_journal_replay(node->journal, node->problem);
     if (r == WZ_OK)
         r = wz_queues_recover(node->queues, node->problem);
     if (r == WZ_OK)
         r = wz_accounts_recover(node->accounts, node->processed, node->problem);
+    if (r == WZ_OK)
+        r = wz_commands_recover(node->commands, node->problem);
     wz_retained_settle(node->retained);
     if (r == WZ_OK)
         wz_bus_join_queues(node->bus, node->queues);
@@ -435,6 +455,8 @@ static void stop(struct node *node)
         wz_mqtt_close(node->mqtt);
     if (node->journal != NULL)
         wz_journal_stop(node->journal);
+    if (node->commands != NULL)
+        wz_commands_stop(node->commands);
     if (node->engine != NULL)
         wz_engine_stop(node->engine, on_engine_stopped, node);
     else
@@ -503,6 +525,7 @@ static int start(struct node *node)
     router.bus = node->bus;
     router.raw = node->raw;
     router.processed = node->processed;
+    router.commands = node->commands;
     r = wz_router_open(&router, &node->router);
     if (r < 0)
         return r;
@@ -558,6 +581,9 @@ static int finish(struct node *node)
     node->engine = NULL;
     wz_router_close(node->router);
     node->router = NULL;
+    if (node->commands != NULL)
+        wz_commands_put_position(node->commands);
+    wz_commands_free(node->commands);
     if (node->queues != NULL)
         wz_queues_stop(node->queues);
     wz_queues_free(node->queues);

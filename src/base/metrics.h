@@ -48,6 +48,12 @@
     X(DEMUX_COMMANDS, "wyze_demux_commands_total", "counter", "commands sent to devices")          \
     X(DEMUX_COMMANDS_UNMAPPED, "wyze_demux_commands_unmapped_total", "counter",                    \
       "commands for which there is no device")                                                     \
+    X(COMMANDS_EXPIRED, "wyze_commands_expired_total", "counter",                                  \
+      "commands not sent because they were older than commands.expiry")                            \
+    X(COMMANDS_DELAYED, "wyze_commands_delayed_total", "counter",                                  \
+      "commands that had to wait because their topic had had commands.rate")                       \
+    X(COMMANDS_UNDELIVERED, "wyze_commands_undelivered_total", "counter",                          \
+      "commands sent while nobody had subscribed to the device's topic")                           \
     X(RECORDS_RAW, "wyze_stream_raw_records_total", "counter", "records put on raw-stream")        \
     X(RECORDS_PROCESSED, "wyze_stream_processed_records_total", "counter",                         \
       "records put on processed-stream")                                                           \

@@ -28,7 +28,7 @@ static const struct {
     [WZ_JOURNAL_KEY_ENTRY] = {16, false},       [WZ_JOURNAL_KEY_SHARED] = {8, false},
     [WZ_JOURNAL_KEY_HEAD] = {ID_BYTES, false},  [WZ_JOURNAL_KEY_SHIFTS] = {ID_BYTES, false},
     [WZ_JOURNAL_KEY_RECEIVED] = {10, false},    [WZ_JOURNAL_KEY_RETAINED] = {1, true},
-    [WZ_JOURNAL_KEY_MARK] = {0, false},
+    [WZ_JOURNAL_KEY_MARK] = {0, false},         [WZ_JOURNAL_KEY_COMMANDS] = {0, true},
 };
 
 const char *wz_journal_key_name(enum wz_journal_key kind) { return kinds[kind].name; }
@@ -36,7 +36,7 @@ const char *wz_journal_key_name(enum wz_journal_key kind) { return kinds[kind].n
 bool wz_journal_key_of_queue(enum wz_journal_key kind)
 {
     return kind != WZ_JOURNAL_KEY_SHARED && kind != WZ_JOURNAL_KEY_RETAINED &&
-           kind != WZ_JOURNAL_KEY_MARK;
+           kind != WZ_JOURNAL_KEY_MARK && kind != WZ_JOURNAL_KEY_COMMANDS;
 }
 
 // A topic with its length in front, and a body.

@@ -16,7 +16,8 @@
     X(SHIFTS, 'N', "identifier shifts")                                                            \
     X(RECEIVED, 'I', "QoS 2 identifiers")                                                          \
     X(RETAINED, 'R', "retained")                                                                   \
-    X(MARK, 'P', "marks")
+    X(MARK, 'P', "marks")                                                                          \
+    X(COMMANDS, 'D', "command positions")
 
 enum wz_journal_key {
 #define WZ_JOURNAL_KEYS_ENUM(id, letter, name) WZ_JOURNAL_KEY_##id,

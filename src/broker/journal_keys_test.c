@@ -54,6 +54,10 @@ static const struct {
     {B("R"), B("\1\1" ID "v"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_RETAINED},
     {B("P"), B("\1" ID), WZ_OK, WZ_JOURNAL_KEY_MARK},
     {B("Px"), B("\1" ID), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_MARK},
+    {B("D"), B("\1" ID), WZ_OK, WZ_JOURNAL_KEY_COMMANDS},
+    {B("Da.output"), B("\1" ID), WZ_OK, WZ_JOURNAL_KEY_COMMANDS},
+    {B("Da.output"), GONE, WZ_OK, WZ_JOURNAL_KEY_COMMANDS},
+    {B("D"), B("\1" ID "x"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_COMMANDS},
 };
 
 static void test_journal_key_check_knows_every_form(void **state)
@@ -87,6 +91,7 @@ static void test_journal_key_names_are_words(void **state)
     assert_string_equal(wz_journal_key_name(WZ_JOURNAL_KEY_MARK), "marks");
     assert_true(wz_journal_key_of_queue(WZ_JOURNAL_KEY_ENTRY));
     assert_false(wz_journal_key_of_queue(WZ_JOURNAL_KEY_SHARED));
+    assert_false(wz_journal_key_of_queue(WZ_JOURNAL_KEY_COMMANDS));
 }
 
 int main(void)

@@ -9,6 +9,10 @@
 #define WZ_CONFIG_TABLE(X)                                                                         \
     X(CONFIG, "config", PATH, "", 0, 0, NULL,                                                      \
       "the configuration file; when not given, wyze.yaml in the current folder if it is there")    \
+    X(COMMANDS_EXPIRY, "commands.expiry", DURATION, "60s", 0, 3650 * WZ_DAY_MS, NULL,              \
+      "a command that could not be sent for so long is not sent any more; 0: it always is")        \
+    X(COMMANDS_RATE, "commands.rate", COUNT, "100", 1, 1000000, NULL,                              \
+      "commands a second to one topic, and at once; more wait in their order")                     \
     X(DATA, "data", PATH, "", 0, 0, NULL,                                                          \
       "the folder of everything wyze keeps; empty: /var/lib/wyze for root, else "                  \
       "$XDG_DATA_HOME/wyze or ~/.local/share/wyze")                                                \

@@ -2,7 +2,8 @@
 // Owns the way of a message through the router tier:
 //   devices -> demux -> stamp -> raw-stream -> exchange raw
 //   ingress ----------> stamp -> raw-stream -> exchange raw
-//   egress -----------> stamp -> processed-stream -> exchange processed, and commands -> devices
+//   egress -----------> stamp -> processed-stream -> exchange processed
+//                                               \-> commands -> devices
 // What a topic resolves to is kept in the exchange's cache (struct route), so it is worked out
 // once.
 #include "router/router.h"
@@ -10,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "router/command.h"
+#include "router/command_reader.h"
 #include "router/preprocess.h"
 
 // The exchanges we take messages from.
@@ -27,8 +28,6 @@ struct counts {
     int64_t unmapped;
     int64_t raw;
     int64_t processed;
-    int64_t commands;
-    int64_t commands_unmapped;
 };
 
 struct wz_router {
@@ -37,9 +36,8 @@ struct wz_router {
     struct wz_mapping *mapping;
     struct wz_preprocess pp;
     struct wz_binding *bindings[SOURCE_COUNT];
-    struct wz_buf value;   // a record's body in one piece
-    struct wz_buf laid;    // a route's bytes while it is made
-    struct wz_buf command; // a command's body
+    struct wz_buf value; // a record's body in one piece
+    struct wz_buf laid;  // a route's bytes while it is made
     struct counts counts;
     int64_t log_us;
 };
@@ -53,7 +51,6 @@ struct route {
     struct wz_slice text;    // the topic as the stamps have it
     struct wz_slice from;    // the record header
     struct wz_slice source;  // what the header says
-    struct wz_slice device;  // egress: the physical topic of the command, empty when none
     uint8_t bytes[];         // what the slices lie in
 };
 
@@ -74,13 +71,12 @@ static struct route *route_without_records(enum wz_outcome outcome)
 
 // A logical topic with all that its stamps need.
 static struct route *route_new(struct wz_router *router, struct wz_slice topic,
-                               struct wz_slice from, struct wz_slice device)
+                               struct wz_slice from)
 {
     struct wz_buf *bytes = &router->laid;
     struct route *route;
     size_t text_pos;
     size_t from_pos;
-    size_t device_pos;
 
     bytes->len = 0;
     wz_buf_add_slice(bytes, topic);
@@ -88,17 +84,14 @@ static struct route *route_new(struct wz_router *router, struct wz_slice topic,
     wz_preprocess_add_topic_text(bytes, topic);
     from_pos = bytes->len;
     wz_preprocess_add_from(bytes, from);
-    device_pos = bytes->len;
-    wz_buf_add_slice(bytes, device);
     route = wz_alloc(sizeof(*route) + bytes->len);
     memcpy(route->bytes, bytes->ptr, bytes->len);
     *route = (struct route){
         .records = true,
         .topic = wz_slice(route->bytes, text_pos),
         .text = wz_slice(route->bytes + text_pos, from_pos - text_pos),
-        .from = wz_slice(route->bytes + from_pos, device_pos - from_pos),
-        .source = wz_slice(route->bytes + device_pos - from.len, from.len), // its last bytes
-        .device = wz_slice(route->bytes + device_pos, device.len),
+        .from = wz_slice(route->bytes + from_pos, bytes->len - from_pos),
+        .source = wz_slice(route->bytes + bytes->len - from.len, from.len), // its last bytes
     };
     return route;
 }
@@ -110,29 +103,15 @@ static struct route *route_of_device(struct wz_router *router, struct wz_slice p
 
     if (outcome != WZ_OUTCOME_MAPPED)
         return route_without_records(outcome);
-    return route_new(router, wz_slice(translation.topic, translation.topic_len), physical,
-                     (struct wz_slice){0});
-}
-
-static bool ends_in_output(struct wz_slice topic)
-{
-    struct wz_slice end = WZ_SLICE_LIT(".output");
-
-    return topic.len > end.len &&
-           wz_slice_eq(wz_slice_sub(topic, topic.len - end.len, end.len), end);
+    return route_new(router, wz_slice(translation.topic, translation.topic_len), physical);
 }
 
 static struct route *route_of_egress(struct wz_router *router, struct wz_slice topic)
 {
-    struct wz_command_topic command = {0};
-    struct wz_slice device = {0};
-    struct route *route;
-    bool commands = ends_in_output(topic);
+    struct route *route =
+        route_new(router, topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_EGRESS)));
 
-    if (commands && wz_mapping_out(router->mapping, topic, &command) == WZ_OK)
-        device = wz_slice(command.topic, command.topic_len);
-    route = route_new(router, topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_EGRESS)), device);
-    route->commands = commands;
+    route->commands = wz_command_topic_is(topic);
     return route;
 }
 
@@ -249,30 +228,8 @@ static int on_ingress(void *arg, const struct wz_message *msg, void **slot,
 
     if (route == NULL)
         *slot = route =
-            route_new(router, msg->topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_INGRESS)),
-                      (struct wz_slice){0});
+            route_new(router, msg->topic, wz_slice_str(wz_bus_exchange_name(WZ_BUS_INGRESS)));
     return record_raw(router, route, msg, ret_ticket);
-}
-
-// Sends the command that a record is to its device.
-static void send_command(struct wz_router *router, const struct route *route, struct wz_slice value)
-{
-    struct wz_message command = {.topic = route->device, .qos = 1, .offset = -1};
-    struct wz_ticket ticket;
-
-    if (route->device.len == 0) {
-        router->counts.commands_unmapped++;
-        if (wz_log_allow(&router->log_us))
-            WZ_LOG(WZ_LOG_WARN, "demux.no_device", WZ_F_SLICE("topic", route->topic));
-        return;
-    }
-    router->command.len = 0;
-    if (wz_command_body(value, router->pp.form, &router->command) < 0)
-        return; // cannot be: we have just made it
-    command.body = wz_buf_slice(&router->command);
-    // It maps to a command topic, which is left alone, so nobody can refuse it.
-    wz_ignore(wz_bus_publish(router->options.bus, WZ_BUS_DEVICES, &command, &ticket));
-    router->counts.commands++;
 }
 
 static int on_egress(void *arg, const struct wz_message *msg, void **slot,
@@ -294,7 +251,13 @@ static int on_egress(void *arg, const struct wz_message *msg, void **slot,
         return WZ_OK;
     value = join_value(router, &parts);
     if (route->commands)
-        send_command(router, route, value);
+        wz_commands_add(router->options.commands, &(struct wz_command){
+                                                      .offset = ret_ticket->offset,
+                                                      .append_ms = router->options.loop->now_ms,
+                                                      .topic = route->topic,
+                                                      .value = value,
+                                                      .form = router->pp.form,
+                                                  });
     mirror(router, route, msg, WZ_BUS_PROCESSED, value, ret_ticket->offset);
     return WZ_OK;
 }
@@ -322,10 +285,6 @@ static void on_flush(void *arg)
         wz_metric_add(WZ_METRIC_RECORDS_RAW, counts->raw);
     if (counts->processed > 0)
         wz_metric_add(WZ_METRIC_RECORDS_PROCESSED, counts->processed);
-    if (counts->commands > 0)
-        wz_metric_add(WZ_METRIC_DEMUX_COMMANDS, counts->commands);
-    if (counts->commands_unmapped > 0)
-        wz_metric_add(WZ_METRIC_DEMUX_COMMANDS_UNMAPPED, counts->commands_unmapped);
     *counts = (struct counts){0};
 }
 
@@ -375,6 +334,7 @@ struct wz_mapping *wz_router_set_mapping(struct wz_router *router, struct wz_map
 
     router->mapping = mapping;
     wz_bus_forget(router->options.bus);
+    wz_commands_set_mapping(router->options.commands, mapping);
     return before;
 }
 
@@ -387,10 +347,10 @@ void wz_router_close(struct wz_router *router)
             wz_bus_unbind(router->options.bus, router->bindings[i]);
     }
     wz_loop_leave(&router->part);
+    wz_commands_set_mapping(router->options.commands, NULL);
     wz_mapping_free(router->mapping);
     wz_preprocess_release(&router->pp);
     wz_buf_release(&router->value);
     wz_buf_release(&router->laid);
-    wz_buf_release(&router->command);
     wz_free(router);
 }

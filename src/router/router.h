@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The router tier: takes messages from devices, ingress and egress, makes records of them, and
-// sends commands to devices. Loop thread only.
+// gives those that are commands to who sends them. Loop thread only.
 #pragma once
 
 #include "bus/bus.h"
 #include "loop/loop.h"
-#include "router/mapping.h"
+#include "router/commands.h"
 
 struct wz_router;
 
@@ -15,6 +15,7 @@ struct wz_router_options {
     struct wz_bus *bus;
     struct wz_log *raw;
     struct wz_log *processed;
+    struct wz_commands *commands; // gets the mapping and what is a command
 };
 
 // Binds the router to the bus, with a mapping that maps nothing. The caller owns RET_ROUTER.

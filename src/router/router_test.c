@@ -25,6 +25,8 @@ struct world {
     struct wz_bus *bus;
     struct wz_log *raw;
     struct wz_log *processed;
+    struct wz_journal *journal;
+    struct wz_commands *commands;
     struct wz_router *router;
     struct wz_binding *watchers[3];
     struct wz_buf devices; // "topic=body/qos " of what was on amq.topic
@@ -104,6 +106,35 @@ static void map_to(struct world *world, const char *route)
     wz_mapping_free(wz_router_set_mapping(world->router, mapping));
 }
 
+static void on_durable(void *arg, int64_t durable_end, int state_err)
+{
+    (void)arg; // who waits looks in the next turn
+    (void)durable_end;
+    (void)state_err;
+}
+
+static struct wz_commands *open_commands(struct world *world)
+{
+    struct wz_journal_options journal = {
+        .loop = &world->loop, .durability = WZ_DURABILITY_OS, .on_durable = on_durable};
+    struct wz_commands_options options = {.loop = &world->loop,
+                                          .bus = world->bus,
+                                          .processed = world->processed,
+                                          .expiry_ms = 60000,
+                                          .rate = 100};
+    struct wz_log_recovery recovery;
+    struct wz_commands *commands;
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "%s/journal", world->dir);
+    assert_int_equal(wz_journal_open(path, &journal, &world->journal, &recovery, NULL), WZ_OK);
+    options.journal = world->journal;
+    commands = wz_commands_new(&options);
+    assert_int_equal(wz_journal_replay(world->journal, NULL), WZ_OK);
+    assert_int_equal(wz_commands_recover(commands, NULL), WZ_OK);
+    return commands;
+}
+
 static void open_world(struct world *world, size_t backlog_bytes)
 {
     struct wz_router_options options = {.loop = &world->loop};
@@ -115,7 +146,9 @@ static void open_world(struct world *world, size_t backlog_bytes)
     options.bus = world->bus;
     options.raw = world->raw = open_log(world, "raw", backlog_bytes);
     options.processed = world->processed = open_log(world, "processed", backlog_bytes);
+    options.commands = world->commands = open_commands(world);
     assert_int_equal(wz_router_open(&options, &world->router), WZ_OK);
+    wz_journal_start(world->journal);
 }
 
 static int set_up(void **state)
@@ -139,12 +172,16 @@ static void close_world(struct world *world)
         if (world->watchers[i] != NULL)
             wz_bus_unbind(world->bus, world->watchers[i]);
     }
-    wz_router_close(world->router);
-    assert_int_equal(wz_log_close(world->raw), WZ_OK);
-    assert_int_equal(wz_log_close(world->processed), WZ_OK);
+    wz_commands_stop(world->commands);
+    wz_journal_stop(world->journal);
     wz_bus_stop(world->bus);
     wz_loop_stop(&world->loop);
     wz_loop_run(&world->loop);
+    wz_router_close(world->router);
+    wz_commands_free(world->commands);
+    assert_int_equal(wz_log_close(world->raw), WZ_OK);
+    assert_int_equal(wz_log_close(world->processed), WZ_OK);
+    assert_int_equal(wz_journal_close(world->journal), WZ_OK);
     wz_bus_free(world->bus);
     wz_loop_release(&world->loop);
     (void)snprintf(command, sizeof(command), "rm -r '%s'", world->dir);
@@ -178,8 +215,21 @@ static void expect_seen(struct world *world, const char *text)
     world->seen.len = 0;
 }
 
+// Turns until all that is on processed-stream is durable, and one more.
+static void settle(struct world *world)
+{
+    int64_t until_us = wz_clock_mono_us() + DEADLINE_US;
+
+    while (wz_log_durable_end(world->processed) < wz_log_next_offset(world->processed) &&
+           wz_clock_mono_us() < until_us)
+        (void)uv_run(&world->loop.uv, UV_RUN_NOWAIT);
+    (void)uv_run(&world->loop.uv, UV_RUN_NOWAIT);
+}
+
+// What devices get: a command leaves when its record is durable.
 static void expect_devices(struct world *world, const char *text)
 {
+    settle(world);
     assert_string_equal(wz_buf_str(&world->devices), text);
     world->devices.len = 0;
 }
