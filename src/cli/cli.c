@@ -55,6 +55,10 @@ static const struct wz_option script_logs_options[] = {
     {"--count", "N", "end after N lines"},
 };
 
+static const struct wz_option script_log_options[] = {
+    {"--diff", NULL, "with what changed in the code"},
+};
+
 static const struct wz_option quarantine_drop_options[] = {
     {"--all", NULL, "all messages"},
 };
@@ -121,6 +125,11 @@ const struct wz_command wz_commands[] = {
      1, 1, NULL, 0, 0, wz_cmd_script_state},
     {"script restart", "[NAME]", "start a script's workers anew, or those of all scripts",
      "wyze script restart alarm", 0, 1, NULL, 0, 0, wz_cmd_script_restart},
+    {"script log", "NAME", "list the versions of a script that are kept, newest first",
+     "wyze script log alarm --diff", 1, 1, OPTIONS(script_log_options), WZ_LOCAL_STORE,
+     wz_cmd_script_log},
+    {"script rollback", "NAME [REVISION]", "run the version before, or the one of REVISION, again",
+     "wyze script rollback alarm", 1, 2, NULL, 0, 0, wz_cmd_script_rollback},
     {"script start", "NAME", "run a script that was stopped, parked or has ended itself", "wyze script start alarm", 1, 1, NULL, 0,
      WZ_LOCAL_STORE, wz_cmd_script_start},
     {"script stop", "NAME", "stop a script, but keep it", "wyze script stop alarm", 1, 1, NULL, 0,

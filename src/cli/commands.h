@@ -40,6 +40,10 @@ int wz_cmd_script_stop(struct wz_cli *cli);
 int wz_cmd_script_logs(struct wz_cli *cli); // sub.c
 int wz_cmd_script_check(struct wz_cli *cli);
 
+// versions.c: what scripts' documents were before.
+int wz_cmd_script_log(struct wz_cli *cli);
+int wz_cmd_script_rollback(struct wz_cli *cli);
+
 // log.c: the streams' files.
 int wz_cmd_log_info(struct wz_cli *cli);
 int wz_cmd_log_verify(struct wz_cli *cli);

@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns `wyze script` but for its check.
 #include <string.h>
-#include <time.h>
 
-#include "base/clock.h"
 #include "base/codes.h"
 #include "base/mem.h"
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "cli/verdict.h"
 #include "gateway/uri.h"
 
 #define WZ_SCRIPT_CODE_MAX (1024 * 1024)
-
-// How long deploy waits for the engine's verdict, and how often it looks.
-#define WZ_VERDICT_US (30 * 1000000LL)
-#define WZ_VERDICT_LOOK_NS (50 * 1000000L)
 
 static const char *target_of(const char *name, struct wz_buf *buf)
 {
@@ -233,63 +228,6 @@ static int save(struct wz_cli *cli, const char *target, const json_t *document,
     return r;
 }
 
-static int report_invalid(struct wz_cli *cli, const json_t *live)
-{
-    const char *remark = json_string_value(json_object_get(live, "remark"));
-    const char *traceback = json_string_value(json_object_get(live, "traceback"));
-    json_int_t line = json_integer_value(json_object_get(live, "line"));
-
-    (void)wz_problem_set(&cli->problem, WZ_ERR_INVALID, WZ_CODE_SCRIPT_INVALID, "%s",
-                         remark != NULL ? remark : "The script is not valid.");
-    if (line > 0)
-        wz_problem_where(&cli->problem, "%s:%lld", cli->args.words[0], (long long)line);
-    else
-        wz_problem_where(&cli->problem, "%s", cli->args.words[0]);
-    if (traceback != NULL)
-        (void)fprintf(stderr, "%s\n", traceback); // nobody is left to be told
-    return WZ_ERR_INVALID;
-}
-
-// Whether the engine has come to an end with the REVISION; RET_R is then what came of it.
-static bool decided(struct wz_cli *cli, const json_t *document, int64_t revision, int *ret_r)
-{
-    json_t *live = json_object_get(document, "live");
-    const char *status = json_string_value(json_object_get(live, "status"));
-    json_t *seen = json_object_get(live, "revision");
-
-    if (status == NULL || (seen != NULL && json_integer_value(seen) < revision))
-        return false;
-    *ret_r = WZ_OK;
-    if (strcmp(status, "invalid") == 0)
-        *ret_r = report_invalid(cli, live);
-    else if (strcmp(status, "parked") == 0)
-        *ret_r = report_invalid(cli, live);
-    else if (strcmp(status, "running") != 0 && strcmp(status, "stopped") != 0)
-        return false;
-    return true;
-}
-
-static int await_verdict(struct wz_cli *cli, const char *target, int64_t revision)
-{
-    static const struct timespec pause = {.tv_nsec = WZ_VERDICT_LOOK_NS};
-    int64_t end_us = wz_clock_mono_us() + WZ_VERDICT_US;
-
-    do {
-        int r;
-        json_t *document = ask_json(cli, target, &r);
-        bool done = r < 0 || decided(cli, document, revision, &r);
-
-        json_decref(document);
-        if (done)
-            return r;
-        (void)nanosleep(&pause, NULL); // shorter is fine
-    } while (wz_clock_mono_us() < end_us);
-    (void)wz_problem_set(&cli->problem, WZ_ERR_TIMEOUT, WZ_CODE_SCRIPT_WORKER,
-                         "The script is saved, but the engine has not said yet whether it runs.");
-    wz_problem_fix(&cli->problem, "Look with \"wyze script ls\".");
-    return WZ_ERR_TIMEOUT;
-}
-
 int wz_cmd_script_deploy(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
@@ -307,7 +245,7 @@ int wz_cmd_script_deploy(struct wz_cli *cli)
     r = save(cli, target_of(name, &target), document, &revision);
     json_decref(document);
     if (r == WZ_OK)
-        r = await_verdict(cli, wz_buf_str(&target), revision);
+        r = wz_verdict_await(cli, wz_buf_str(&target), revision);
     if (r == WZ_OK)
         (void)fprintf(stderr, "script %s, revision %lld: %s\n", name, (long long)revision,
                       wz_args_value(&cli->args, "--stopped") != NULL ? "saved"
