@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands to devices: sent when their records are durable, at least once and in order whatever
+dies, not when they are too old, and no faster than a topic's rate."""
+
+import collections
+import http.client
+import json
+import random
+import threading
+import time
+
+import pytest
+
+from conftest import SANITIZED, SEED_MAPPING, Wyze, until
+from disk import LOSE_ALL, Disk
+from mqtt_wire import metric
+from trial import FAULT_LIBRARY, hold_port, make_seed
+
+TOPICS = 4
+MAPPING = "[Device]\n" + "".join(f'"dev/{n}" = "d{n}"\n' for n in range(TOPICS)) + """
+[Types]
+input = status
+output = command
+"""
+
+
+def send(connection, topic, body):
+    """Publishes a command; returns when its record is durable."""
+    connection.request("POST", "/api/v1/publish", json.dumps(
+        {"exchange": "egress", "topic": topic, "body": body}))
+    answer = connection.getresponse()
+    text = answer.read()
+    assert answer.status == 200, text
+    return json.loads(text)
+
+
+def send_all(wyze, topic, numbers):
+    connection = http.client.HTTPConnection("127.0.0.1", wyze.http_port, timeout=10)
+    for number in numbers:
+        send(connection, topic, {"n": number})
+    connection.close()
+
+
+class Sender(threading.Thread):
+    """Sends numbered commands to a topic, one after the other, through all restarts. What was not
+    answered may be there or not; it is not sent again."""
+
+    def __init__(self, wyze, number):
+        super().__init__(name=f"sender {number}", daemon=True)
+        self.wyze = wyze
+        self.topic = f"d{number}.output"
+        self.acked = []
+        self.stopping = False
+
+    def run(self):
+        connection, number = None, 0
+        while not self.stopping:
+            try:
+                connection = connection or http.client.HTTPConnection(
+                    "127.0.0.1", self.wyze.http_port, timeout=5)
+                send(connection, self.topic, {"n": number})
+                self.acked.append(number)
+            except (OSError, http.client.HTTPException):
+                connection = None
+                time.sleep(0.01)
+            number += 1
+
+
+def numbers(client, topic=None):
+    """The numbers of the commands that a device got, in their order."""
+    return [json.loads(message.payload)["n"] for message in list(client.got)
+            if topic is None or message.topic == topic]
+
+
+def first_occurrences(values):
+    return list(dict.fromkeys(values))
+
+
+class Trial:
+    """One instance, a sender for each topic, and a device with a persistent session that gets all of
+    them."""
+
+    def __init__(self, wyze):
+        self.wyze = wyze
+        self.held = [hold_port(port) for port in (wyze.mqtt_port, wyze.http_port)]
+        wyze.start("--commands-rate=100000")
+        wyze.import_mapping(MAPPING)
+        self.device = wyze.client("device", clean=False)
+        self.device.paho.reconnect_delay_set(1, 1)
+        self.device.subscribe("dev/+/command", 1)
+        self.senders = [Sender(wyze, number) for number in range(TOPICS)]
+        for sender in self.senders:
+            sender.start()
+
+    def acked(self):
+        return sum(len(sender.acked) for sender in self.senders)
+
+    def wait_acked(self, more, seconds=30):
+        target = self.acked() + more
+        until(lambda: self.acked() >= target, seconds, "no command is acked any more")
+
+    def restart(self):
+        self.wyze.start("--commands-rate=100000")
+
+    def missing(self):
+        got = collections.defaultdict(set)
+        for message in list(self.device.got):
+            got[message.topic].add(json.loads(message.payload)["n"])
+        return [(number, sorted(set(sender.acked) - got[f"dev/{number}/command"])[:5])
+                for number, sender in enumerate(self.senders)
+                if set(sender.acked) - got[f"dev/{number}/command"]]
+
+    def finish(self):
+        for sender in self.senders:
+            sender.stopping = True
+        for sender in self.senders:
+            sender.join(10)
+        until(lambda: not self.missing(), 20, f"skipped: {self.missing()}")
+        for number in range(TOPICS):
+            firsts = first_occurrences(numbers(self.device, f"dev/{number}/command"))
+            assert firsts == sorted(firsts), f"commands to dev/{number} are out of order"
+        self.close()
+
+    def close(self):
+        for sender in self.senders:
+            sender.stopping = True
+        self.device.close()
+
+
+@pytest.fixture
+def make_trial():
+    made = []
+
+    def make(wyze):
+        made.append(Trial(wyze))
+        return made[-1]
+
+    yield make
+    for trial in made:
+        trial.close()
+
+
+def test_commands_through_kills(make_wyze, make_trial):
+    rng = random.Random(make_seed("commands"))
+    trial = make_trial(make_wyze())
+    for _ in range(4):
+        trial.wait_acked(rng.randrange(1, 400))
+        trial.wyze.kill()
+        trial.restart()
+    trial.wait_acked(100)
+    trial.finish()
+    assert trial.wyze.stop() == 0
+    said = trial.wyze.cli("log", "verify", str(trial.wyze.data / "journal"), "--json").stdout
+    assert "command positions" in said, said
+
+
+def test_commands_through_power_cuts(tmp_path, make_trial):
+    rng = random.Random(make_seed("commands, power"))
+    disk = Disk(tmp_path, 256)
+    wyze = Wyze(disk.path / "wyze")
+    wyze.log_path = tmp_path / "wyze.log"  # not on the disk that fails
+    try:
+        trial = make_trial(wyze)
+        for _ in range(2):
+            trial.wait_acked(rng.randrange(1, 400))
+            disk.cut_power(LOSE_ALL)
+            wyze.kill()
+            disk.unmount()
+            disk.mount()
+            trial.restart()
+        trial.wait_acked(100)
+        trial.finish()
+        assert wyze.stop() == 0
+    finally:
+        if wyze.process.poll() is None:
+            wyze.kill()
+        disk.unmount()
+
+
+def preload_faults(wyze, control, *rules):
+    assert FAULT_LIBRARY.exists(), f"{FAULT_LIBRARY} is not built"
+    control.write_text("\n".join(rules))
+    wyze.env.update(LD_PRELOAD=str(FAULT_LIBRARY), WZ_FAULT_FILE=str(control),
+                    ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
+
+
+def test_killed_between_the_record_and_the_command(make_wyze, tmp_path):
+    control = tmp_path / "faults"
+    wyze = make_wyze()
+    preload_faults(wyze, control)
+    wyze.start()
+    wyze.import_mapping(SEED_MAPPING)
+    device = wyze.client("device", clean=False)
+    device.subscribe("mesh/b5ea3f/42/M/command", 1)
+    # The record is durable, its place in the session's queue is not.
+    control.write_text("pwritev:kill:n=1:path=/journal/")
+    try:
+        send_all(wyze, "bedroom.light.brightness.output", [1])
+    except (OSError, http.client.HTTPException):
+        pass  # it may be killed before it has answered
+    wyze.process.wait(10)
+    control.write_text("")
+    assert not device.got
+    wyze.start()
+    until(lambda: 1 in numbers(device), 10, "the command was lost")
+    device.close()
+
+
+def test_a_command_leaves_when_its_record_is_durable(make_wyze, tmp_path):
+    control = tmp_path / "faults"
+    wyze = make_wyze()
+    preload_faults(wyze, control)
+    wyze.start()
+    wyze.import_mapping(SEED_MAPPING)
+    device = wyze.client("device")
+    device.subscribe("mesh/b5ea3f/42/M/command", 1)
+    control.write_text("fdatasync:delay:ms=1000:path=processed-stream")
+    began = time.monotonic()
+    send_all(wyze, "bedroom.light.brightness.output", [0])
+    device.wait_for(1)
+    assert time.monotonic() - began > 0.9
+    device.close()
+
+
+def test_a_persistent_device_gets_what_came_while_it_was_away(wyze):
+    device = wyze.client("device", clean=False)
+    device.subscribe("mesh/b5ea3f/42/M/command", 1)
+    device.close()
+    send_all(wyze, "bedroom.light.brightness.output", range(20))
+    assert metric(wyze, "wyze_commands_undelivered_total") == 0
+    wyze.stop()
+    wyze.start()
+    device = wyze.client("device", clean=False)
+    device.wait_for(20)
+    assert numbers(device) == list(range(20))  # once each: it was an orderly stop
+    device.close()
+
+
+def test_a_clean_device_gets_what_comes_while_it_is_there(wyze):
+    send_all(wyze, "bedroom.light.brightness.output", [0, 1])
+    until(lambda: metric(wyze, "wyze_commands_undelivered_total") == 2)
+    device = wyze.client("device")
+    device.subscribe("mesh/b5ea3f/42/M/command", 1)
+    send_all(wyze, "bedroom.light.brightness.output", range(2, 20))
+    device.wait_for(18)
+    assert numbers(device) == list(range(2, 20))
+    assert {(message.qos, message.retain) for message in device.got} == {(1, 0)}
+    assert metric(wyze, "wyze_commands_undelivered_total") == 2
+    device.close()
+
+
+def test_commands_expire_while_wyze_is_stopped(make_wyze):
+    wyze = make_wyze(env={"WYZE_COMMANDS_RATE": "1", "WYZE_COMMANDS_EXPIRY": "10s"}).start()
+    wyze.import_mapping(SEED_MAPPING)
+    device = wyze.client("device", clean=False)
+    device.subscribe("mesh/b5ea3f/42/M/command", 1)
+    send_all(wyze, "bedroom.light.brightness.output", range(5))
+    device.wait_for(1)
+    assert wyze.stop() == 0
+    sent = len(device.got)
+    assert sent < 5
+    wyze.env["WYZE_COMMANDS_EXPIRY"] = "500ms"
+    stopped = time.monotonic()
+    until(lambda: time.monotonic() - stopped > 0.6)
+    wyze.start()
+    until(lambda: metric(wyze, "wyze_commands_expired_total") == 5 - sent)
+    assert "command.expired" in wyze.log()
+    send_all(wyze, "bedroom.light.brightness.output", [5])  # nothing waits before it any more
+    until(lambda: 5 in numbers(device))
+    assert first_occurrences(numbers(device)) == [*range(sent), 5]
+    assert len(wyze.records("processed-stream")) == 6  # they stay
+    device.close()
+
+
+LOOP = """
+def handle_input(msg, context):
+    context.emit("d0.output", {"n": msg["n"] + 1})
+"""
+
+
+def test_a_loop_through_a_device_keeps_to_the_rate(make_wyze, tmp_path):
+    """A device answers each command with two readings, a script each of these with a command: it
+    would double for ever."""
+    rate = 20
+    wyze = make_wyze(env={"WYZE_COMMANDS_RATE": str(rate)}).start()
+    wyze.import_mapping(MAPPING)
+    path = tmp_path / "loop.py"
+    path.write_text(LOOP)
+    wyze.cli("script", "deploy", str(path), "--on", "raw:d0")
+    looping, other = wyze.client("looping"), wyze.client("other")
+
+    def answer(client, userdata, message):
+        looping.got.append(message)
+        for _ in range(2):
+            client.publish("dev/0/status", message.payload, 1)
+
+    looping.paho.on_message = answer
+    looping.subscribe("dev/0/command", 1)
+    other.subscribe("dev/1/command", 1)
+    began = time.monotonic()
+    looping.publish("dev/0/status", json.dumps({"n": 0}))
+    until(lambda: metric(wyze, "wyze_commands_delayed_total") > 0, 20, "it does not loop")
+    count, since = len(looping.got), time.monotonic()
+    for number in range(10):  # nobody waits for it
+        asked = time.monotonic()
+        send_all(wyze, "d1.output", [number])
+        other.wait_for(number + 1)
+        assert time.monotonic() - asked < (5 if SANITIZED else 1)
+    until(lambda: time.monotonic() - since > 3)
+    passed = time.monotonic() - since
+    more = len(looping.got) - count
+    assert rate * passed * 0.5 < more <= rate * (passed + 0.5), f"{more} in {passed:.1f} s"
+    assert len(looping.got) <= rate * (time.monotonic() - began + 1.5)
+    looping.close()
+    other.close()
+
+
+def test_commands_that_wait_follow_a_new_mapping(make_wyze):
+    wyze = make_wyze(env={"WYZE_COMMANDS_RATE": "3"}).start()
+    wyze.import_mapping(SEED_MAPPING)
+    device = wyze.client("device")
+    device.subscribe("mesh/b5ea3f/+/M/command", 1)
+    send_all(wyze, "bedroom.light.brightness.output", range(8))
+    device.wait_for(3)
+    wyze.import_mapping(SEED_MAPPING.replace("mesh/b5ea3f/42", "mesh/b5ea3f/43"))
+    device.wait_for(8)
+    assert numbers(device) == list(range(8))
+    topics = [message.topic for message in device.got]
+    assert topics == sorted(topics)
+    assert topics[0] == "mesh/b5ea3f/42/M/command" and topics[-1] == "mesh/b5ea3f/43/M/command"
+    device.close()
+
+
+def test_waiting_commands_outlive_a_kill(make_wyze):
+    wyze = make_wyze(env={"WYZE_COMMANDS_RATE": "2"}).start()
+    wyze.import_mapping(MAPPING)
+    device = wyze.client("device", clean=False)
+    device.subscribe("dev/+/command", 1)
+    for topic in range(2):
+        send_all(wyze, f"d{topic}.output", range(10 if topic == 0 else 2))
+    device.wait_for(4)
+    # The position is put within a second: behind the other topic's commands, before these.
+    until(lambda: len(numbers(device, "dev/0/command")) >= 6)
+    wyze.kill()
+    wyze.start()
+    until(lambda: 9 in numbers(device, "dev/0/command"), 10, "what waited was lost")
+    assert first_occurrences(numbers(device, "dev/0/command")) == list(range(10))
+    assert numbers(device, "dev/1/command") == [0, 1]  # sent long before: not again
+    device.close()
