@@ -220,8 +220,7 @@ static void put_part(struct wz_account *account, char letter, uint64_t commit, u
 
     wz_pen_put_u64(&pen, commit);
     wz_pen_put_u32(&pen, number);
-    part = add_part(letter == 'O' ? &account->outputs : &account->staged,
-                    wz_slice(id, sizeof(id)));
+    part = add_part(letter == 'O' ? &account->outputs : &account->staged, wz_slice(id, sizeof(id)));
     put(account, letter, wz_slice(id, sizeof(id)), &value, 1, &part->place);
 }
 
@@ -342,8 +341,7 @@ void wz_account_change(struct wz_account *account, const struct wz_frame_entry *
 
 int wz_account_apply_staged(struct wz_account *account)
 {
-    struct wz_stored_part *part =
-        WZ_CONTAINER(account->staged.next, struct wz_stored_part, link);
+    struct wz_stored_part *part = WZ_CONTAINER(account->staged.next, struct wz_stored_part, link);
     struct wz_frame_iter it = {.cur = wz_cursor(wz_buf_slice(&part->value)), .left = 1};
     struct wz_frame_entry change;
     int r = WZ_OK;
@@ -450,6 +448,11 @@ bool wz_account_remove(struct wz_account *account)
     if (!wz_journal_ready(account->journal))
         return false;
     wz_journal_begin(account->journal);
+    // The name first: what a crash leaves behind is then known to be nobody's.
+    if (account->place.offset >= 0)
+        take_out(account, 'C', (struct wz_slice){0}, &account->place);
+    if (account->ledger_place.offset >= 0)
+        take_out(account, 'L', (struct wz_slice){0}, &account->ledger_place);
     done = remove_state(account);
     if (done) {
         while (!wz_list_empty(&account->outputs))
@@ -461,10 +464,6 @@ bool wz_account_remove(struct wz_account *account)
         {
             wz_account_release(account, WZ_CONTAINER(it, struct wz_quarantined, link));
         }
-        if (account->ledger_place.offset >= 0)
-            take_out(account, 'L', (struct wz_slice){0}, &account->ledger_place);
-        if (account->place.offset >= 0)
-            take_out(account, 'C', (struct wz_slice){0}, &account->place);
     }
     wz_journal_end(account->journal, &unused);
     return done;
@@ -496,28 +495,37 @@ static void sort_list(struct wz_list *list, size_t offset, size_t size)
 
 void wz_account_settle(struct wz_account *account)
 {
-    size_t part_id = offsetof(struct wz_stored_part, id) - offsetof(struct wz_stored_part, link);
     size_t number = offsetof(struct wz_quarantined, id) - offsetof(struct wz_quarantined, link);
 
-    sort_list(&account->outputs, part_id, sizeof(((struct wz_stored_part *)0)->id));
-    sort_list(&account->staged, part_id, sizeof(((struct wz_stored_part *)0)->id));
     sort_list(&account->quarantine, number, sizeof(((struct wz_quarantined *)0)->id));
     wz_account_project(account, account->projected, account->mark);
+}
+
+static struct wz_stored_part *part_of(struct wz_list *link)
+{
+    return WZ_CONTAINER(link, struct wz_stored_part, link);
+}
+
+// The link behind which a part of that ID stands or would stand: parts are kept in order, and come
+// in order but for copies that compaction made.
+static struct wz_list *seek_part(struct wz_list *parts, struct wz_slice id)
+{
+    struct wz_list *it = parts->prev;
+
+    while (it != parts && memcmp(part_of(it)->id, id.ptr, id.len) > 0)
+        it = it->prev;
+    return it;
 }
 
 static struct wz_stored_part *find_part(struct wz_list *parts, struct wz_slice id)
 {
     struct wz_list *it;
-    struct wz_list *tmp;
 
-    WZ_LIST_EACH(it, tmp, parts)
-    {
-        struct wz_stored_part *part = WZ_CONTAINER(it, struct wz_stored_part, link);
-
-        if (memcmp(part->id, id.ptr, sizeof(part->id)) == 0)
-            return part;
-    }
-    return NULL;
+    // They are taken out from the front.
+    if (!wz_list_empty(parts) && memcmp(part_of(parts->next)->id, id.ptr, id.len) == 0)
+        return part_of(parts->next);
+    it = seek_part(parts, id);
+    return it != parts && memcmp(part_of(it)->id, id.ptr, id.len) == 0 ? part_of(it) : NULL;
 }
 
 static int replay_part(struct wz_account *account, struct wz_list *parts, struct wz_slice id,
@@ -533,8 +541,13 @@ static int replay_part(struct wz_account *account, struct wz_list *parts, struct
             forget_part(account, part);
         return WZ_OK;
     }
-    if (!part)
+    if (!part) {
+        struct wz_list *before = seek_part(parts, id);
+
         part = add_part(parts, id);
+        wz_list_remove(&part->link);
+        wz_list_push(before->next, &part->link); // in front of what follows
+    }
     wz_journal_drop(account->journal, &part->place);
     part->place = record->place;
     part->value.len = 0;
@@ -593,17 +606,29 @@ static int replay_quarantined(struct wz_account *account, struct wz_slice id,
     return WZ_OK;
 }
 
-static int replay_single(struct wz_account *account, struct wz_journal_place *place,
-                         const struct wz_journal_record *record,
-                         int (*read)(struct wz_account *account, struct wz_slice value))
+static int replay_name(struct wz_account *account, const struct wz_journal_record *record)
+{
+    wz_journal_drop(account->journal, &account->place);
+    if (record->removed) { // its script is gone
+        wz_free(account->name);
+        account->name = NULL;
+        return WZ_OK;
+    }
+    account->place = record->place;
+    return read_account(account, record->value);
+}
+
+static int replay_ledger(struct wz_account *account, const struct wz_journal_record *record)
 {
     int r;
 
-    wz_journal_drop(account->journal, place);
+    wz_journal_drop(account->journal, &account->ledger_place);
     if (record->removed)
         return WZ_OK;
-    *place = record->place;
-    r = read(account, record->value);
+    account->ledger_place = record->place;
+    r = read_ledger(account, record->value);
+    if (r == WZ_OK)
+        wz_account_project(account, account->projected, account->mark);
     return r;
 }
 
@@ -611,15 +636,12 @@ int wz_account_replay(struct wz_account *account, char letter, struct wz_cursor 
                       const struct wz_journal_record *record)
 {
     struct wz_slice rest = wz_cursor_get_bytes(key, wz_cursor_left(key));
-    int r;
 
     switch (letter) {
     case 'C':
-        return replay_single(account, &account->place, record, read_account);
+        return replay_name(account, record);
     case 'L':
-        r = replay_single(account, &account->ledger_place, record, read_ledger);
-        wz_account_project(account, account->projected, account->mark);
-        return r;
+        return replay_ledger(account, record);
     case 'S':
         return replay_state(account, rest, record);
     case 'O':
@@ -655,8 +677,8 @@ struct wz_journal_place *wz_account_find(struct wz_account *account, char letter
         part = find_part(letter == 'O' ? &account->outputs : &account->staged, rest);
         return part ? &part->place : NULL;
     default:
-        message = rest.len == 8 ? wz_account_find_quarantined(account, wz_cursor_get_u64(&cur))
-                                : NULL;
+        message =
+            rest.len == 8 ? wz_account_find_quarantined(account, wz_cursor_get_u64(&cur)) : NULL;
         return message ? &message->place : NULL;
     }
 }

@@ -25,7 +25,7 @@ struct wz_accounts {
     struct kind kinds[LETTER_COUNT];
     struct wz_map by_id;
     struct wz_list all;
-    struct wz_list leaving; // to be taken out, as the journal takes it
+    struct wz_list leaving;    // to be taken out, as the journal takes it
     struct wz_map projections; // of struct found, by id
     uint64_t last_id;
 };
@@ -143,21 +143,23 @@ static bool get_number(struct wz_slice *s, uint64_t *ret_number)
     return true;
 }
 
-// Notes an output that is there.
-static void note_output(struct wz_accounts *accounts, struct wz_slice text)
+// Notes an output that is at OFFSET.
+static void note_output(struct wz_accounts *accounts, struct wz_slice text, int64_t offset)
 {
     uint64_t id;
     uint64_t commit;
     uint64_t index;
     uint8_t bytes[8];
     struct wz_pen pen = wz_pen(bytes, sizeof(bytes));
+    struct wz_account *account;
     struct found *found;
 
     if (!get_number(&text, &id) || !get_number(&text, &commit) || !get_number(&text, &index))
         return;
     wz_pen_put_u64(&pen, id);
-    if (!wz_map_get(&accounts->by_id, wz_slice(bytes, sizeof(bytes))))
-        return;
+    account = wz_map_get(&accounts->by_id, wz_slice(bytes, sizeof(bytes)));
+    if (!account || offset < account->mark)
+        return; // of a script that is gone; its number may be another's by now
     found = wz_map_get(&accounts->projections, wz_slice(bytes, sizeof(bytes)));
     if (!found) {
         found = wz_zalloc(1, sizeof(*found));
@@ -185,7 +187,7 @@ static int look_for_outputs(struct wz_accounts *accounts, struct wz_log *process
         struct wz_slice text = wz_record_header_find(&record, "commit");
 
         if (text.len > 0)
-            note_output(accounts, text);
+            note_output(accounts, text, record.offset);
     }
     wz_reader_close(reader);
     return r == WZ_END ? WZ_OK : r;
@@ -283,8 +285,7 @@ void wz_accounts_remove(struct wz_accounts *accounts, struct wz_account *account
 void wz_accounts_durable(struct wz_accounts *accounts)
 {
     while (!wz_list_empty(&accounts->leaving)) {
-        struct wz_account *account =
-            WZ_CONTAINER(accounts->leaving.next, struct wz_account, link);
+        struct wz_account *account = WZ_CONTAINER(accounts->leaving.next, struct wz_account, link);
 
         if (!wz_account_remove(account))
             return; // the rest when the journal has got further

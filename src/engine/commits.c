@@ -14,6 +14,11 @@
 // In front of the outputs of a part: the index of the first.
 #define PART_LEN 4
 
+// What a key costs in a group besides its bytes and its value's, at the most; and how many there
+// are in one.
+#define RECORD_COST 48
+#define GROUP_RECORDS 60000
+
 enum stage {
     STAGE_OPEN,
     STAGE_PUTTING, // some of its groups are in the journal
@@ -29,7 +34,8 @@ enum putting {
     PUTTING_CHANGES, // changes into the state
 };
 
-// A part of a step's outputs: bytes from START up to the next part, FIRST is the index of its first.
+// A part of a step's outputs: bytes from START up to the next part, FIRST is the index of its
+// first.
 struct part {
     size_t start;
     uint32_t first;
@@ -44,6 +50,9 @@ struct quarantine_change {
 struct step {
     struct wz_list link;
     enum stage stage;
+    bool sealed;   // nothing more is added: the streams are waited for, or somebody waits for it
+    bool durable;  // as the script was when it began
+    uint64_t made; // the how-manieth step it is
     uint64_t number;
     int64_t ends[WZ_SCRIPT_STREAM_COUNT]; // what must be durable first
     struct wz_buf outputs;
@@ -59,7 +68,7 @@ struct step {
     struct wz_buf remark;
     size_t counted; // of the bytes, in COMMITS
     enum putting putting;
-    size_t put_at;    // bytes, or parts, of what is being put
+    size_t put_at; // bytes, or parts, of what is being put
     uint32_t put_part;
     int64_t journal_offset; // of its last group
     size_t project_at;      // bytes of outputs that were published
@@ -84,6 +93,8 @@ static struct step *add_step(struct wz_commits *commits)
 {
     struct step *step = wz_zalloc(1, sizeof(*step));
 
+    step->durable = commits->options.durable;
+    step->made = ++commits->made;
     wz_list_push(&commits->steps, &step->link);
     return step;
 }
@@ -101,13 +112,21 @@ static void free_step(struct wz_commits *commits, struct step *step)
     wz_free(step);
 }
 
-// The step that results go into.
+static bool may_grow(const struct wz_commits *commits, const struct step *step)
+{
+    return step->stage == STAGE_OPEN && !step->sealed &&
+           step->durable == commits->options.durable && step_bytes(step) < WZ_COMMIT_STEP_BYTES;
+}
+
+// The step that results go into: one and the same for all of a frame, or a crash between two would
+// leave outputs without the positions that go with them.
 static struct step *open_step(struct wz_commits *commits)
 {
     struct step *last = step_of(commits->steps.prev);
+    bool goes_on = commits->taking;
 
-    if (!wz_list_empty(&commits->steps) && last->stage == STAGE_OPEN &&
-        step_bytes(last) < WZ_COMMIT_STEP_BYTES)
+    commits->taking = true;
+    if (!wz_list_empty(&commits->steps) && (goes_on || may_grow(commits, last)))
         return last;
     return add_step(commits);
 }
@@ -180,10 +199,7 @@ void wz_commits_halt(struct wz_commits *commits, enum wz_halt halt, int64_t revi
     wz_buf_add_slice(&step->remark, remark);
 }
 
-static bool has_content(const struct step *step)
-{
-    return step_bytes(step) > 0 || step->halts;
-}
+static bool has_content(const struct step *step) { return step_bytes(step) > 0 || step->halts; }
 
 static void set_positions(struct step *step, const struct wz_inputs *inputs)
 {
@@ -195,7 +211,9 @@ void wz_commits_close(struct wz_commits *commits, const struct wz_inputs *inputs
 {
     struct step *last = step_of(commits->steps.prev);
 
-    if (wz_list_empty(&commits->steps) || last->stage != STAGE_OPEN || !has_content(last)) {
+    commits->taking = false;
+    if (wz_list_empty(&commits->steps) || last->stage != STAGE_OPEN || last->sealed ||
+        !has_content(last)) {
         commits->stale = true;
         return;
     }
@@ -216,6 +234,7 @@ void wz_commits_keep_positions(struct wz_commits *commits, struct wz_inputs *inp
     commits->stale = false;
     wz_inputs_settle(inputs);
     step = open_step(commits);
+    commits->taking = false;
     set_positions(step, inputs);
     count(commits, step);
     wz_commits_advance(commits);
@@ -287,6 +306,10 @@ static void put_ledger(struct wz_commits *commits, struct step *step)
 {
     struct wz_account *account = commits->options.account;
 
+    // All before it is on processed-stream: what a crash leaves of it is not looked for further
+    // back.
+    if (commits->steps.next == &step->link)
+        account->mark = wz_log_next_offset(commits->options.logs[WZ_SCRIPT_PROCESSED]);
     put_quarantine(commits, step);
     if (step->halts)
         wz_account_halt(account, step->halt, step->halt_revision, wz_buf_slice(&step->remark));
@@ -302,7 +325,7 @@ static void put_small(struct wz_commits *commits, struct step *step)
     struct wz_frame_entry change;
 
     wz_journal_begin(commits->options.journal);
-    for (uint32_t i = 0; i < part_count(step) && commits->options.durable; i++)
+    for (uint32_t i = 0; i < part_count(step) && step->durable; i++)
         put_part(commits, step, i);
     while (wz_frame_next_entry(&changes, &change) == WZ_OK)
         wz_account_change(commits->options.account, &change);
@@ -369,6 +392,16 @@ static bool put_group(struct wz_commits *commits, struct step *step)
     }
 }
 
+// Whether all of a step goes into one group: what a key costs besides its bytes counts.
+static bool fits_group(const struct step *step)
+{
+    size_t records = step->change_count + step->quarantine.len / sizeof(struct quarantine_change) +
+                     part_count(step) + 2;
+
+    return records <= GROUP_RECORDS &&
+           step_bytes(step) + records * RECORD_COST <= WZ_COMMIT_GROUP_BYTES;
+}
+
 // Takes a step into the journal, as far as that takes it. Whether all of it is there.
 static bool put_step(struct wz_commits *commits, struct step *step)
 {
@@ -379,7 +412,7 @@ static bool put_step(struct wz_commits *commits, struct step *step)
         step->journal_offset = -1;
         step->stage = STAGE_PUTTING;
     }
-    if (step_bytes(step) <= WZ_COMMIT_GROUP_BYTES) {
+    if (fits_group(step)) {
         if (!wz_journal_ready(commits->options.journal))
             return false;
         put_small(commits, step);
@@ -395,7 +428,7 @@ static bool put_step(struct wz_commits *commits, struct step *step)
     return true;
 }
 
-static bool streams_durable(const struct wz_commits *commits, const struct step *step)
+static bool streams_durable(const struct wz_commits *commits, struct step *step)
 {
     bool durable = true;
 
@@ -403,14 +436,15 @@ static bool streams_durable(const struct wz_commits *commits, const struct step 
         if (wz_log_durable_end(commits->options.logs[i]) >= step->ends[i])
             continue;
         wz_log_want(commits->options.logs[i]);
+        step->sealed = true; // or under steady load it would wait for ever
         durable = false;
     }
     return durable;
 }
 
-static bool needs_journal(const struct wz_commits *commits, const struct step *step)
+static bool needs_journal(const struct step *step)
 {
-    return commits->options.durable || step->quarantine.len > 0 || step->halts;
+    return step->durable || step->quarantine.len > 0 || step->halts;
 }
 
 // Projection.
@@ -435,9 +469,9 @@ static int publish(struct wz_commits *commits, struct step *step, struct wz_curs
     output.commit = (struct wz_slice){0};
     if (cur->failed)
         return WZ_ERR_CORRUPT;
-    if (commits->options.durable)
-        output.commit = wz_slice(
-            text, wz_commit_text(commits->options.account, step->number, step->project_index, text));
+    if (step->durable)
+        output.commit = wz_slice(text, wz_commit_text(commits->options.account, step->number,
+                                                      step->project_index, text));
     return wz_egress_publish(commits->options.egress, &output);
 }
 
@@ -484,10 +518,11 @@ static bool finish(struct wz_commits *commits, struct step *step)
 {
     struct wz_log *processed = commits->options.logs[WZ_SCRIPT_PROCESSED];
     struct wz_account *account = commits->options.account;
-    bool last = step->link.next == &commits->steps || step_of(step->link.next)->number != step->number;
+    bool last =
+        step->link.next == &commits->steps || step_of(step->link.next)->number != step->number;
     uint64_t number = last ? step->number : step->number - 1; // read back, a part is a step
 
-    if (!commits->options.durable)
+    if (!step->durable)
         return true;
     if (step->output_count > 0 && wz_log_durable_end(processed) < step->processed_end) {
         wz_log_want(processed);
@@ -499,18 +534,17 @@ static bool finish(struct wz_commits *commits, struct step *step)
 }
 
 // Takes a step as far as it goes. False: those behind it may not overtake it.
-static bool take_on(struct wz_commits *commits, struct step *step, bool *may_put,
-                    bool *may_project)
+static bool take_on(struct wz_commits *commits, struct step *step, bool *may_put, bool *may_project)
 {
     if (step->stage <= STAGE_PUTTING) {
-        if (!*may_put || (commits->options.durable && !streams_durable(commits, step)))
+        if (!*may_put || (step->durable && !streams_durable(commits, step)))
             return *may_put = false;
-        if (needs_journal(commits, step) && !put_step(commits, step))
+        if (needs_journal(step) && !put_step(commits, step))
             return *may_put = false;
         step->stage = STAGE_PUT;
     }
     if (step->stage == STAGE_PUT) {
-        if (!*may_project || (needs_journal(commits, step) && !journal_durable(commits, step)) ||
+        if (!*may_project || (needs_journal(step) && !journal_durable(commits, step)) ||
             !project(commits, step))
             return *may_project = false;
     }
@@ -524,8 +558,8 @@ void wz_commits_advance(struct wz_commits *commits)
     bool may_put = true;
     bool may_project = true;
 
-    if (commits->advancing)
-        return; // publishing has come back to here
+    if (commits->advancing || commits->taking)
+        return; // publishing has come back to here, or the end of the frame will
     commits->advancing = true;
     commits->waits_for_bus = false;
     WZ_LIST_EACH(it, tmp, &commits->steps)
@@ -547,15 +581,30 @@ void wz_commits_advance(struct wz_commits *commits)
     commits->options.advanced(commits->options.arg);
 }
 
-bool wz_commits_written(const struct wz_commits *commits)
+uint64_t wz_commits_mark(struct wz_commits *commits)
 {
+    WZ_ASSERT(!commits->taking);
+    if (!wz_list_empty(&commits->steps))
+        step_of(commits->steps.prev)->sealed = true;
+    return commits->made;
+}
+
+bool wz_commits_written(const struct wz_commits *commits, uint64_t mark)
+{
+    struct wz_log *log = wz_journal_log(commits->options.journal);
     struct wz_list *it;
     struct wz_list *tmp;
 
+    if (wz_log_durable_end(log) < commits->start) {
+        wz_log_want(log);
+        return false;
+    }
     WZ_LIST_EACH(it, tmp, (struct wz_list *)&commits->steps)
     {
         const struct step *step = step_of(it);
 
+        if (step->made > mark)
+            break;
         if (step->stage < STAGE_PUT || !journal_durable(commits, step))
             return false;
     }
@@ -607,7 +656,11 @@ void wz_commits_init(struct wz_commits *commits, const struct wz_commits_options
     struct wz_list *it;
     struct wz_list *tmp;
 
-    *commits = (struct wz_commits){.options = *options, .last = options->account->commit};
+    *commits = (struct wz_commits){
+        .options = *options,
+        .last = options->account->commit,
+        .start = wz_log_next_offset(wz_journal_log(options->journal)),
+    };
     wz_list_init(&commits->steps);
     WZ_LIST_EACH(it, tmp, &options->account->outputs)
     {

@@ -6,7 +6,8 @@
 //   put        its groups are in the journal; waits for them to be durable
 //   projected  its outputs are on processed-stream; waits for them to be durable
 //
-// Steps that wait together become one. Nothing of a step is seen outside before it is durable.
+// Frames that wait together become one step; a frame is never split. Nothing of a step is seen
+// outside before it is durable.
 #pragma once
 
 #include "bus/bus.h"
@@ -43,12 +44,15 @@ struct wz_commits_options {
 struct wz_commits {
     struct wz_commits_options options;
     struct wz_list steps;
-    size_t bytes;     // of all steps
-    bool stale;       // positions are further on than any step says
+    size_t bytes; // of all steps
+    bool taking;  // a frame is being added to the last one, up to wz_commits_close
+    bool stale;   // positions are further on than any step says
     bool advancing;
     bool waits_for_bus;
     int64_t out_count; // outputs that were published
     uint64_t last;     // number of the last step that was put
+    uint64_t made;     // steps that there were
+    int64_t start;     // of the journal: recovery has put what is before
 };
 
 // Starts, with the outputs that the journal has and processed-stream has not: PROJECTION says how
@@ -100,5 +104,8 @@ static inline bool wz_commits_idle(const struct wz_commits *commits)
     return wz_list_empty(&commits->steps);
 }
 
-// Whether all changes of state are in the journal and can be read there.
-bool wz_commits_written(const struct wz_commits *commits);
+// What has been added so far, for wz_commits_written; what is added from here on is not of it.
+uint64_t wz_commits_mark(struct wz_commits *commits);
+
+// Whether all changes of state up to MARK are in the journal and can be read there.
+bool wz_commits_written(const struct wz_commits *commits, uint64_t mark);

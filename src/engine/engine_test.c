@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -22,33 +23,45 @@ static void test_engine_gives_each_record_once_and_publishes_its_outputs(void **
     rig_feed_hops(rig, "in.a", 995, 3);
     rig_feed(rig, "other", 1);
     rig_run_until(rig, rig_has_answered, 1000);
+    rig_run_until(rig, rig_has_outputs, 1000);
     rig_assert_numbers(rig, 5, 1000, -1);
-    assert_string_equal(rig->bus.outputs[0].topic, "out");
-    assert_int_equal(rig->bus.outputs[0].hops, 1);
-    assert_int_equal(rig->bus.outputs[999].hops, 4);
+    assert_string_equal(rig->outputs[0].topic, "out");
+    assert_int_equal(rig->outputs[0].hops, 1);
+    assert_int_equal(rig->outputs[999].hops, 4);
     assert_int_equal(rig_board_int(rig, "lag"), 0);
+}
+
+static bool is_behind(struct rig *rig, int64_t num)
+{
+    json_t *state = wz_board_get(rig->board, WZ_ENGINE_BOARD, "probe");
+    bool behind = json_is_true(json_object_get(state, "behind"));
+
+    json_decref(state);
+    return behind == (num > 0);
 }
 
 static void test_engine_reads_the_stream_when_a_script_is_behind(void **state)
 {
     struct rig *rig = *state;
 
-    rig->logs[0].slow = true;
     rig_start(rig, (struct wz_engine_options){.window_bytes = 8192});
-    rig_apply(rig, RIG_ECHO);
+    rig_apply(rig, "import time\n"
+                   "def handle_input(msg, context):\n"
+                   "    if msg['n'] < 600: time.sleep(0.001)\n"
+                   "    context.emit('out', msg['n'])\n");
     rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 600);
+    rig_run_until(rig, is_behind, 1);
     for (int i = 0; i < 400; i++) { // live records keep coming while it catches up
         rig_feed(rig, "in.a", i % 3 == 0 ? 300 : 20);
-        uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
+        (void)uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
     }
-    rig_run_until(rig, rig_has_answered, rig->logs[0].count);
-    assert_in_range(rig->logs[0].read_count, 10000, rig->logs[0].count * 2);
-    rig_assert_numbers(rig, 0, rig->logs[0].count, -1);
-    rig->logs[0].read_count = 0;
+    rig_run_until(rig, rig_has_outputs, rig->fed);
+    rig_assert_numbers(rig, 0, rig->fed, -1);
+    rig_run_until(rig, is_behind, 0);
     rig_feed(rig, "in.a", 20); // live again
-    rig_run_until(rig, rig_has_outputs, rig->logs[0].count);
-    rig_assert_numbers(rig, 0, rig->logs[0].count, -1);
-    assert_int_equal(rig->logs[0].read_count, 0);
+    rig_run_until(rig, rig_has_outputs, rig->fed);
+    rig_assert_numbers(rig, 0, rig->fed, -1);
 }
 
 static bool is_off_board(struct rig *rig, int64_t num)
@@ -58,12 +71,6 @@ static bool is_off_board(struct rig *rig, int64_t num)
 
     json_decref(state);
     return off;
-}
-
-static bool is_stopped(struct rig *rig, int64_t num)
-{
-    (void)num;
-    return rig_board_is(rig, "status", "stopped");
 }
 
 static void test_engine_ends_scripts_that_are_gone_or_not_active(void **state)
@@ -77,7 +84,7 @@ static void test_engine_ends_scripts_that_are_gone_or_not_active(void **state)
     document.body = json_pack("{s:s, s:b, s:[{s:s}]}", "code", RIG_ECHO, "active", 0, "bindings",
                               "pattern", "in.#");
     wz_engine_apply(rig->engine, &document, 1);
-    rig_run_until(rig, is_stopped, 0);
+    rig_run_until(rig, rig_is_stopped, 0);
     rig_feed(rig, "in.a", 3);
     json_object_set_new(document.body, "active", json_true());
     document.revision++;
@@ -90,7 +97,7 @@ static void test_engine_ends_scripts_that_are_gone_or_not_active(void **state)
     rig_feed(rig, "in.a", 3);
     for (int i = 0; i < 20; i++)
         uv_run(&rig->loop.uv, UV_RUN_ONCE);
-    assert_int_equal(rig->bus.output_count, 3);
+    assert_int_equal(rig->output_count, 3);
     assert_true(is_off_board(rig, 0));
 }
 
@@ -123,7 +130,7 @@ static void test_engine_stop_kills_what_does_not_end(void **state)
     began_us = wz_clock_mono_us();
     rig_stop(rig);
     assert_in_range(wz_clock_mono_us() - began_us, 150000, 5000000);
-    assert_int_equal(rig->bus.output_count, 0);
+    assert_int_equal(rig->output_count, 0);
 }
 
 static void test_engine_stop_does_not_wait_for_a_busy_bus(void **state)
@@ -134,14 +141,85 @@ static void test_engine_stop_does_not_wait_for_a_busy_bus(void **state)
     rig_start(rig, (struct wz_engine_options){.drain_ms = 200});
     rig_apply(rig, RIG_ECHO);
     rig_run_until(rig, rig_is_running, 0);
-    rig->bus.busy_every = 1; // always
+    rig->busy_every = 1; // always
     rig_feed(rig, "in.a", 10);
     for (int i = 0; i < 20; i++)
         uv_run(&rig->loop.uv, UV_RUN_ONCE);
     began_us = wz_clock_mono_us();
     rig_stop(rig);
     assert_in_range(wz_clock_mono_us() - began_us, 150000, 5000000);
-    assert_int_equal(rig->bus.output_count, 0);
+    assert_int_equal(rig->output_count, 0);
+    rig->busy_every = 0;
+    rig_reopen(rig);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, RIG_ECHO);
+    rig_run_until(rig, rig_has_outputs, 10);
+    rig_assert_numbers(rig, 0, 10, -1);
+}
+
+static void test_engine_counts_each_input_once_whenever_it_crashes(void **state)
+{
+    struct rig *rig = *state;
+
+    rig->busy_every = 7;
+    for (int round = 0; round < 8; round++) {
+        rig_start(rig, (struct wz_engine_options){.window_bytes = 8192});
+        rig_apply(rig, RIG_COUNT);
+        rig_run_until(rig, rig_is_running, 0);
+        rig_feed(rig, "in.a", 200);
+        rig_feed(rig, "in.c", 200);
+        for (int turns = rand_r(&rig->seed) % 40; turns > 0; turns--)
+            rig_turn(rig);
+        rig_settle(rig); // what was fed; the script is anywhere
+        rig_crash(rig);
+    }
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, RIG_COUNT);
+    rig_run_until(rig, rig_has_outputs, rig->fed);
+    rig_run_until(rig, rig_has_lag, 0);
+    rig_settle(rig);
+    rig_assert_counted(rig, 0, rig->fed);
+}
+
+static void test_engine_keeps_state_and_position_over_an_orderly_stop(void **state)
+{
+    struct rig *rig = *state;
+
+    for (int round = 0; round < 3; round++) {
+        rig_start(rig, (struct wz_engine_options){0});
+        rig_apply(rig, RIG_COUNT);
+        rig_run_until(rig, rig_is_running, 0);
+        rig_feed(rig, "in.a", 100);
+        rig_turn(rig);
+        rig_stop(rig); // in order: what the worker held is done
+        rig_feed(rig, "in.a", 10);
+        rig_reopen(rig);
+    }
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, RIG_COUNT);
+    rig_run_until(rig, rig_has_outputs, rig->fed);
+    rig_assert_counted(rig, 0, rig->fed);
+}
+
+static void test_engine_begins_a_script_anew_that_was_deleted(void **state)
+{
+    struct rig *rig = *state;
+
+    for (int round = 0; round < 3; round++) {
+        rig_start(rig, (struct wz_engine_options){0});
+        rig_feed(rig, "in.a", 5); // not its business
+        rig_apply(rig, RIG_COUNT);
+        rig_run_until(rig, rig_is_running, 0);
+        rig_feed(rig, "in.a", 20);
+        rig_run_until(rig, rig_has_outputs, (round + 1) * 20);
+        assert_string_equal(rig->outputs[rig->output_count - 1].body, "20"); // a new count
+        rig_apply(rig, NULL);
+        rig_run_until(rig, is_off_board, 0);
+        if (round > 0)
+            rig_stop(rig);
+        rig_settle(rig);
+        rig_crash(rig);
+    }
 }
 
 static void test_engine_runs_a_document_made_anew_under_its_old_revision(void **state)
@@ -154,7 +232,7 @@ static void test_engine_runs_a_document_made_anew_under_its_old_revision(void **
     rig->revision--;
     rig_apply(rig, "def init(context): context.emit('second', 1)\n" RIG_ECHO);
     rig_run_until(rig, rig_has_outputs, 2);
-    assert_string_equal(rig->bus.outputs[1].topic, "second");
+    assert_string_equal(rig->outputs[1].topic, "second");
 }
 
 static void test_engine_puts_a_document_of_the_wrong_shape_on_the_board(void **state)
@@ -180,6 +258,9 @@ int main(void)
         TEST(test_engine_stop_waits_for_what_workers_hold),
         TEST(test_engine_stop_kills_what_does_not_end),
         TEST(test_engine_stop_does_not_wait_for_a_busy_bus),
+        TEST(test_engine_counts_each_input_once_whenever_it_crashes),
+        TEST(test_engine_keeps_state_and_position_over_an_orderly_stop),
+        TEST(test_engine_begins_a_script_anew_that_was_deleted),
         TEST(test_engine_runs_a_document_made_anew_under_its_old_revision),
         TEST(test_engine_puts_a_document_of_the_wrong_shape_on_the_board),
     };

@@ -94,8 +94,7 @@ static int bind_stream(struct wz_inputs *inputs, const struct wz_script_document
     if (!inputs->sources[stream])
         inputs->sources[stream] = new_source(inputs, stream);
     if (position.base < 0)
-        position =
-            (struct wz_position){.base = wz_log_next_offset(inputs->options.logs[stream])};
+        position = (struct wz_position){.base = wz_log_next_offset(inputs->options.logs[stream])};
     wz_progress_start(&inputs->progress[stream], &position);
     wz_source_seek(inputs->sources[stream], position.base);
     return wz_source_bind(inputs->sources[stream], patterns, count);

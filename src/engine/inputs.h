@@ -41,10 +41,10 @@ struct wz_inputs_worker {
 // front), then LATER.
 struct wz_inputs_lane {
     bool waits;
-    bool blocked;        // its worker defers it until a record opens it
-    int attempts;        // that failed, of the record at OFFSET
-    int64_t offset;      // -1: none
-    int64_t due_us;      // when it goes on
+    bool blocked;   // its worker defers it until a record opens it
+    int attempts;   // that failed, of the record at OFFSET
+    int64_t offset; // -1: none
+    int64_t due_us; // when it goes on
     struct wz_input_queue deferred;
     struct wz_input_queue later;
 };

@@ -182,8 +182,7 @@ static void give_up(struct wz_script *script, int number, const struct wz_frame_
     park_if_hopeless(script, reason);
 }
 
-static void take_failure(struct wz_script *script, int number,
-                         const struct wz_frame_record *record,
+static void take_failure(struct wz_script *script, int number, const struct wz_frame_record *record,
                          const struct wz_frame_result *result, const struct found *found)
 {
     int attempts = wz_inputs_attempts(&script->inputs, record);
@@ -472,10 +471,7 @@ void wz_outcome_recall(struct wz_script *script)
     }
 }
 
-void wz_outcome_forget(struct wz_script *script)
-{
-    script->window_count = 0;
-}
+void wz_outcome_forget(struct wz_script *script) { script->window_count = 0; }
 
 void wz_outcome_unhalt(struct wz_script *script)
 {

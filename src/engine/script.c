@@ -85,8 +85,7 @@ void wz_script_open_lanes(struct wz_script *script)
         return;
     next = wz_inputs_open_lanes(&script->inputs, now_us);
     if (next >= 0)
-        wz_ignore(uv_timer_start(&script->lanes, on_lanes,
-                                 (uint64_t)(next - now_us) / 1000 + 1,
+        wz_ignore(uv_timer_start(&script->lanes, on_lanes, (uint64_t)(next - now_us) / 1000 + 1,
                                  0)); // fails on a closing handle only
     wz_script_feed(script);
 }
@@ -99,8 +98,8 @@ static void on_state(void *arg, struct wz_slice frames, bool done, int err)
     struct wz_worker *worker = share->worker;
 
     if (err < 0) {
-        WZ_LOG(WZ_LOG_ERROR, "script.state", WZ_F_STR("script", share->script->name),
-               WZ_F_ERR(err), WZ_F_STR("what", "its state cannot be read from the journal"));
+        WZ_LOG(WZ_LOG_ERROR, "script.state", WZ_F_STR("script", share->script->name), WZ_F_ERR(err),
+               WZ_F_STR("what", "its state cannot be read from the journal"));
         wz_state_load_free(share->load);
         share->load = NULL;
         wz_worker_kill(worker); // like a crash: tried again
@@ -121,11 +120,11 @@ static void on_state(void *arg, struct wz_slice frames, bool done, int err)
 static void restore(struct wz_script *script, struct wz_script_share *share)
 {
     if (wz_worker_phase(share->worker) != WZ_WORKER_RESTORING || share->load ||
-        !wz_commits_written(&script->commits))
+        !wz_commits_written(&script->commits, share->restore_mark))
         return;
-    share->load = wz_state_load_new(script->parts->loop, script->account,
-                                    wz_worker_number(share->worker), script->share_count, on_state,
-                                    share);
+    share->load =
+        wz_state_load_new(script->parts->loop, script->account, wz_worker_number(share->worker),
+                          script->share_count, on_state, share);
     wz_state_load_next(share->load);
 }
 
@@ -154,16 +153,13 @@ static int handle_query(struct wz_script *script, struct wz_script_share *share,
                         struct wz_slice payload)
 {
     struct wz_frame_query asked;
-    struct wz_frame_record record;
-    int number = wz_worker_number(share->worker);
     int r = wz_frame_get_query(payload, &asked);
 
     if (r < 0 || share->query)
         return WZ_ERR_PROTOCOL;
     // Out of quarantine: it looks back from where the message stood.
     if (asked.stream == WZ_INPUTS_QUARANTINED &&
-        wz_inputs_first(&script->inputs, number, &record) &&
-        wz_outcome_origin(script, (uint64_t)record.offset, &asked.stream, &asked.before) < 0)
+        wz_outcome_origin(script, (uint64_t)asked.before, &asked.stream, &asked.before) < 0)
         return WZ_ERR_PROTOCOL;
     if (asked.stream >= WZ_SCRIPT_STREAM_COUNT)
         return WZ_ERR_PROTOCOL;
@@ -182,6 +178,7 @@ static int handle_ready(struct wz_script *script, struct wz_script_share *share)
         return WZ_ERR_PROTOCOL;
     set_status(script, WZ_SCRIPT_VALID);
     wz_worker_restore(share->worker);
+    share->restore_mark = wz_commits_mark(&script->commits);
     restore(script, share);
     return WZ_OK;
 }
@@ -210,7 +207,8 @@ static int handle_started(struct wz_script *script, struct wz_script_share *shar
     script->document_ran = true;
     share->started_us = wz_clock_mono_us();
     WZ_LOG(WZ_LOG_INFO, "script.running", WZ_F_STR("script", script->name),
-           WZ_F_INT("revision", script->revision), WZ_F_INT("worker", wz_worker_number(share->worker)),
+           WZ_F_INT("revision", script->revision),
+           WZ_F_INT("worker", wz_worker_number(share->worker)),
            WZ_F_INT("pid", wz_worker_pid(share->worker)));
     if (all_run(script)) {
         clear_remark(script);
@@ -230,6 +228,9 @@ static void become_invalid(struct wz_script *script, const struct wz_frame_inval
         .column = invalid->column,
     };
     set_status(script, WZ_SCRIPT_INVALID);
+    wz_script_log_tell(&script->log, WZ_SEVERITY_ERROR,
+                       invalid->traceback.len > 0 ? invalid->traceback : invalid->reason,
+                       &(struct wz_cause){0});
     WZ_LOG(WZ_LOG_WARN, "script.invalid", WZ_F_STR("script", script->name),
            WZ_F_INT("revision", script->revision), WZ_F_INT("line", invalid->line),
            WZ_F_SLICE("reason", invalid->reason));
@@ -271,8 +272,14 @@ static int handle_log(struct wz_script *script, struct wz_worker *worker, struct
 static int handle_results(struct wz_script *script, struct wz_worker *worker,
                           const struct wz_frame *frame)
 {
-    int r = wz_outcome_take(script, worker, frame->type, frame->payload);
+    enum wz_worker_phase phase = wz_worker_phase(worker);
+    int r;
 
+    // While its state is read it has nothing to say that could change it.
+    if (share_of(script, worker)->load ||
+        (phase != WZ_WORKER_RUNNING && phase != WZ_WORKER_DRAINING))
+        return WZ_ERR_PROTOCOL;
+    r = wz_outcome_take(script, worker, frame->type, frame->payload);
     if (r < 0)
         return r;
     wz_worker_progress(worker, holds(script, wz_worker_number(worker)));
@@ -445,6 +452,7 @@ static void back_off(struct wz_script *script, struct wz_script_share *share, co
                    (long long)delay_ms);
     WZ_LOG(WZ_LOG_WARN, "script.crash", WZ_F_STR("script", script->name), WZ_F_STR("worker", why),
            WZ_F_INT("again_ms", delay_ms));
+    wz_script_log_tell(&script->log, WZ_SEVERITY_ERROR, wz_slice_str(text), &(struct wz_cause){0});
     set_remark(script, text);
     set_status(script, WZ_SCRIPT_STARTING);
     wz_worker_wait(share->worker, delay_ms);
@@ -568,9 +576,8 @@ static void go_on(struct wz_script *script)
     script->halting = false;
     if (script->closing) {
         script->waits_for_steps = true;
-        wz_ignore(uv_timer_start(&script->deadline, on_deadline,
-                                 (uint64_t)script->parts->drain_ms,
-                                 0)); // fails on a closing handle only
+        wz_ignore(uv_timer_start(&script->deadline, on_deadline, (uint64_t)script->parts->drain_ms,
+                                 0));         // fails on a closing handle only
         wz_commits_advance(&script->commits); // comes to on_advanced
     } else if (script->next_body) {
         switch_document(script);
@@ -604,6 +611,7 @@ void wz_script_halt(struct wz_script *script, enum wz_halt halt, struct wz_slice
     wz_free(script->halt_remark);
     script->halt_remark = wz_strndup(remark.ptr, remark.len);
     wz_commits_halt(&script->commits, halt, script->revision, remark);
+    wz_script_log_tell(&script->log, WZ_SEVERITY_WARNING, remark, &(struct wz_cause){0});
     WZ_LOG(WZ_LOG_WARN, halt == WZ_HALT_PARKED ? "script.parked" : "script.terminated",
            WZ_F_STR("script", script->name), WZ_F_SLICE("remark", remark));
 }
@@ -687,8 +695,8 @@ static void on_ended(void *arg, struct wz_worker *worker, const struct wz_worker
 // Whether two bodies run the same.
 static bool runs_same(json_t *a, json_t *b)
 {
-    static const char *const members[] = {"code",    "bindings", "config", "active",
-                                          "workers", "durable"};
+    static const char *const members[] = {"code",   "bindings", "config",
+                                          "active", "workers",  "durable"};
 
     for (size_t i = 0; a && i < sizeof(members) / sizeof(members[0]); i++) {
         json_t *one = json_object_get(a, members[i]);
@@ -804,6 +812,7 @@ struct wz_script *wz_script_new(const struct wz_script_parts *parts, const char 
     script->egress.bus = parts->bus;
     script->egress.script = wz_slice_str(script->name);
     script->log.egress = &script->egress;
+    script->log.stream = parts->script_log;
     script->inputs.options = (struct wz_inputs_options){
         .source = {.uv = &parts->loop->uv,
                    .bus = parts->bus,

@@ -31,6 +31,7 @@ struct wz_script_share {
     struct wz_script *script;
     struct wz_worker *worker;
     struct wz_state_load *load;
+    uint64_t restore_mark; // of wz_commits_mark: what its state is to have
     struct wz_query *query;
     int64_t started_us; // when it began to run
     int failures;       // crashes in a row

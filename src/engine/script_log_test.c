@@ -21,13 +21,13 @@ static void test_script_log_publishes_logs_with_their_cause(void **state)
     rig_run_until(rig, rig_is_running, 0);
     rig_feed(rig, "in.a", 1);
     rig_run_until(rig, rig_has_answered, 1);
-    assert_int_equal(rig->bus.output_count, 2);
-    assert_string_equal(rig->bus.outputs[0].topic, "logs.info");
-    assert_string_equal(rig->bus.outputs[0].body,
+    assert_int_equal(rig->output_count, 2);
+    assert_string_equal(rig->outputs[0].topic, "logs.info");
+    assert_string_equal(rig->outputs[0].body,
                         "{\"message\":\"here \\\"I\\\" am\",\"script\":\"probe\"}");
-    assert_string_equal(rig->bus.outputs[0].parent, "");
-    assert_string_equal(rig->bus.outputs[1].topic, "logs.warning");
-    assert_string_equal(rig->bus.outputs[1].parent, "019c1c38-a47b-7cc3-98a2-000000000000");
+    assert_string_equal(rig->outputs[0].parent, "");
+    assert_string_equal(rig->outputs[1].topic, "logs.warning");
+    assert_string_equal(rig->outputs[1].parent, "019c1c38-a47b-7cc3-98a2-000000000000");
 }
 
 int main(void)

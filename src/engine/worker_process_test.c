@@ -20,6 +20,7 @@ static void test_worker_process_kills_a_worker_that_takes_too_long(void **state)
     rig_run_until(rig, rig_is_running, 0);
     rig_feed(rig, "in.a", 6);
     rig_run_until(rig, rig_has_answered, 6);
+    rig_run_until(rig, rig_has_outputs, 5);
     rig_assert_numbers(rig, 0, 5, 3);
     assert_true(rig_has_restarted(rig, 3));
 }
@@ -36,6 +37,7 @@ static void test_worker_process_ends_a_worker_that_breaks_the_protocol(void **st
     rig_run_until(rig, rig_is_running, 0);
     rig_feed(rig, "in.a", 3);
     rig_run_until(rig, rig_has_answered, 3);
+    rig_run_until(rig, rig_has_outputs, 2);
     rig_assert_numbers(rig, 0, 2, 1);
 }
 
