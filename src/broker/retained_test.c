@@ -51,6 +51,7 @@ static int open_set(struct world *world)
     open_journal(world);
     world->retained = wz_retained_new(world->journal, &world->limits);
     r = wz_journal_replay(world->journal, NULL);
+    wz_retained_settle(world->retained);
     wz_journal_start(world->journal);
     return r;
 }
@@ -236,6 +237,42 @@ static void test_retained_is_there_again_after_reopening(void **state)
     assert_int_equal(put(world, "a", "after it"), WZ_OK);
     reopen(world);
     assert_string_equal(found(world, "#"), "a=after it back=again");
+}
+
+// The same topic, some records apart: near ones are read back together.
+static void test_retained_reads_back_what_changed_soon_or_late(void **state)
+{
+    struct world *world = *state;
+    char expected[4096];
+    char topic[32];
+    char body[32];
+    size_t bytes;
+    size_t len;
+    int64_t live;
+
+    for (int apart = 1; apart < 100; apart += 7) {
+        len = 0;
+        for (int i = 0; i < 3 * apart; i++) { // set, set or cleared, set if the number is even
+            (void)snprintf(topic, sizeof(topic), "%03d", i % apart);
+            (void)snprintf(body, sizeof(body), "%d", i);
+            if ((i / apart == 1 && i % 3 == 0) || (i / apart == 2 && i % 2 != 0))
+                body[0] = '\0';
+            assert_int_equal(put(world, topic, body), WZ_OK);
+            if (i / apart == 2 && i % 2 == 0)
+                len += (size_t)snprintf(expected + len, sizeof(expected) - len, "%s%s=%s",
+                                        len > 0 ? " " : "", topic, body);
+        }
+        bytes = wz_retained_bytes(world->retained);
+        live = live_bytes(world);
+        reopen(world);
+        assert_string_equal(found(world, "+"), expected);
+        assert_int_equal(wz_retained_bytes(world->retained), bytes);
+        assert_int_equal(live_bytes(world), live);
+        for (int i = 0; i < apart; i++) {
+            (void)snprintf(topic, sizeof(topic), "%03d", i);
+            assert_int_equal(put(world, topic, ""), WZ_OK);
+        }
+    }
 }
 
 static int keep_value(void *arg, const struct wz_journal_record *record)
@@ -871,6 +908,7 @@ int main(void)
         TEST(test_retained_clears_a_topic_with_an_empty_body),
         TEST(test_retained_writes_nothing_to_clear_what_is_not_there),
         TEST(test_retained_is_there_again_after_reopening),
+        TEST(test_retained_reads_back_what_changed_soon_or_late),
         TEST(test_retained_values_stand_in_the_journal_as_documented),
         TEST(test_retained_counts_bytes_until_the_last_is_cleared),
         TEST(test_retained_refuses_topics_above_the_count),
