@@ -31,6 +31,8 @@
     X(MQTT_DROPPED, "wyze_mqtt_messages_dropped_total", "counter",                                 \
       "messages not given to a subscriber that is too slow")                                       \
     X(QUEUES, "wyze_queues", "gauge", "durable queues: persistent MQTT sessions")                  \
+    X(QUEUES_MESSAGES, "wyze_queues_messages", "gauge",                                            \
+      "messages that wait in durable queues, or are on their way from them")                       \
     X(QUEUES_EXPIRED, "wyze_queues_expired_total", "counter",                                      \
       "durable queues deleted because nobody had used them for too long")                          \
     X(QUEUES_DROPPED, "wyze_queues_messages_refused_total", "counter",                             \

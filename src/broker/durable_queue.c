@@ -1,28 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns one queue: its entries from head to tail, what of it is in memory, and its way to the
-// consumer.
-//
-//   head ............ next ............ ready_end ............ tail
-//   given out, or     bodies in READY   bodies on disk only
-//   settled
-//
-// While a consumer keeps up, ready_end is the tail and bodies never come from the disk. When READY
-// is full, or nobody consumes, messages that come stay on disk and are fetched when their turn
-// comes.
+// Owns one queue: its entries from head to tail, its bindings, and its way to the consumer. The
+// bodies that are in memory are ready.c's.
 #include "broker/durable_queue.h"
 
 #include "base/cursor.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/queues_inside.h"
-
-// Bodies that wait in memory for a consumer.
-#define READY_COUNT 1024
-#define READY_BYTES ((size_t)256 * 1024)
-
-// What one fetch reads at the most.
-#define FETCH_COUNT 512
-#define FETCH_BYTES ((size_t)128 * 1024)
+#include "broker/ready.h"
 
 // From this distance on it is looked whether a packet identifier is still in use.
 #define NEAR_WRAP (WZ_PACKET_ID_COUNT - WZ_PACKET_SHIFTS_MAX - 1)
@@ -31,69 +16,6 @@ struct binding {
     struct wz_exchange_binding *at;
     struct wz_journal_place place;
 };
-
-// Bodies in memory, in the order of their sequences.
-struct wz_ready {
-    struct item {
-        uint64_t sequence;
-        struct wz_parcel *parcel;
-    } items[READY_COUNT];
-    size_t head;
-    size_t count;
-    size_t bytes;
-    // Of the fetch under way: what is at the offsets asked for.
-    uint64_t fetching[FETCH_COUNT];
-    size_t fetch_count;
-    uint64_t fetch_end; // where the next one begins
-};
-
-static void ready_clear(struct wz_ready *ready)
-{
-    for (; ready->count > 0; ready->count--) {
-        wz_parcel_unref(ready->items[ready->head].parcel);
-        ready->head = (ready->head + 1) % READY_COUNT;
-    }
-    ready->bytes = 0;
-}
-
-static void ready_free(struct wz_ready *ready)
-{
-    if (ready == NULL)
-        return;
-    ready_clear(ready);
-    wz_free(ready);
-}
-
-static bool ready_has_room(const struct wz_ready *ready)
-{
-    return ready == NULL || (ready->count < READY_COUNT && ready->bytes < READY_BYTES);
-}
-
-static struct wz_ready *ready_of(struct wz_durable_queue *queue)
-{
-    if (queue->ready == NULL)
-        queue->ready = wz_zalloc(1, sizeof(*queue->ready));
-    return queue->ready;
-}
-
-// Takes over the reference.
-static void ready_push(struct wz_ready *ready, uint64_t sequence, struct wz_parcel *parcel)
-{
-    ready->items[(ready->head + ready->count) % READY_COUNT] =
-        (struct item){.sequence = sequence, .parcel = parcel};
-    ready->count++;
-    ready->bytes += parcel->len;
-}
-
-static struct wz_parcel *ready_shift(struct wz_ready *ready)
-{
-    struct wz_parcel *parcel = ready->items[ready->head].parcel;
-
-    ready->head = (ready->head + 1) % READY_COUNT;
-    ready->count--;
-    ready->bytes -= parcel->len;
-    return parcel;
-}
 
 static int receive(void *arg, struct wz_delivery *delivery, unsigned qos, void **slot)
 {
@@ -181,9 +103,8 @@ void wz_durable_queue_free(struct wz_durable_queue *queue)
     wz_journal_drop(journal, &queue->head_place);
     wz_journal_drop(journal, &queue->shifts_place);
     wz_packet_shifts_release(&queue->shifts);
-    ready_free(queue->ready);
+    wz_ready_release(queue);
     wz_parcel_unref(queue->given);
-    wz_fetcher_free(queue->fetcher);
     wz_list_remove(&queue->link);
     wz_list_remove(&queue->dirty);
     wz_list_remove(&queue->waiting);
@@ -293,11 +214,6 @@ void wz_durable_queue_unbind(struct wz_durable_queue *queue, struct wz_slice fil
     wz_durable_queue_unbound(queue, filter);
 }
 
-size_t wz_durable_queue_bindings(const struct wz_durable_queue *queue)
-{
-    return queue->bindings.count;
-}
-
 // Messages.
 
 static void entry_key(const struct wz_durable_queue *queue, uint64_t sequence, uint8_t ret_key[16])
@@ -314,17 +230,6 @@ static void mark_dirty(struct wz_durable_queue *queue)
         wz_list_push(&queue->queues->dirty, &queue->dirty);
 }
 
-// What an entry counts in its queue's bytes: its record, and the body that it shares.
-static size_t weight(const struct wz_entry *entry)
-{
-    return entry->place.len + (entry->shared != NULL ? entry->shared->place.len : 0);
-}
-
-static bool is_there(const struct wz_entry *entry)
-{
-    return entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0;
-}
-
 void wz_durable_queue_weigh(struct wz_durable_queue *queue)
 {
     uint64_t high = wz_entries_high(&queue->entries);
@@ -333,8 +238,8 @@ void wz_durable_queue_weigh(struct wz_durable_queue *queue)
     for (uint64_t sequence = wz_entries_low(&queue->entries); sequence < high; sequence++) {
         const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
 
-        if (is_there(entry))
-            queue->bytes += weight(entry);
+        if (wz_entry_is_there(entry))
+            queue->bytes += wz_entry_weight(entry);
     }
 }
 
@@ -345,7 +250,7 @@ void wz_durable_queue_drop(struct wz_durable_queue *queue, struct wz_entry *entr
     queue->count--;
     queue->queues->messages--;
     queue->queues->shared_refs -= entry->shared != NULL;
-    queue->bytes -= weight(entry);
+    queue->bytes -= wz_entry_weight(entry);
     wz_journal_drop(queue->queues->options.journal, &entry->place);
     entry->place.mark = 0;
     if (entry->shared != NULL)
@@ -361,7 +266,7 @@ void wz_durable_queue_advance(struct wz_durable_queue *queue)
 
     if (head < wz_entries_low(&queue->entries))
         head = wz_entries_low(&queue->entries);
-    while (head < high && !is_there(wz_entries_at(&queue->entries, head)))
+    while (head < high && !wz_entry_is_there(wz_entries_at(&queue->entries, head)))
         head++;
     queue->head = head < high && head < queue->tail ? head : queue->tail;
     if (queue->head == before)
@@ -380,21 +285,12 @@ bool wz_durable_queue_has_room(const struct wz_durable_queue *queue)
            queue->tail - queue->head < WZ_ENTRIES_SPAN_MAX;
 }
 
-// Keeps the body for the consumer if all before it are kept too.
-static void keep_ready(struct wz_durable_queue *queue, const struct wz_message *msg,
-                       struct wz_parcel **parcel)
+// Has the consumer told when what was put is durable.
+static void tell_later(struct wz_durable_queue *queue)
 {
-    if (queue->consumer == NULL)
-        return;
     if (wz_list_empty(&queue->waiting))
         wz_list_push(&queue->queues->waiting, &queue->waiting);
     wz_log_want(wz_journal_log(queue->queues->options.journal));
-    if (queue->ready_end != queue->tail || !ready_has_room(queue->ready))
-        return;
-    if (*parcel == NULL)
-        *parcel = wz_parcel_new(msg);
-    ready_push(ready_of(queue), queue->tail, wz_parcel_ref(*parcel));
-    queue->ready_end++;
 }
 
 int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz_message *msg, unsigned qos,
@@ -431,8 +327,11 @@ int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz_message
     queue->count++;
     queue->queues->messages++;
     queue->queues->shared_refs += shared != NULL;
-    queue->bytes += weight(entry);
-    keep_ready(queue, msg, parcel);
+    queue->bytes += wz_entry_weight(entry);
+    if (queue->consumer != NULL) {
+        tell_later(queue);
+        wz_ready_keep(queue, msg, parcel);
+    }
     queue->tail++;
     return WZ_OK;
 }
@@ -468,12 +367,8 @@ void wz_durable_queue_detach(struct wz_durable_queue *queue, int64_t now_ms)
     queue->consumer = NULL;
     queue->left_ms = now_ms;
     queue->next = queue->head;
-    queue->ready_end = queue->head;
     queue->inflight = 0;
-    if (queue->ready != NULL)
-        ready_clear(queue->ready);
-    wz_fetcher_free(queue->fetcher);
-    queue->fetcher = NULL;
+    wz_ready_reset(queue);
     wz_durable_queue_trim(queue);
     wz_list_remove(&queue->waiting);
     // When there is no room, the next start takes the queue for one that was left then.
@@ -483,52 +378,20 @@ void wz_durable_queue_detach(struct wz_durable_queue *queue, int64_t now_ms)
 
 void wz_durable_queue_trim(struct wz_durable_queue *queue)
 {
-    bool fetching = queue->fetcher != NULL && wz_fetcher_busy(queue->fetcher);
-
     wz_received_trim(&queue->received);
     wz_parcel_unref(queue->given);
     queue->given = NULL;
     if (queue->count == 0)
         wz_entries_release(&queue->entries);
-    if (fetching || (queue->ready != NULL && queue->ready->count > 0))
-        return;
-    ready_free(queue->ready);
-    queue->ready = NULL;
-    wz_fetcher_free(queue->fetcher);
-    queue->fetcher = NULL;
+    wz_ready_trim(queue);
 }
 
-static bool is_durable(const struct wz_durable_queue *queue, const struct wz_entry *entry)
+bool wz_durable_queue_is_durable(const struct wz_durable_queue *queue, const struct wz_entry *entry)
 {
     int64_t end = wz_log_durable_end(wz_journal_log(queue->queues->options.journal));
 
     return entry->place.offset < end &&
            (entry->shared == NULL || entry->shared->place.offset < end);
-}
-
-// Where the body of an entry stands.
-static int64_t body_offset(const struct wz_entry *entry)
-{
-    return entry->shared != NULL ? entry->shared->place.offset : entry->place.offset;
-}
-
-static int parse_body(const struct wz_entry *entry, struct wz_slice value,
-                      struct wz_message *ret_msg)
-{
-    struct wz_cursor cur = wz_cursor(value);
-    struct wz_message msg = {.offset = -1};
-    uint8_t version = wz_cursor_get_u8(&cur);
-
-    if (entry->shared == NULL) {
-        msg.qos = wz_cursor_get_u8(&cur);
-        msg.retain = (wz_cursor_get_u8(&cur) & WZ_QUEUED_RETAIN) != 0;
-    }
-    msg.topic = wz_cursor_get_bytes(&cur, wz_cursor_get_u16(&cur));
-    msg.body = wz_cursor_get_bytes(&cur, wz_cursor_left(&cur));
-    if (version != 1 || cur.failed || msg.topic.len == 0)
-        return WZ_ERR_CORRUPT;
-    *ret_msg = msg;
-    return WZ_OK;
 }
 
 // Says in the journal that a message which is not the head's is settled, inside a group.
@@ -543,8 +406,7 @@ static void remove_entry(struct wz_durable_queue *queue, uint64_t sequence)
     wz_journal_remove(queue->queues->options.journal, 'E', wz_slice(key, sizeof(key)), &place);
 }
 
-// A message whose body cannot be read any more: it is settled, for nobody can have it.
-static void lose(struct wz_durable_queue *queue, uint64_t sequence, struct wz_entry *entry)
+void wz_durable_queue_lose(struct wz_durable_queue *queue, uint64_t sequence)
 {
     struct wz_ticket ticket;
 
@@ -556,86 +418,9 @@ static void lose(struct wz_durable_queue *queue, uint64_t sequence, struct wz_en
     if (wz_log_allow(&queue->queues->log_us))
         WZ_LOG(WZ_LOG_ERROR, "queue.lost", WZ_F_SLICE("queue", queue->name),
                WZ_F_STR("what", "a message that waited is damaged on the disk"));
-    wz_durable_queue_drop(queue, entry);
+    wz_durable_queue_drop(queue, wz_entries_at(&queue->entries, sequence));
     wz_durable_queue_advance(queue);
     mark_dirty(queue);
-}
-
-// Puts one body that was fetched into READY. WZ_AGAIN when it has moved since it was asked for.
-static int take_fetched(struct wz_durable_queue *queue, uint64_t sequence, int64_t offset,
-                        struct wz_slice value, int result)
-{
-    struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
-    struct wz_message msg;
-
-    if (!is_there(entry) || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
-        return WZ_OK;
-    if (result != WZ_OK && result != WZ_ERR_NOT_FOUND)
-        return result;
-    if (result == WZ_OK && parse_body(entry, value, &msg) == WZ_OK)
-        ready_push(queue->ready, sequence, wz_parcel_new(&msg));
-    else if (body_offset(entry) != offset)
-        return WZ_AGAIN;
-    else
-        lose(queue, sequence, entry);
-    return WZ_OK;
-}
-
-static void on_fetched(void *arg, struct wz_fetch *fetch)
-{
-    struct wz_durable_queue *queue = arg;
-    struct wz_ready *ready = queue->ready;
-    struct wz_slice value;
-    int64_t offset;
-    size_t i = 0;
-    int result;
-    int r = WZ_OK;
-
-    while (r == WZ_OK && wz_fetch_next(fetch, &offset, &value, &result) == WZ_OK) {
-        r = take_fetched(queue, ready->fetching[i], offset, value, result);
-        if (r == WZ_OK)
-            queue->ready_end = ready->fetching[i++] + 1;
-    }
-    if (i == ready->fetch_count)
-        queue->ready_end = ready->fetch_end;
-    if (r < 0 && wz_log_allow(&queue->queues->log_us))
-        WZ_LOG(WZ_LOG_ERROR, "queue.read", WZ_F_SLICE("queue", queue->name), WZ_F_ERR(r));
-    if (r >= 0)
-        queue->consumer->ready(queue->consumer->arg);
-    else if (wz_list_empty(&queue->waiting)) // the next thing that becomes durable tries again
-        wz_list_push(&queue->queues->waiting, &queue->waiting);
-}
-
-// Fetches bodies from ready_end on.
-static void fetch_more(struct wz_durable_queue *queue)
-{
-    struct wz_ready *ready = ready_of(queue);
-    int64_t offsets[FETCH_COUNT];
-    uint64_t sequence = queue->ready_end > queue->next ? queue->ready_end : queue->next;
-
-    if (queue->fetcher != NULL && wz_fetcher_busy(queue->fetcher))
-        return;
-    ready->fetch_count = 0;
-    for (; sequence < queue->tail && ready->fetch_count < FETCH_COUNT; sequence++) {
-        const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
-
-        if (!is_there(entry) || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
-            continue;
-        if (!is_durable(queue, entry))
-            break;
-        offsets[ready->fetch_count] = body_offset(entry);
-        ready->fetching[ready->fetch_count++] = sequence;
-    }
-    ready->fetch_end = sequence;
-    if (ready->fetch_count == 0) {
-        queue->ready_end = sequence;
-        return;
-    }
-    if (queue->fetcher == NULL)
-        queue->fetcher =
-            wz_fetcher_new(queue->queues->options.loop,
-                           wz_journal_log(queue->queues->options.journal), on_fetched, queue);
-    wz_fetcher_start(queue->fetcher, offsets, ready->fetch_count, FETCH_BYTES);
 }
 
 // Whether the identifier that a sequence would have is another's still.
@@ -645,7 +430,7 @@ static bool is_in_use(const struct wz_durable_queue *queue, uint64_t sequence)
     uint64_t other = queue->head;
 
     for (; wz_packet_shifts_find(&queue->shifts, id, other, sequence, &other); other++) {
-        if (is_there(wz_entries_at(&queue->entries, other)))
+        if (wz_entry_is_there(wz_entries_at(&queue->entries, other)))
             return true;
     }
     return false;
@@ -686,7 +471,7 @@ static struct wz_entry *next_entry(struct wz_durable_queue *queue)
     for (; queue->next < queue->tail; queue->next++) {
         struct wz_entry *entry = wz_entries_at(&queue->entries, queue->next);
 
-        if (is_there(entry))
+        if (wz_entry_is_there(entry))
             return entry;
     }
     return NULL;
@@ -699,23 +484,6 @@ static int wait_more(struct wz_durable_queue *queue)
     return WZ_AGAIN;
 }
 
-// The body at queue->next, taken out of READY; NULL when it has to be fetched.
-static struct wz_parcel *take_ready(struct wz_durable_queue *queue)
-{
-    struct wz_ready *ready = queue->ready;
-
-    while (ready != NULL && ready->count > 0 && ready->items[ready->head].sequence < queue->next)
-        wz_parcel_unref(ready_shift(ready)); // settled meanwhile
-    if (ready == NULL || ready->count == 0)
-        return NULL;
-    if (ready->items[ready->head].sequence != queue->next) { // it comes before what is here
-        ready_clear(ready);
-        queue->ready_end = queue->next;
-        return NULL;
-    }
-    return ready_shift(ready);
-}
-
 int wz_durable_queue_next(struct wz_durable_queue *queue, struct wz_queued *ret_queued)
 {
     struct wz_entry *entry = next_entry(queue);
@@ -724,7 +492,7 @@ int wz_durable_queue_next(struct wz_durable_queue *queue, struct wz_queued *ret_
 
     if (entry == NULL)
         return WZ_AGAIN; // the next one that comes tells
-    if (!is_durable(queue, entry))
+    if (!wz_durable_queue_is_durable(queue, entry))
         return wait_more(queue);
     if (!queued.dup) {
         r = ready_id(queue, queued.sequence);
@@ -734,11 +502,9 @@ int wz_durable_queue_next(struct wz_durable_queue *queue, struct wz_queued *ret_
     queued.packet_id = wz_packet_shifts_id(&queue->shifts, queued.sequence);
     queued.qos = (entry->place.mark & WZ_ENTRY_QOS2) != 0 ? 2 : 1;
     if ((entry->place.mark & WZ_ENTRY_RELEASED) == 0) {
-        queued.parcel = take_ready(queue);
-        if (queued.parcel == NULL) {
-            fetch_more(queue);
+        queued.parcel = wz_ready_take(queue);
+        if (queued.parcel == NULL)
             return WZ_AGAIN;
-        }
         queued.retain = queued.parcel->message.retain;
     }
     wz_parcel_unref(queue->given);
@@ -764,7 +530,7 @@ static void release(struct wz_durable_queue *queue, uint64_t sequence, struct wz
     if ((entry->place.mark & WZ_ENTRY_RELEASED) != 0)
         return;
     entry_key(queue, sequence, key);
-    queue->bytes -= weight(entry);
+    queue->bytes -= wz_entry_weight(entry);
     wz_journal_put(queue->queues->options.journal, 'E', wz_slice(key, sizeof(key)), &value, 1,
                    &entry->place);
     entry->place.mark |= WZ_ENTRY_RELEASED;
@@ -772,7 +538,7 @@ static void release(struct wz_durable_queue *queue, uint64_t sequence, struct wz
     if (entry->shared != NULL)
         wz_shared_body_unref(queue->queues, entry->shared);
     entry->shared = NULL;
-    queue->bytes += weight(entry);
+    queue->bytes += wz_entry_weight(entry);
 }
 
 int wz_durable_queue_settle(struct wz_durable_queue *queue, uint16_t packet_id,
@@ -786,7 +552,7 @@ int wz_durable_queue_settle(struct wz_durable_queue *queue, uint16_t packet_id,
         if (!wz_packet_shifts_find(&queue->shifts, packet_id, sequence, queue->next, &sequence))
             return WZ_ERR_NOT_FOUND;
         entry = wz_entries_at(&queue->entries, sequence++);
-    } while (!is_there(entry));
+    } while (!wz_entry_is_there(entry));
     sequence--;
     qos2 = (entry->place.mark & WZ_ENTRY_QOS2) != 0;
     if (settlement == WZ_RELEASED) {

@@ -78,9 +78,6 @@ WZ_MUST int wz_durable_queue_bind(struct wz_durable_queue *queue, struct wz_slic
 // Ends a binding, inside a group of the journal; nothing happens when there is none.
 void wz_durable_queue_unbind(struct wz_durable_queue *queue, struct wz_slice filter);
 
-// How many bindings there are.
-size_t wz_durable_queue_bindings(const struct wz_durable_queue *queue);
-
 // Adds a message for this queue alone, inside a group of the journal: a retained one. WZ_ERR_LIMIT
 // when the queue is full.
 WZ_MUST int wz_durable_queue_push(struct wz_durable_queue *queue, const struct wz_message *msg,

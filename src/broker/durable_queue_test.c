@@ -134,10 +134,10 @@ static void test_queue_gives_messages_in_order_and_forgets_what_is_settled(void 
         settle(world, ids[i]);
     }
     assert_int_equal(wz_durable_queue_inflight(world->queue), 0);
-    assert_int_equal(wz_queues_messages(world->t.queues), 0);
+    assert_int_equal(testqueues_messages(&world->t), 0);
     detach(world);
     reopen(world);
-    assert_int_equal(wz_queues_messages(world->t.queues), 0);
+    assert_int_equal(testqueues_messages(&world->t), 0);
     attach(world);
     expect_none(world);
     publish(world, 10, 1);
@@ -158,14 +158,14 @@ static void test_queue_takes_acks_in_any_order(void **state)
     for (size_t i = 0; i < 8; i++)
         settle(world, ids[order[i]]);
     assert_int_equal(wz_durable_queue_inflight(world->queue), 2);
-    assert_int_equal(wz_queues_messages(world->t.queues), 2);
+    assert_int_equal(testqueues_messages(&world->t), 2);
     detach(world);
     attach(world);
     assert_int_equal(expect(world, 4, 1, true), ids[4]);
     assert_int_equal(expect(world, 6, 1, true), ids[6]);
     expect_none(world);
     reopen(world);
-    assert_int_equal(wz_queues_messages(world->t.queues), 2);
+    assert_int_equal(testqueues_messages(&world->t), 2);
     attach(world);
     assert_int_equal(expect(world, 4, 1, true), ids[4]);
     assert_int_equal(expect(world, 6, 1, true), ids[6]);
@@ -212,7 +212,7 @@ static void test_queue_remembers_that_the_client_has_a_message(void **state)
     assert_int_equal(release(world, ids[2]), WZ_OK); // PUBREC may come twice
     assert_int_equal(release(world, ids[0]), WZ_OK);
     settle(world, ids[0]);
-    assert_int_equal(wz_queues_messages(world->t.queues), 3);
+    assert_int_equal(testqueues_messages(&world->t), 3);
     for (int i = 0; i < 2; i++) {
         if (i == 0)
             detach(world);
@@ -248,7 +248,7 @@ static void test_queue_refuses_what_does_not_fit_the_message(void **state)
                      WZ_ERR_PROTOCOL); // PUBACK or PUBCOMP for QoS 2 that was not released
     assert_int_equal(release(world, 0), WZ_ERR_NOT_FOUND);
     assert_int_equal(release(world, 999), WZ_ERR_NOT_FOUND);
-    assert_int_equal(wz_queues_messages(world->t.queues), 2);
+    assert_int_equal(testqueues_messages(&world->t), 2);
     assert_int_equal(wz_durable_queue_inflight(world->queue), 2);
     settle(world, one);
     assert_int_equal(testconsumer_settle(&world->t, &world->consumer, one, WZ_SETTLED),
@@ -370,7 +370,7 @@ static void test_queue_fetches_what_did_not_fit_into_memory(void **state)
             settle(world, expect(world, given++, 1, false));
         }
         expect_none(world);
-        assert_int_equal(wz_queues_messages(world->t.queues), 0);
+        assert_int_equal(testqueues_messages(&world->t), 0);
     }
 }
 
@@ -510,7 +510,7 @@ static void test_queue_goes_on_behind_a_message_that_is_damaged(void **state)
             (void)expect(world, i, 1, true);
     }
     expect_none(world);
-    assert_int_equal(wz_queues_messages(world->t.queues), 9);
+    assert_int_equal(testqueues_messages(&world->t), 9);
     assert_int_equal(wz_durable_queue_inflight(world->queue), 9);
 }
 
@@ -596,7 +596,7 @@ static void test_queue_bindings_outlast_what_they_are_made_in(void **state)
     drop_filter(world, "t/#");
     assert_int_equal(add_filter(world, "d", 0), WZ_OK);
     for (int round = 0; round < 2; round++) {
-        assert_int_equal(wz_durable_queue_bindings(world->queue), 3);
+        assert_int_equal(world->queue->bindings.count, 3);
         attach(world);
         testqueues_publish(&world->t, "a", 1, 2, 10);
         testqueues_publish(&world->t, "b/x", 2, 2, 10);
@@ -625,7 +625,7 @@ static void test_queue_refuses_a_filter_that_is_too_deep(void **state)
     filter[sizeof(filter) - 1] = '\0';
     assert_int_equal(add_filter(world, filter, 1), WZ_ERR_LIMIT);
     reopen(world); // it is not in the journal
-    assert_int_equal(wz_durable_queue_bindings(world->queue), 1);
+    assert_int_equal(world->queue->bindings.count, 1);
 }
 
 // The crash comes at once: what was not durable is lost, and nothing else.
@@ -650,7 +650,7 @@ static void test_queue_is_after_a_crash_what_was_durable(void **state)
     assert_int_equal(release(world, ids[6]), WZ_OK);
     testqueues_crash(&world->t);
     world->queue = testqueues_queue(&world->t, "q");
-    assert_int_equal(wz_queues_messages(world->t.queues), 18);
+    assert_int_equal(testqueues_messages(&world->t), 18);
     attach(world);
     for (uint32_t i = 1; i < 20; i++) {
         if (i == 4)

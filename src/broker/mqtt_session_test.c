@@ -47,7 +47,7 @@ static void test_mqtt_session_is_there_the_second_time(void **state)
     door_crash(door);
     door_leave(door, door_lasting_client(door, 's', true));
     door_leave(door, door_lasting_client(door, 'o', false)); // another one
-    assert_int_equal(wz_durable_queue_bindings(wz_queues_find(door->t.queues, P("s"))), 1);
+    assert_int_equal(wz_queues_find(door->t.queues, P("s"))->bindings.count, 1);
 }
 
 static void test_mqtt_session_goes_when_a_clean_one_comes(void **state)
@@ -108,7 +108,7 @@ static void test_mqtt_session_gets_what_came_while_it_was_away(void **state)
     door_expect(door, fd, P("\x30\4\0\1tq"));
     door_expect_quiet(door, fd);
     door_leave(door, fd);
-    assert_int_equal(wz_queues_messages(door->t.queues), 0);
+    assert_int_equal(testqueues_messages(&door->t), 0);
 }
 
 static void test_mqtt_session_sends_again_what_was_not_acked(void **state)
@@ -137,7 +137,7 @@ static void test_mqtt_session_sends_again_what_was_not_acked(void **state)
     door_expect(door, fd, P("\x62\2\0\4"));
     door_expect_quiet(door, fd);
     door_leave(door, fd);
-    assert_int_equal(wz_queues_messages(door->t.queues), 0);
+    assert_int_equal(testqueues_messages(&door->t), 0);
 }
 
 static void test_mqtt_session_is_taken_over_with_all_it_has(void **state)
@@ -245,7 +245,7 @@ static void test_mqtt_session_has_its_subscriptions_durable_before_it_is_told(vo
     door_let_go(door);
     door_expect(door, lasting, P("\x90\4\0\1\1\2\xb0\2\0\2\x90\3\0\3\1"));
     door_crash(door);
-    assert_int_equal(wz_durable_queue_bindings(wz_queues_find(door->t.queues, P("s"))), 2);
+    assert_int_equal(wz_queues_find(door->t.queues, P("s"))->bindings.count, 2);
     (void)close(lasting);
     (void)close(clean);
 }
@@ -309,7 +309,7 @@ static void test_mqtt_session_sends_a_window_and_the_rest_as_it_is_acked(void **
         door_send(door, fd, wz_slice((uint8_t[]){0x70, 2, 0, (uint8_t)(i - 9)}, 4));
     }
     door_leave(door, fd);
-    assert_int_equal(wz_queues_messages(door->t.queues), 9);
+    assert_int_equal(testqueues_messages(&door->t), 9);
 }
 
 static void test_mqtt_session_is_not_disturbed_by_acks_of_what_is_not_known(void **state)
@@ -604,13 +604,13 @@ static void test_mqtt_session_keeps_a_message_that_cannot_be_taken_now_for_later
     door->busy = true;
     door_send(door, fd, P("\x34\6\0\1t\0\7x"));
     door_expect_nothing(door, fd);
-    assert_int_equal(wz_queues_messages(door->t.queues), 0);
+    assert_int_equal(testqueues_messages(&door->t), 0);
     assert_int_equal(wz_queues_find(door->t.queues, P("s"))->received.count, 0);
     door->busy = false;
     wz_mqtt_durable(door->mqtt);
     door_expect(door, fd, P("\x34\6\0\1t\0\1x\x50\2\0\7"));
     door_expect_got(door, "t=x/2 ");
-    assert_int_equal(wz_queues_messages(door->t.queues), 1);
+    assert_int_equal(testqueues_messages(&door->t), 1);
     door_leave(door, fd);
 }
 

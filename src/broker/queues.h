@@ -86,9 +86,8 @@ void wz_queues_durable(struct wz_queues *queues);
 // expires for it.
 void wz_queues_expire(struct wz_queues *queues, int64_t now_ms, int64_t mono_ms);
 
-// How many queues there are, messages in all of them, and bindings.
+// How many queues there are, and bindings of all of them.
 size_t wz_queues_count(const struct wz_queues *queues);
-size_t wz_queues_messages(const struct wz_queues *queues);
 size_t wz_queues_bindings(const struct wz_queues *queues);
 
 // How many messages are stored: one that waits in several queues is one.

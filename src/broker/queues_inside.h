@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What durable_queue.c and queues.c share of the set of queues.
+// What durable_queue.c, ready.c, queues.c and queues_replay.c share of the set of queues.
 #pragma once
 
 #include "broker/queues.h"
@@ -35,7 +35,8 @@ struct wz_queues {
     struct wz_pending_push *pending;
     size_t pending_count;
     size_t pending_cap;
-    size_t messages;
+    size_t messages;      // unsettled, in all queues
+    size_t told_messages; // as the metric has them
     int64_t wall_ms; // the clocks when they were looked at last; 0: never
     int64_t mono_ms;
     bool recovered;      // what there was has been read: new things may be put
@@ -51,6 +52,37 @@ struct wz_queues {
 
 // The QoS of an 'E' whose message the client has received.
 #define WZ_QUEUED_RELEASED 255
+
+// What an 'I' says that a crash has lost of its message.
+#define WZ_RECEIVED_LOST_RECORD 1
+#define WZ_RECEIVED_LOST_PLACE 2
+
+// Joins the kinds of keys to the journal.
+void wz_queues_join(struct wz_queues *queues);
+
+// The queue of that id; made when there is none, without a name.
+struct wz_durable_queue *wz_queues_get(struct wz_queues *queues, const uint8_t id[8]);
+
+// Names a queue that has no name yet; nothing happens when it has one.
+void wz_queues_name(struct wz_durable_queue *queue, struct wz_slice name);
+
+// Takes a queue out of the set and frees it, without writing.
+void wz_queues_forget(struct wz_durable_queue *queue);
+
+// Puts the 'I' of a message as it is now, inside a group.
+void wz_queues_put_received(struct wz_durable_queue *queue, struct wz_received_message *message);
+
+// Whether it is there; it may be NULL.
+static inline bool wz_entry_is_there(const struct wz_entry *entry)
+{
+    return entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0;
+}
+
+// What an entry counts in its queue's bytes: its record, and the body that it shares.
+static inline size_t wz_entry_weight(const struct wz_entry *entry)
+{
+    return entry->place.len + (entry->shared != NULL ? entry->shared->place.len : 0);
+}
 
 // Makes a queue with that id, which is not declared yet.
 struct wz_durable_queue *wz_durable_queue_new(struct wz_queues *queues, const uint8_t id[8]);
@@ -86,6 +118,14 @@ void wz_durable_queue_weigh(struct wz_durable_queue *queue);
 
 // Takes all entries below END out of the books and frees their memory.
 void wz_durable_queue_drop_below(struct wz_durable_queue *queue, uint64_t end);
+
+// Whether the entry, and the body that it shares, are durable.
+bool wz_durable_queue_is_durable(const struct wz_durable_queue *queue,
+                                 const struct wz_entry *entry);
+
+// The body of a message that is there cannot be read any more: it is settled, for nobody can have
+// it.
+void wz_durable_queue_lose(struct wz_durable_queue *queue, uint64_t sequence);
 
 // Moves the head over what is settled.
 void wz_durable_queue_advance(struct wz_durable_queue *queue);

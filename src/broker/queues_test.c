@@ -138,7 +138,7 @@ static void test_queues_that_are_deleted_leave_nothing(void **state)
         delete_queue(t, "q");
         testqueues_publish(t, "t", 11, 2, 100); // goes nowhere
         assert_int_equal(wz_queues_count(t->queues), 0);
-        assert_int_equal(wz_queues_messages(t->queues), 0);
+        assert_int_equal(testqueues_messages(t), 0);
         testqueues_settle(t);
         if (round == 1)
             testqueues_crash(t);
@@ -161,7 +161,7 @@ static void test_queues_of_one_name_have_nothing_in_common(void **state)
         struct wz_durable_queue *queue = testqueues_queue(t, "q");
 
         assert_memory_not_equal(queue->id, id, sizeof(id));
-        assert_int_equal(wz_durable_queue_bindings(queue), 0);
+        assert_int_equal(queue->bindings.count, 0);
         testconsumer_attach(&consumer, queue);
         testconsumer_expect_none(t, &consumer);
         testconsumer_detach(&consumer, 1);
@@ -189,7 +189,7 @@ static void test_queues_share_the_body_of_a_message_for_many(void **state)
     testqueues_publish(t, "t", 2, 1, LEN);
     assert_in_range(live_bytes(t) - before, 2 * LEN, 2 * LEN + 2 * COUNT * 100);
     assert_int_equal(t->queues->shared.count, 2);
-    assert_int_equal(wz_queues_messages(t->queues), 2 * COUNT);
+    assert_int_equal(testqueues_messages(t), 2 * COUNT);
     testqueues_settle(t);
     testqueues_crash(t);
     assert_int_equal(t->queues->shared.count, 2);
@@ -214,7 +214,7 @@ static void test_queues_share_the_body_of_a_message_for_many(void **state)
     assert_in_range(live_bytes(t), LEN, LEN + COUNT * 200);
     testqueues_crash(t);
     assert_int_equal(t->queues->shared.count, 1);
-    assert_int_equal(wz_queues_messages(t->queues), COUNT - (COUNT + 2) / 3);
+    assert_int_equal(testqueues_messages(t), COUNT - (COUNT + 2) / 3);
 }
 
 static void test_queues_forget_shared_bodies_that_nobody_needs(void **state)
@@ -238,7 +238,7 @@ static void test_queues_forget_shared_bodies_that_nobody_needs(void **state)
     testqueues_settle(t);
     testqueues_crash(t); // all of them are in the journal still
     assert_int_equal(t->queues->shared.count, 0);
-    assert_int_equal(wz_queues_messages(t->queues), 0);
+    assert_int_equal(testqueues_messages(t), 0);
 }
 
 static void test_queues_that_are_full_refuse_for_themselves(void **state)
@@ -256,7 +256,7 @@ static void test_queues_that_are_full_refuse_for_themselves(void **state)
     testqueues_publish(t, "t", 4, 1, 10);
     testqueues_publish(t, "t", 5, 1, 10);
     testqueues_publish(t, "t", 6, 1, 10); // both refuse
-    assert_int_equal(wz_queues_messages(t->queues), 4);
+    assert_int_equal(testqueues_messages(t), 4);
     assert_int_equal(t->queues->shared.count, 2);
     testconsumer_attach(&consumer, find(t, "other"));
     (void)testconsumer_expect(t, &consumer, 4, 1, false);
@@ -297,7 +297,7 @@ static void test_queues_expire_when_nobody_has_used_them_for_long(void **state)
     assert_non_null(find(t, "left")); // since half an expiry later
     wz_queues_expire(t->queues, now_ms + 1600000, now_ms + 1600000);
     assert_int_equal(wz_queues_count(t->queues), 0);
-    assert_int_equal(wz_queues_messages(t->queues), 0);
+    assert_int_equal(testqueues_messages(t), 0);
 }
 
 static void test_queues_do_not_expire_because_the_clock_is_set(void **state)
@@ -561,6 +561,9 @@ static void test_queues_refuse_a_journal_that_they_cannot_read(void **state)
         {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\0\0\5tx"), WZ_ERR_CORRUPT},
         {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\2\0\0\0\0\0\0\0"), WZ_ERR_CORRUPT},
         {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\xff\0"), WZ_ERR_CORRUPT},
+        {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\4\0\1tx"), WZ_ERR_CORRUPT}, // another flag
+        {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\0\0\1+x"), WZ_ERR_CORRUPT}, // no topic
+        {'E', S(ID "\xff\xff\xff\xff\xff\xff\xff\xff"), S("\1\0\0\1tx"), WZ_ERR_CORRUPT},
         {'H', S("\0\0\0\0\0\0\1"), S("\0\0\0\0\0\0\0\0"), WZ_ERR_CORRUPT},
         {'H', S(ID), S("\0\0\0\0\0\0\0"), WZ_ERR_CORRUPT},
         {'H', S(ID), S("\0\0\0\0\0\0\0\0\0"), WZ_ERR_CORRUPT},
@@ -572,6 +575,7 @@ static void test_queues_refuse_a_journal_that_they_cannot_read(void **state)
         {'I', S(ID "\0\1"), S("\0\0\0\0\0\0\0\0\3"), WZ_ERR_CORRUPT},
         {'M', S("\0\0\0\0\0\0\1"), S("\0\1tx"), WZ_ERR_CORRUPT},
         {'M', S("\0\0\0\0\0\0\0\1\1"), S("\0\1tx"), WZ_ERR_CORRUPT},
+        {'M', S(ID), S("\0\3tx"), WZ_ERR_CORRUPT}, // shorter than its topic
         {'P', S(""), S("\0"), WZ_ERR_CORRUPT},
         {'Z', S(ID), S("\0"), WZ_ERR_UNSUPPORTED},
     };
@@ -608,7 +612,7 @@ static void test_queues_drop_what_belongs_to_none(void **state)
     put(t, 'M', S("\0\0\0\0\0\0\0\7"), S("\0\1tx"));
     settle_and_crash(t);
     assert_int_equal(wz_queues_count(t->queues), 1);
-    assert_int_equal(wz_queues_messages(t->queues), 0);
+    assert_int_equal(testqueues_messages(t), 0);
     assert_int_equal(t->queues->shared.count, 0);
     testqueues_publish(t, "t", 1, 1, 10);                 // is bound to nothing
     assert_int_equal(testqueues_queue(t, "r")->id[7], 3); // the number is not given again
@@ -676,11 +680,11 @@ static void test_queues_bear_two_of_one_name(void **state)
     testconsumer_expect_none(t, &consumer);
     wz_queues_expire(t->queues, t->loop.now_ms + 100000, t->loop.now_ms + 100000); // the other one
     assert_int_equal(find(t, "q")->id[7], 2);
-    assert_int_equal(wz_queues_messages(t->queues), 1);
+    assert_int_equal(testqueues_messages(t), 1);
     testconsumer_detach(&consumer, 1);
     delete_queue(t, "q");
     assert_null(find(t, "q"));
-    assert_int_equal(wz_queues_messages(t->queues), 0);
+    assert_int_equal(testqueues_messages(t), 0);
 }
 
 static void test_queues_stand_in_the_journal_as_documented(void **state)
