@@ -360,6 +360,7 @@ static void engine_open(struct node *node)
         .processed = node->processed,
         .max_message_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_MESSAGE_TIME),
         .window_bytes = (size_t)wz_config_int(node->config, WZ_CONFIG_SCRIPTS_WINDOW),
+        .without_landlock = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_SANDBOX) != 0,
     };
 
     wz_worker_path_add(&node->worker_path);

@@ -54,6 +54,10 @@
       "how often the values under $SYS/broker/ are made anew and published; 0: there are none")    \
     X(SCRIPTS_MAX_MESSAGE_TIME, "scripts.max_message_time", DURATION, "30s", 10, WZ_DAY_MS, NULL,  \
       "how long a script may take for one message before its worker is ended")                     \
+    X(SCRIPTS_SANDBOX, "scripts.sandbox", CHOICE, "full", 0, 0, "full|without-landlock",           \
+      "what keeps scripts from the machine: full, all that docs/sandbox.md tells, and a kernel "   \
+      "that cannot do it runs none; without-landlock, they run there too and can read every "      \
+      "file that wyze can")                                                                        \
     X(SCRIPTS_WINDOW, "scripts.window", SIZE, "1MiB", 4 * WZ_KIB, 256 * WZ_MIB, NULL,              \
       "bytes of messages that are under way to one worker")                                        \
     X(STREAMS_SEGMENT_BYTES, "streams.segment_bytes", SIZE, "256MiB", WZ_MIB, WZ_GIB, NULL,        \

@@ -171,6 +171,7 @@ static struct wz_script_parts make_parts(struct wz_engine *engine)
         .load_ms = options->load_ms > 0 ? options->load_ms : WZ_ENGINE_LOAD_MS,
         .drain_ms = options->drain_ms > 0 ? options->drain_ms : WZ_ENGINE_DRAIN_MS,
         .window_bytes = options->window_bytes > 0 ? options->window_bytes : WZ_ENGINE_WINDOW_BYTES,
+        .without_landlock = options->without_landlock,
         .events = {.fed = on_fed,
                    .busy = on_busy,
                    .changed = on_changed,

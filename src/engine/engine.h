@@ -26,6 +26,7 @@ struct wz_engine_options {
     int64_t load_ms;         // a script's top level may, and its init; 10 s
     int64_t drain_ms;        // a worker that is ended may go on this long; 5 s
     size_t window_bytes;     // of records in memory for each script and stream; 1 MiB
+    bool without_landlock;   // scripts run also where the kernel cannot keep them from files
 };
 
 // Called on the loop thread when all workers have ended.

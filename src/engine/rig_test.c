@@ -202,16 +202,30 @@ void rig_start(struct rig *rig, struct wz_engine_options options)
     rig->engine = wz_engine_new(&options);
 }
 
-// Makes CODE, bound to raw by "in.#", the only script; NULL: no script.
-void rig_apply(struct rig *rig, const char *code)
+// Takes over BODY; NULL: no script.
+static void apply(struct rig *rig, json_t *body)
 {
-    struct wz_document document = {.name = (char *)"probe", .revision = ++rig->revision};
+    struct wz_document document = {
+        .name = (char *)"probe", .revision = ++rig->revision, .body = body};
 
-    if (code)
-        document.body = json_pack("{s:s, s:[{s:s, s:s}, {s:s}]}", "code", code, "bindings",
-                                  "stream", "raw", "pattern", "in.#", "pattern", "in.b");
-    wz_engine_apply(rig->engine, &document, code ? 1 : 0);
-    json_decref(document.body);
+    wz_engine_apply(rig->engine, &document, body ? 1 : 0);
+    json_decref(body);
+}
+
+static json_t *make_body(const char *code)
+{
+    return json_pack("{s:s, s:[{s:s, s:s}, {s:s}]}", "code", code, "bindings", "stream", "raw",
+                     "pattern", "in.#", "pattern", "in.b");
+}
+
+void rig_apply(struct rig *rig, const char *code) { apply(rig, code ? make_body(code) : NULL); }
+
+void rig_apply_writing(struct rig *rig, const char *code, const char *folder)
+{
+    json_t *body = make_body(code);
+
+    json_object_set_new(body, "grants", json_pack("{s:[s]}", "write", folder));
+    apply(rig, body);
 }
 
 void rig_run_until(struct rig *rig, bool (*done)(struct rig *rig, int64_t num), int64_t num)

@@ -74,6 +74,9 @@ void rig_stop(struct rig *rig);
 // Makes CODE, bound to raw by "in.#" and by "in.b", the only script; NULL: no script.
 void rig_apply(struct rig *rig, const char *code);
 
+// As above, and grants it writing in FOLDER.
+void rig_apply_writing(struct rig *rig, const char *code, const char *folder);
+
 // Appends COUNT records of a body {"_id", "n": offset} to raw-stream and shows them on the
 // exchange.
 void rig_feed(struct rig *rig, const char *topic, int64_t count);

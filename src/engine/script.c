@@ -417,6 +417,8 @@ static void switch_document(struct wz_script *script)
     wz_inputs_unbind(&script->inputs);
     wz_script_document_release(&script->document);
     wz_script_document_init(&script->document, script->next_body);
+    if (script->parts->without_landlock)
+        wz_grants_add(&script->document.grants, "without-landlock");
     json_decref(script->next_body);
     script->next_body = NULL;
     script->document_ran = false;
@@ -582,9 +584,13 @@ static void load(struct wz_script *script)
         .code = script->document.code,
         .config = wz_buf_slice(&script->document.config),
     };
+    const struct wz_worker_program program = {
+        .path = script->parts->worker_path,
+        .name = script->name,
+        .words = (const char *const *)script->document.grants.words,
+    };
     char text[256];
-    int r = wz_worker_process_start(script->parts->uv, script->parts->worker_path, script->name,
-                                    &events, &script->process);
+    int r = wz_worker_process_start(script->parts->uv, &program, &events, &script->process);
 
     if (r < 0) {
         (void)snprintf(text, sizeof(text), "cannot be started from %s: %s",
@@ -648,7 +654,8 @@ static void drain(struct wz_script *script)
 // Whether two bodies run the same.
 static bool runs_same(json_t *a, json_t *b)
 {
-    static const char *const members[] = {"code", "bindings", "config", "active"};
+    static const char *const members[] = {"code",   "bindings", "config",
+                                          "active", "limits",   "grants"};
 
     for (size_t i = 0; a && i < sizeof(members) / sizeof(members[0]); i++) {
         json_t *one = json_object_get(a, members[i]);

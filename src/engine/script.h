@@ -32,6 +32,7 @@ struct wz_script_parts {
     int64_t load_ms;        // the top level and init may, each
     int64_t drain_ms;       // a worker may finish what it holds for this long
     size_t window_bytes;    // of records in memory
+    bool without_landlock;  // scripts run also where the kernel cannot keep them from files
     struct wz_script_events events;
 };
 

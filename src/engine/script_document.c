@@ -27,7 +27,8 @@ static bool is_array(const json_t *value) { return json_is_array(value); }
 static const struct member document_members[] = {
     {"description", is_string, "a text"}, {"code", is_string, "a text"},
     {"bindings", is_array, "a list"},     {"active", is_boolean, "true or false"},
-    {"config", is_object, "an object"},   {NULL, NULL, NULL},
+    {"config", is_object, "an object"},   {"limits", is_object, "an object"},
+    {"grants", is_object, "an object"},   {NULL, NULL, NULL},
 };
 
 static const struct member binding_members[] = {
@@ -174,6 +175,12 @@ int wz_script_document_check(const char *name, json_t *body, struct wz_problem *
                              "the script has no code");
         return refuse(ret_problem, at, "give the Python text as \"code\"");
     }
+    r = wz_grants_check(json_object_get(body, "limits"), json_object_get(body, "grants"),
+                        ret_problem);
+    if (r < 0) {
+        wz_problem_where(ret_problem, "scripts/%s", name);
+        return r;
+    }
     return check_bindings(json_object_get(body, "bindings"), name, ret_problem);
 }
 
@@ -196,6 +203,8 @@ void wz_script_document_init(struct wz_script_document *ret_document, json_t *bo
         ret_document->bindings[i].stream = find_stream(binding);
         ret_document->bindings[i].pattern = string_slice(json_object_get(binding, "pattern"));
     }
+    wz_grants_init(&ret_document->grants, json_object_get(body, "limits"),
+                   json_object_get(body, "grants"));
     if (config) {
         char *text = json_dumps(config, JSON_COMPACT);
 
@@ -209,6 +218,7 @@ void wz_script_document_release(struct wz_script_document *document)
 {
     json_decref(document->body);
     wz_buf_release(&document->config);
+    wz_grants_release(&document->grants);
     wz_free(document->bindings);
     *document = (struct wz_script_document){0};
 }
