@@ -253,6 +253,7 @@ static int journal_open(struct node *node)
                 .max_count = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_QUEUED),
                 .max_bytes = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_QUEUED_BYTES),
                 .max_bindings = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_SUBSCRIPTIONS),
+                .max_inflight = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_INFLIGHT),
                 .expiry_ms = wz_config_int(config, WZ_CONFIG_MQTT_SESSION_EXPIRY),
             },
     };

@@ -71,16 +71,10 @@ static void drop_received(struct wz_durable_queue *queue)
 
 void wz_durable_queue_drop_below(struct wz_durable_queue *queue, uint64_t end)
 {
-    uint64_t high = wz_entries_high(&queue->entries);
+    uint64_t sequence = 0;
 
-    for (uint64_t sequence = wz_entries_low(&queue->entries); sequence < end && sequence < high;
-         sequence++) {
-        struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
-
-        if (entry != NULL)
-            wz_durable_queue_drop(queue, entry);
-    }
-    wz_entries_cut(&queue->entries, end);
+    while ((sequence = wz_entries_next(&queue->entries, sequence)) < end)
+        wz_durable_queue_drop(queue, sequence);
 }
 
 void wz_durable_queue_free(struct wz_durable_queue *queue)
@@ -232,48 +226,40 @@ static void mark_dirty(struct wz_durable_queue *queue)
 
 void wz_durable_queue_weigh(struct wz_durable_queue *queue)
 {
-    uint64_t high = wz_entries_high(&queue->entries);
+    uint64_t sequence = 0;
 
     queue->bytes = 0;
-    for (uint64_t sequence = wz_entries_low(&queue->entries); sequence < high; sequence++) {
-        const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
-
-        if (wz_entry_is_there(entry))
-            queue->bytes += wz_entry_weight(entry);
-    }
+    while ((sequence = wz_entries_next(&queue->entries, sequence)) != UINT64_MAX)
+        queue->bytes += wz_entry_weight(wz_entries_at(&queue->entries, sequence++));
 }
 
-void wz_durable_queue_drop(struct wz_durable_queue *queue, struct wz_entry *entry)
+void wz_durable_queue_drop(struct wz_durable_queue *queue, uint64_t sequence)
 {
-    if ((entry->place.mark & WZ_ENTRY_THERE) == 0)
+    struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
+
+    if (entry == NULL)
         return;
     queue->count--;
     queue->queues->messages--;
     queue->queues->shared_refs -= entry->shared != NULL;
     queue->bytes -= wz_entry_weight(entry);
     wz_journal_drop(queue->queues->options.journal, &entry->place);
-    entry->place.mark = 0;
     if (entry->shared != NULL)
         wz_shared_body_unref(queue->queues, entry->shared);
-    entry->shared = NULL;
+    wz_entries_remove(&queue->entries, sequence);
 }
 
 void wz_durable_queue_advance(struct wz_durable_queue *queue)
 {
-    uint64_t before = queue->head;
-    uint64_t head = before;
-    uint64_t high = wz_entries_high(&queue->entries);
+    uint64_t head = wz_entries_next(&queue->entries, queue->head);
 
-    if (head < wz_entries_low(&queue->entries))
-        head = wz_entries_low(&queue->entries);
-    while (head < high && !wz_entry_is_there(wz_entries_at(&queue->entries, head)))
-        head++;
-    queue->head = head < high && head < queue->tail ? head : queue->tail;
-    if (queue->head == before)
+    if (head > queue->tail)
+        head = queue->tail;
+    if (head == queue->head)
         return;
+    queue->head = head;
     if (queue->next < queue->head)
         queue->next = queue->head;
-    wz_entries_cut(&queue->entries, queue->head);
     wz_packet_shifts_cut(&queue->shifts, queue->head);
 }
 
@@ -281,8 +267,7 @@ bool wz_durable_queue_has_room(const struct wz_durable_queue *queue)
 {
     const struct wz_queues_limits *limits = &queue->queues->options.limits;
 
-    return queue->count < limits->max_count && queue->bytes < limits->max_bytes &&
-           queue->tail - queue->head < WZ_ENTRIES_SPAN_MAX;
+    return queue->count < limits->max_count && queue->bytes < limits->max_bytes;
 }
 
 // Has the consumer told when what was put is durable.
@@ -303,13 +288,10 @@ int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz_message
         (msg->retain ? WZ_QUEUED_RETAIN : 0u) | (shared != NULL ? WZ_QUEUED_SHARED : 0u);
     struct wz_slice pieces[3];
     struct wz_entry *entry;
-    int r;
 
     if (!wz_durable_queue_has_room(queue))
         return WZ_ERR_LIMIT;
-    r = wz_entries_add(&queue->entries, queue->tail, &entry);
-    if (r < 0)
-        return r;
+    entry = wz_entries_add(&queue->entries, queue->tail);
     wz_pen_put_u8(&pen, (uint8_t)qos);
     wz_pen_put_u8(&pen, (uint8_t)flags);
     if (shared != NULL)
@@ -322,7 +304,7 @@ int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz_message
     entry_key(queue, queue->tail, key);
     wz_journal_put(queue->queues->options.journal, 'E', wz_slice(key, sizeof(key)), pieces,
                    shared != NULL ? 1 : 3, &entry->place);
-    entry->place.mark = WZ_ENTRY_THERE | (qos == 2 ? WZ_ENTRY_QOS2 : 0u);
+    entry->place.mark = qos == 2 ? WZ_ENTRY_QOS2 : 0u;
     entry->shared = shared != NULL ? wz_shared_body_ref(shared) : NULL;
     queue->count++;
     queue->queues->messages++;
@@ -418,22 +400,50 @@ void wz_durable_queue_lose(struct wz_durable_queue *queue, uint64_t sequence)
     if (wz_log_allow(&queue->queues->log_us))
         WZ_LOG(WZ_LOG_ERROR, "queue.lost", WZ_F_SLICE("queue", queue->name),
                WZ_F_STR("what", "a message that waited is damaged on the disk"));
-    wz_durable_queue_drop(queue, wz_entries_at(&queue->entries, sequence));
+    wz_durable_queue_drop(queue, sequence);
     wz_durable_queue_advance(queue);
     mark_dirty(queue);
+}
+
+// Finds the message at or above LOW and below HIGH that has the identifier and is there; false when
+// there is none. Those that had it and are settled are stepped over, many at a time.
+static bool find_id(const struct wz_durable_queue *queue, uint16_t packet_id, uint64_t low,
+                    uint64_t high, uint64_t *ret_sequence)
+{
+    while (wz_packet_shifts_find(&queue->shifts, packet_id, low, high, &low)) {
+        uint64_t there = wz_entries_next(&queue->entries, low);
+
+        if (there == low) {
+            *ret_sequence = low;
+            return true;
+        }
+        low = there;
+    }
+    return false;
 }
 
 // Whether the identifier that a sequence would have is another's still.
 static bool is_in_use(const struct wz_durable_queue *queue, uint64_t sequence)
 {
-    uint16_t id = wz_packet_shifts_id(&queue->shifts, sequence);
-    uint64_t other = queue->head;
+    uint64_t other;
 
-    for (; wz_packet_shifts_find(&queue->shifts, id, other, sequence, &other); other++) {
-        if (wz_entry_is_there(wz_entries_at(&queue->entries, other)))
-            return true;
+    return find_id(queue, wz_packet_shifts_id(&queue->shifts, sequence), queue->head, sequence,
+                   &other);
+}
+
+// Forgets the shifts that only messages which are settled had, below SEQUENCE.
+static void thin_shifts(struct wz_durable_queue *queue, uint64_t sequence)
+{
+    uint64_t low = queue->head;
+
+    while (low < sequence) {
+        uint64_t there = wz_entries_next(&queue->entries, low + 1);
+        uint64_t high = there < sequence ? there : sequence;
+
+        if (high - low > 1)
+            (void)wz_packet_shifts_forget(&queue->shifts, low, high); // there may be none
+        low = high;
     }
-    return false;
 }
 
 // Sees to it that a sequence that is given out for the first time has an identifier of its own.
@@ -446,9 +456,11 @@ static int ready_id(struct wz_durable_queue *queue, uint64_t sequence)
     int64_t offset;
     int r = WZ_OK;
 
-    if (sequence - queue->head >= NEAR_WRAP && is_in_use(queue, sequence)) {
+    if (queue->shifts_stale ||
+        (sequence - queue->head >= NEAR_WRAP && is_in_use(queue, sequence))) {
         if (!wz_journal_ready(journal))
             return WZ_AGAIN;
+        thin_shifts(queue, sequence);
         while (r == WZ_OK && is_in_use(queue, sequence))
             r = wz_packet_shifts_add(&queue->shifts, sequence);
         if (r < 0)
@@ -459,6 +471,7 @@ static int ready_id(struct wz_durable_queue *queue, uint64_t sequence)
         wz_journal_put(journal, 'N', wz_slice(queue->id, sizeof(queue->id)), &piece, 1,
                        &queue->shifts_place);
         wz_journal_end(journal, &offset);
+        queue->shifts_stale = false;
         wz_log_want(wz_journal_log(journal));
     }
     return queue->shifts_place.offset < wz_log_durable_end(wz_journal_log(journal)) ? WZ_OK
@@ -468,13 +481,10 @@ static int ready_id(struct wz_durable_queue *queue, uint64_t sequence)
 // Finds the next entry to be given out; NULL when there is none.
 static struct wz_entry *next_entry(struct wz_durable_queue *queue)
 {
-    for (; queue->next < queue->tail; queue->next++) {
-        struct wz_entry *entry = wz_entries_at(&queue->entries, queue->next);
-
-        if (wz_entry_is_there(entry))
-            return entry;
-    }
-    return NULL;
+    queue->next = wz_entries_next(&queue->entries, queue->next);
+    if (queue->next > queue->tail)
+        queue->next = queue->tail;
+    return queue->next < queue->tail ? wz_entries_at(&queue->entries, queue->next) : NULL;
 }
 
 static int wait_more(struct wz_durable_queue *queue)
@@ -544,16 +554,13 @@ static void release(struct wz_durable_queue *queue, uint64_t sequence, struct wz
 int wz_durable_queue_settle(struct wz_durable_queue *queue, uint16_t packet_id,
                             enum wz_settlement settlement)
 {
-    uint64_t sequence = queue->head;
     struct wz_entry *entry;
+    uint64_t sequence;
     bool qos2;
 
-    do { // one is the identifier's, but it may have been others' before
-        if (!wz_packet_shifts_find(&queue->shifts, packet_id, sequence, queue->next, &sequence))
-            return WZ_ERR_NOT_FOUND;
-        entry = wz_entries_at(&queue->entries, sequence++);
-    } while (!wz_entry_is_there(entry));
-    sequence--;
+    if (!find_id(queue, packet_id, queue->head, queue->next, &sequence))
+        return WZ_ERR_NOT_FOUND;
+    entry = wz_entries_at(&queue->entries, sequence);
     qos2 = (entry->place.mark & WZ_ENTRY_QOS2) != 0;
     if (settlement == WZ_RELEASED) {
         if (!qos2)
@@ -564,7 +571,7 @@ int wz_durable_queue_settle(struct wz_durable_queue *queue, uint16_t packet_id,
     if (qos2 && (entry->place.mark & WZ_ENTRY_RELEASED) == 0)
         return WZ_ERR_PROTOCOL;
     remove_entry(queue, sequence);
-    wz_durable_queue_drop(queue, entry);
+    wz_durable_queue_drop(queue, sequence);
     queue->inflight--;
     if (sequence == queue->head) {
         wz_durable_queue_advance(queue);

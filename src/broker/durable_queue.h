@@ -68,6 +68,7 @@ struct wz_durable_queue {
     int64_t left_ms;                    // when the last consumer went; 0: one is there
     uint32_t dropped;                   // messages since it was last said
     bool declared;                      // its 'Q' is there
+    bool shifts_stale;                  // its 'N' says more than SHIFTS
 };
 
 // Binds to messages whose topics match FILTER, a well-formed one, inside a group of the journal;

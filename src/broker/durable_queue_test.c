@@ -693,14 +693,14 @@ static void test_queue_gives_no_identifier_twice_at_a_time(void **state)
     attach(world);
     assert_int_equal(expect(world, 0, 1, true), first);
     assert_int_equal(expect(world, 7, 1, true), seventh);
-    assert_int_equal(expect(world, STUCK, 1, false), stuck);
-    assert_int_equal(expect(world, COUNT - 1, 1, false), last);
+    assert_int_equal(expect(world, STUCK, 1, true), stuck);
+    assert_int_equal(expect(world, COUNT - 1, 1, true), last);
     settle(world, first); // the first of the shifts are needed no more
     reopen(world);
     attach(world);
     assert_int_equal(expect(world, 7, 1, true), seventh);
-    assert_int_equal(expect(world, STUCK, 1, false), stuck);
-    assert_int_equal(expect(world, COUNT - 1, 1, false), last);
+    assert_int_equal(expect(world, STUCK, 1, true), stuck);
+    assert_int_equal(expect(world, COUNT - 1, 1, true), last);
 }
 
 static void test_queue_has_an_identifier_durable_before_it_is_given(void **state)
@@ -731,7 +731,117 @@ static void test_queue_has_an_identifier_durable_before_it_is_given(void **state
     world->queue = testqueues_queue(&world->t, "q");
     attach(world);
     assert_int_equal(expect(world, 0, 1, true), first);
-    assert_int_equal(expect(world, IDS, 1, false), id);
+    assert_int_equal(expect(world, IDS, 1, true), id);
+}
+
+// A journal that is compacted all the time.
+static void use_small_segments(struct world *world)
+{
+    testqueues_settle(&world->t);
+    world->t.journal_options.segment_bytes = 64 * 1024;
+    world->t.journal_options.compact_bytes = 128 * 1024;
+    reopen(world);
+}
+
+// Messages from FIRST on, given and settled; none has an identifier of IDS, which end with 0.
+static void pass(struct world *world, uint32_t first, uint32_t count, const uint16_t *ids)
+{
+    for (uint32_t n = first; n < first + count; n++) {
+        uint16_t id;
+
+        for (uint32_t i = n; (n - first) % 256 == 0 && i < n + 256 && i < first + count; i++)
+            publish(world, i, 1);
+        id = expect(world, n, 1, false);
+        for (const uint16_t *in_use = ids; *in_use != 0; in_use++) {
+            if (*in_use == id)
+                fail_msg("message %u has %u, which is in use", n, id);
+        }
+        settle(world, id);
+    }
+}
+
+static void test_queue_costs_no_more_behind_a_message_that_stays(void **state)
+{
+    enum { COUNT = 3 * IDS };
+    struct world *world = *state;
+    struct wz_journal_info info;
+    uint16_t ids[2] = {0};
+
+    use_small_segments(world);
+    attach(world);
+    publish(world, 0, 1);
+    ids[0] = expect(world, 0, 1, false);
+    pass(world, 1, COUNT, ids);
+    testqueues_rest(&world->t);
+    assert_int_equal(world->queue->head, 0);
+    assert_int_equal(world->queue->tail, COUNT + 1);
+    assert_in_range(world->queue->entries.count, 1, 2);
+    assert_in_range(world->queue->entries.cap, 1, 64);
+    assert_in_range(world->queue->shifts.count, 1, 2); // its identifier's turn came three times
+    wz_journal_info(world->t.journal, &info);
+    assert_in_range(info.live_bytes, 1, 1024);
+    assert_in_range(info.size_bytes, 1, 256 * 1024); // of 20 MB that were put
+    detach(world);
+    attach(world);
+    assert_int_equal(expect(world, 0, 1, true), ids[0]);
+    expect_none(world);
+    testqueues_crash(&world->t);
+    world->queue = testqueues_queue(&world->t, "q");
+    attach(world);
+    assert_int_equal(expect(world, 0, 1, true), ids[0]);
+    expect_none(world);
+    settle(world, ids[0]);
+    assert_int_equal(world->queue->head, world->queue->tail);
+}
+
+// When compaction has left every record of the settled ones behind, sequences begin again where the
+// last one is that is known. What was known of identifiers behind it is not true any more.
+static void test_queue_gives_identifiers_anew_where_sequences_begin_again(void **state)
+{
+    struct world *world = *state;
+    struct testconsumer other = {0};
+    uint16_t ids[3] = {0};
+    uint16_t last;
+
+    use_small_segments(world);
+    attach(world);
+    publish(world, 0, 1);
+    ids[0] = expect(world, 0, 1, false);
+    pass(world, 1, 2 * IDS, ids);
+    detach(world);
+    assert_in_range(world->queue->shifts.count, 1, 2);
+    testconsumer_attach(&other, testqueues_bound(&world->t, "other", "o", 1));
+    for (uint32_t i = 0; i < 40; i++) { // others come and go
+        testqueues_publish(&world->t, "o", i, 1, 20000);
+        last = testconsumer_expect(&world->t, &other, i, 1, false);
+        assert_int_equal(testconsumer_settle(&world->t, &other, last, WZ_SETTLED), WZ_OK);
+        testqueues_rest(&world->t);
+    }
+    testconsumer_detach(&other, 1);
+    testqueues_crash(&world->t);
+    world->queue = testqueues_queue(&world->t, "q");
+    assert_int_equal(world->queue->tail, 1); // else the test shows nothing
+    assert_int_equal(world->queue->shifts.count, 0);
+    attach(world);
+    assert_int_equal(expect(world, 0, 1, true), ids[0]);
+    for (uint32_t i = 1; i < 11; i++) {
+        publish(world, i, 1);
+        last = expect(world, i, 1, false);
+        if (i < 10)
+            settle(world, last);
+        else
+            ids[1] = last; // stays, too
+    }
+    pass(world, 11, IDS + 100, ids);
+    publish(world, 0, 1);
+    last = expect(world, 0, 1, false);
+    testqueues_settle(&world->t);
+    testqueues_crash(&world->t);
+    world->queue = testqueues_queue(&world->t, "q");
+    attach(world);
+    assert_int_equal(expect(world, 0, 1, true), ids[0]);
+    assert_int_equal(expect(world, 10, 1, true), ids[1]);
+    assert_int_equal(expect(world, 0, 1, true), last);
 }
 
 int main(void)
@@ -760,6 +870,8 @@ int main(void)
         TEST(test_queue_is_after_a_crash_what_was_durable),
         TEST(test_queue_gives_no_identifier_twice_at_a_time),
         TEST(test_queue_has_an_identifier_durable_before_it_is_given),
+        TEST(test_queue_costs_no_more_behind_a_message_that_stays),
+        TEST(test_queue_gives_identifiers_anew_where_sequences_begin_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

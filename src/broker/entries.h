@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a durable queue keeps in memory of its messages: for each a place in the journal, found by
-// its sequence. Messages come at the end and go mostly at the front; a million take 24 MB, and
-// neither coming nor going ever moves them.
+// its sequence. Messages come at the end and go mostly at the front; a million take 24 MB. Some may
+// stay for ever while those around them go: what is kept is what is there, in chunks of neighbours,
+// however far they lie apart. Entries never move.
 #pragma once
 
 #include "stream/journal.h"
@@ -15,48 +16,32 @@ struct wz_entry {
 };
 
 enum wz_entry_mark {
-    WZ_ENTRY_THERE = 1,    // waits, or is on its way
-    WZ_ENTRY_QOS2 = 2,     // else QoS 1
-    WZ_ENTRY_RELEASED = 4, // QoS 2: the client has it, only its identifier is still in use
+    WZ_ENTRY_QOS2 = 1,     // else QoS 1
+    WZ_ENTRY_RELEASED = 2, // QoS 2: the client has it, only its identifier is still in use
 };
 
-// Entries by sequence. All zero is none.
-struct wz_entries {
-    struct wz_entry **chunks; // of WZ_ENTRIES_CHUNK entries; NULL: none of them is there
-    uint64_t first;           // number of the first chunk: its lowest sequence / WZ_ENTRIES_CHUNK
-    size_t count;             // of chunks
-    size_t cap;
-};
-
+// How many sequences, neighbours of one another, share a piece of memory.
 #define WZ_ENTRIES_CHUNK 64
 
-// The furthest that two entries of one queue may lie apart.
-#define WZ_ENTRIES_SPAN ((uint64_t)1 << 24)
-
-// The furthest that they get apart while a queue is used. When a journal is read back the head
-// comes behind messages of the same turn, and they lie further apart for a moment.
-#define WZ_ENTRIES_SPAN_MAX (WZ_ENTRIES_SPAN / 4)
+// Entries by sequence. All zero is none. Fields are entries.c's.
+struct wz_entries {
+    struct wz_entries_chunk **chunks; // in the order of sequences, from BEGIN on
+    uint32_t begin;
+    uint32_t count;
+    uint32_t cap;
+};
 
 // Frees them all.
 void wz_entries_release(struct wz_entries *entries);
 
-// The entry of SEQUENCE, there or not; NULL when there is none near it.
+// The entry of SEQUENCE; NULL when it is not there.
 struct wz_entry *wz_entries_at(const struct wz_entries *entries, uint64_t sequence);
 
-// The same, made when there is none; all zero then, nowhere. WZ_ERR_LIMIT when it lies further than
-// WZ_ENTRIES_SPAN from another.
-WZ_MUST int wz_entries_add(struct wz_entries *entries, uint64_t sequence,
-                           struct wz_entry **ret_entry);
+// The same, made when it is not there: without a body that is shared, nowhere.
+struct wz_entry *wz_entries_add(struct wz_entries *entries, uint64_t sequence);
 
-// Where entries may be: none below wz_entries_low, none from wz_entries_high on.
-static inline uint64_t wz_entries_low(const struct wz_entries *entries)
-{
-    return entries->count > 0 ? entries->first * WZ_ENTRIES_CHUNK : UINT64_MAX;
-}
-static inline uint64_t wz_entries_high(const struct wz_entries *entries)
-{
-    return (entries->first + entries->count) * WZ_ENTRIES_CHUNK;
-}
+// Takes the entry of SEQUENCE, which is there, out.
+void wz_entries_remove(struct wz_entries *entries, uint64_t sequence);
 
-// Frees the memory of entries below SEQUENCE, which are gone.
-void wz_entries_cut(struct wz_entries *entries, uint64_t sequence);
+// The lowest sequence, at or above SEQUENCE, of which an entry is there; UINT64_MAX: none.
+uint64_t wz_entries_next(const struct wz_entries *entries, uint64_t sequence);

@@ -37,7 +37,7 @@ struct wz_queues {
     size_t pending_cap;
     size_t messages;      // unsettled, in all queues
     size_t told_messages; // as the metric has them
-    int64_t wall_ms; // the clocks when they were looked at last; 0: never
+    int64_t wall_ms;      // the clocks when they were looked at last; 0: never
     int64_t mono_ms;
     bool recovered;      // what there was has been read: new things may be put
     int64_t durable_end; // of the journal, when consumers were told last
@@ -72,12 +72,6 @@ void wz_queues_forget(struct wz_durable_queue *queue);
 // Puts the 'I' of a message as it is now, inside a group.
 void wz_queues_put_received(struct wz_durable_queue *queue, struct wz_received_message *message);
 
-// Whether it is there; it may be NULL.
-static inline bool wz_entry_is_there(const struct wz_entry *entry)
-{
-    return entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0;
-}
-
 // What an entry counts in its queue's bytes: its record, and the body that it shares.
 static inline size_t wz_entry_weight(const struct wz_entry *entry)
 {
@@ -110,13 +104,13 @@ void wz_durable_queue_unbound(struct wz_durable_queue *queue, struct wz_slice fi
 struct wz_journal_place *wz_durable_queue_binding(const struct wz_durable_queue *queue,
                                                   struct wz_slice filter);
 
-// Takes an entry out of its queue's books, without writing.
-void wz_durable_queue_drop(struct wz_durable_queue *queue, struct wz_entry *entry);
+// Takes an entry out of its queue's books, without writing; nothing happens when it is not there.
+void wz_durable_queue_drop(struct wz_durable_queue *queue, uint64_t sequence);
 
 // Counts its bytes anew, after its entries were read back.
 void wz_durable_queue_weigh(struct wz_durable_queue *queue);
 
-// Takes all entries below END out of the books and frees their memory.
+// Takes all entries below END out of the books.
 void wz_durable_queue_drop_below(struct wz_durable_queue *queue, uint64_t end);
 
 // Whether the entry, and the body that it shares, are durable.

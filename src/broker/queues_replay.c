@@ -10,9 +10,6 @@
 #include "broker/queues_inside.h"
 #include "stream/reader.h"
 
-// A queue's messages at its head that may have been sent before a crash.
-#define SENT_GUESS 1000
-
 static uint64_t number_of(const uint8_t bytes[8])
 {
     struct wz_cursor cur = wz_cursor(wz_slice(bytes, 8));
@@ -98,27 +95,8 @@ static uint32_t mark_of(struct wz_slice value, struct wz_slice *ret_number)
 
     *ret_number = shared ? wz_slice_sub(value, 2, 8) : (struct wz_slice){0};
     if (value.ptr[0] == WZ_QUEUED_RELEASED)
-        return WZ_ENTRY_THERE | WZ_ENTRY_QOS2 | WZ_ENTRY_RELEASED;
-    return WZ_ENTRY_THERE | (value.ptr[0] == 2 ? WZ_ENTRY_QOS2 : 0u);
-}
-
-// The entry of a message that lies further from others than two of one queue ever do: a damaged
-// batch has held the head that was between. The ones that are far below are given up, for they were
-// settled. NULL when it is this one.
-static struct wz_entry *add_far(struct wz_durable_queue *queue, uint64_t sequence)
-{
-    struct wz_entry *entry = NULL;
-
-    if (sequence < wz_entries_high(&queue->entries))
-        return NULL;
-    WZ_LOG(WZ_LOG_WARN, "queue.head_lost", WZ_F_SLICE("queue", queue->name));
-    wz_durable_queue_drop_below(queue, sequence - WZ_ENTRIES_SPAN / 2);
-    if (wz_entries_add(&queue->entries, sequence, &entry) < 0) {
-        wz_durable_queue_drop_below(queue, UINT64_MAX);
-        wz_entries_release(&queue->entries);
-        wz_ignore(wz_entries_add(&queue->entries, sequence, &entry)); // the first always fits
-    }
-    return entry;
+        return WZ_ENTRY_QOS2 | WZ_ENTRY_RELEASED;
+    return value.ptr[0] == 2 ? WZ_ENTRY_QOS2 : 0u;
 }
 
 // A record that says nothing more: what it had is gone.
@@ -155,15 +133,10 @@ static int replay_entry(void *arg, const struct wz_journal_record *record)
         shared = wz_shared_body_ref(wz_shared_body_get(queues, number.ptr));
     if (sequence >= queue->tail)
         queue->tail = sequence + 1;
-    entry = wz_entries_at(&queue->entries, sequence);
-    if (entry != NULL)
-        wz_durable_queue_drop(queue, entry);
+    wz_durable_queue_drop(queue, sequence);
     if (record->removed || sequence < queue->head)
         return pass_over(queues, record, shared);
-    if (wz_entries_add(&queue->entries, sequence, &entry) < 0)
-        entry = add_far(queue, sequence);
-    if (entry == NULL)
-        return pass_over(queues, record, shared);
+    entry = wz_entries_add(&queue->entries, sequence);
     entry->place = record->place;
     entry->place.mark = mark;
     entry->shared = shared;
@@ -180,7 +153,7 @@ static struct wz_journal_place *find_entry(void *arg, struct wz_slice key)
     struct wz_entry *entry =
         queue != NULL ? wz_entries_at(&queue->entries, number_of(key.ptr + 8)) : NULL;
 
-    return entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0 ? &entry->place : NULL;
+    return entry != NULL ? &entry->place : NULL;
 }
 
 static int replay_head(void *arg, const struct wz_journal_record *record)
@@ -351,6 +324,27 @@ void wz_queues_join(struct wz_queues *queues)
 
 // Recovery.
 
+// Behind a message that is never acked those that came last may be settled, and every record of
+// them left behind by compaction: then sequences are used again from an earlier one on. What is
+// known of identifiers from there on belonged to the settled ones.
+static void cut_shifts(struct wz_durable_queue *queue)
+{
+    uint64_t last = queue->tail > 0 ? queue->tail - 1 : 0;
+
+    queue->shifts_stale = wz_packet_shifts_forget(&queue->shifts, last, UINT64_MAX);
+}
+
+// The end of the messages that may have been sent before. They are sent in order, so these are the
+// first MAX_INFLIGHT at the most of those that are there.
+static uint64_t sent_end(const struct wz_durable_queue *queue, size_t max_inflight)
+{
+    uint64_t sequence = queue->head;
+
+    for (size_t i = 0; i < max_inflight && sequence < queue->tail; i++)
+        sequence = wz_entries_next(&queue->entries, sequence + 1);
+    return sequence < queue->tail ? sequence : queue->tail;
+}
+
 static void drop_unreferred(struct wz_queues *queues)
 {
     struct wz_shared_body *shared;
@@ -371,11 +365,11 @@ static void drop_unreferred(struct wz_queues *queues)
         if (queue->left_ms == 0)
             queue->left_ms = queues->options.loop->now_ms;
         wz_durable_queue_advance(queue);
+        cut_shifts(queue);
         wz_durable_queue_weigh(queue); // now that all shared bodies are known
         queue->next = queue->head;
         queue->ready_end = queue->head;
-        queue->sent_end =
-            queue->head + SENT_GUESS < queue->tail ? queue->head + SENT_GUESS : queue->tail;
+        queue->sent_end = sent_end(queue, queues->options.limits.max_inflight);
     }
     while ((shared = wz_map_next(&queues->shared, &walk)) != NULL) {
         if (shared->refs == 0)

@@ -121,7 +121,7 @@ static int take_fetched(struct wz_durable_queue *queue, uint64_t sequence, int64
     struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
     struct wz_message msg;
 
-    if (!wz_entry_is_there(entry) || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
+    if (entry == NULL || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
         return WZ_OK;
     if (result != WZ_OK && result != WZ_ERR_NOT_FOUND)
         return result;
@@ -164,24 +164,26 @@ static void fetch_more(struct wz_durable_queue *queue)
 {
     struct wz_ready *ready = ready_of(queue);
     int64_t offsets[FETCH_COUNT];
-    uint64_t sequence = queue->ready_end > queue->next ? queue->ready_end : queue->next;
+    uint64_t begin = queue->ready_end > queue->next ? queue->ready_end : queue->next;
+    uint64_t sequence = wz_entries_next(&queue->entries, begin);
 
     if (queue->fetcher != NULL && wz_fetcher_busy(queue->fetcher))
         return;
     ready->fetch_count = 0;
-    for (; sequence < queue->tail && ready->fetch_count < FETCH_COUNT; sequence++) {
+    for (; sequence < queue->tail && ready->fetch_count < FETCH_COUNT;
+         sequence = wz_entries_next(&queue->entries, sequence + 1)) {
         const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
 
-        if (!wz_entry_is_there(entry) || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
+        if ((entry->place.mark & WZ_ENTRY_RELEASED) != 0)
             continue;
         if (!wz_durable_queue_is_durable(queue, entry))
             break;
         offsets[ready->fetch_count] = body_offset(entry);
         ready->fetching[ready->fetch_count++] = sequence;
     }
-    ready->fetch_end = sequence;
+    ready->fetch_end = sequence < queue->tail ? sequence : queue->tail;
     if (ready->fetch_count == 0) {
-        queue->ready_end = sequence;
+        queue->ready_end = ready->fetch_end;
         return;
     }
     if (queue->fetcher == NULL)

@@ -47,7 +47,8 @@ void testqueues_init(struct testqueues *t)
         .limits = {.max_queues = 1000,
                    .max_count = 1000000,
                    .max_bytes = SIZE_MAX,
-                   .max_bindings = 1000},
+                   .max_bindings = 1000,
+                   .max_inflight = 1000},
         .retained_limits = {.max_count = SIZE_MAX, .max_bytes = SIZE_MAX},
     };
     make_dir(t->dir);
