@@ -23,11 +23,14 @@
 #include "gateway/gateway.h"
 #include "router/router.h"
 #include "store/store.h"
+#include "stream/space.h"
 
 // The most a peer's output may hold before it counts as slow.
 #define OUT_BYTES_MAX (4 * 1024 * 1024)
 
 #define PATH_BYTES 4096
+
+#define JOURNAL_SEGMENT_MIN (1024 * 1024)
 
 struct node;
 
@@ -48,6 +51,7 @@ struct node {
     struct wz_log *raw;
     struct wz_log *processed;
     struct wz_journal *journal;
+    struct wz_space *space;
     struct wz_queues *queues;
     struct wz_retained *retained;
     struct wz_bus *bus;
@@ -59,7 +63,8 @@ struct node {
     struct wz_mqtt *mqtt;
     struct wz_buf worker_path;
     int64_t started_ms;
-    bool mapped; // a mapping is in force
+    bool mapped;   // a mapping is in force
+    bool disk_low; // and so it has been logged
     bool loop_made;
     bool stopping;
 };
@@ -166,6 +171,76 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
         wz_bus_durable(node->bus);
 }
 
+// The room on the disk was looked at and is short, or is not any more.
+static void on_space(void *arg)
+{
+    struct node *node = arg;
+    bool low = wz_space_low(node->space);
+
+    if (low && !node->disk_low)
+        WZ_LOG(WZ_LOG_ERROR, "disk.low", WZ_F_INT("free_bytes", wz_space_free_bytes(node->space)),
+               WZ_F_INT("min_free_bytes", wz_space_floor_bytes(node->space)),
+               WZ_F_STR("what", "no messages are taken in until there is room on the disk"));
+    else if (!low && node->disk_low)
+        WZ_LOG(WZ_LOG_INFO, "disk.room", WZ_F_INT("free_bytes", wz_space_free_bytes(node->space)));
+    node->disk_low = low;
+    if (low) {
+        wz_journal_give_back(node->journal);
+        return;
+    }
+    if (node->mqtt != NULL)
+        wz_mqtt_durable(node->mqtt); // who waited for room is asked again
+    wz_bus_durable(node->bus);
+}
+
+static void space_options(struct node *node, struct wz_space_options *ret_options)
+{
+    const struct wz_config *config = node->config;
+    bool chosen = strcmp(wz_config_where(config, WZ_CONFIG_STREAMS_MIN_FREE), "default") != 0;
+
+    *ret_options = (struct wz_space_options){
+        .loop = &node->loop,
+        .min_free_bytes = wz_config_int(config, WZ_CONFIG_STREAMS_MIN_FREE),
+        .floor_part = chosen ? 0 : WZ_SPACE_PRESET_PART,
+        .looked = on_space,
+        .arg = node,
+    };
+}
+
+// The streams and the journal are open, the bus is there; no door is.
+static void space_open(struct node *node)
+{
+    struct wz_space_options options;
+
+    space_options(node, &options);
+    node->space = wz_space_new(&options);
+    wz_space_watch(node->space, node->raw);
+    wz_space_watch(node->space, node->processed);
+    wz_space_watch(node->space, wz_journal_log(node->journal));
+    wz_space_start(node->space);
+    wz_bus_join_space(node->bus, node->space);
+}
+
+// A segment of the journal is so large that the copies of its compaction have room below the floor
+// of free space, and some of what is settled meanwhile, too.
+static int64_t journal_segment_bytes(struct node *node)
+{
+    int64_t bytes = wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES);
+    struct wz_space_options options;
+    int64_t free_bytes;
+    int64_t total_bytes;
+    int64_t most;
+
+    space_options(node, &options);
+    if (options.min_free_bytes == 0 ||
+        wz_fs_space(wz_config_str(node->config, WZ_CONFIG_DATA), &free_bytes, &total_bytes) < 0)
+        return bytes;
+    most = wz_space_floor(&options, total_bytes) / 2;
+    if (most < JOURNAL_SEGMENT_MIN)
+        most = JOURNAL_SEGMENT_MIN;
+    return bytes < most ? bytes : most;
+}
+
 static int folder_open(struct node *node)
 {
     const char *dir = wz_config_str(node->config, WZ_CONFIG_DATA);
@@ -239,7 +314,7 @@ static int journal_open(struct node *node)
     struct wz_journal_options options = {
         .loop = &node->loop,
         .durability = durability(node),
-        .segment_bytes = wz_config_int(config, WZ_CONFIG_STREAMS_SEGMENT_BYTES),
+        .segment_bytes = journal_segment_bytes(node),
         .on_durable = on_durable,
         .arg = &node->streams[2],
     };
@@ -329,6 +404,7 @@ static int mqtt_open(struct node *node)
         .port = address->port,
         .queues = node->queues,
         .retained = node->retained,
+        .space = node->space,
         .session =
             {
                 .max_inflight = (uint32_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_INFLIGHT),
@@ -382,6 +458,7 @@ static int gateway_open(struct node *node)
                 .streams = {{"raw-stream", node->raw}, {"processed-stream", node->processed}},
                 .stream_count = 2,
                 .journal = wz_journal_log(node->journal),
+                .space = node->space,
                 .import = wz_mapping_text_import,
                 .export = wz_mapping_text_export,
                 .started_ms = node->started_ms,
@@ -411,6 +488,8 @@ static void stop(struct node *node)
         uv_close((uv_handle_t *)&node->signals[i], NULL);
     if (node->mqtt != NULL)
         wz_mqtt_close(node->mqtt);
+    if (node->space != NULL)
+        wz_space_stop(node->space);
     if (node->journal != NULL)
         wz_journal_stop(node->journal);
     if (node->engine != NULL)
@@ -475,6 +554,7 @@ static int start(struct node *node)
     r = journal_open(node);
     if (r < 0)
         return r;
+    space_open(node);
     router.bus = node->bus;
     router.raw = node->raw;
     router.processed = node->processed;
@@ -534,6 +614,8 @@ static int finish(struct node *node)
     wz_queues_free(node->queues);
     node->queues = NULL;
     wz_retained_free(node->retained);
+    wz_space_free(node->space);
+    node->space = NULL;
     r = streams_close(node);
     if (node->loop_made)
         wz_loop_release(&node->loop);

@@ -57,6 +57,10 @@
     X(STREAM_FAILURES, "wyze_stream_failures_total", "counter", "writes or syncs that failed")     \
     X(STREAM_CUT_BYTES, "wyze_stream_cut_bytes", "counter", "bytes cut off as torn at a start")    \
     X(STREAM_DAMAGED, "wyze_stream_damaged_batches_total", "counter", "batches found damaged")     \
+    X(DISK_FREE, "wyze_disk_free_bytes", "gauge",                                                  \
+      "bytes free on the disk under the streams that has the least above its floor")               \
+    X(DISK_LOW, "wyze_disk_low", "gauge",                                                          \
+      "1 while no messages are taken in because less than streams.min_free is free")               \
     X(JOURNAL_COMPACTIONS, "wyze_journal_compactions_total", "counter",                            \
       "segments of the journal compacted")                                                         \
     X(SCRIPT_INPUTS, "wyze_script_inputs_total", "counter", "messages given to scripts")           \

@@ -58,6 +58,14 @@ static void hold_up(struct wz_mqtt_client *client, struct wz_list *list, struct 
     wz_conn_pause(&client->conn);
 }
 
+// Among whom a client waits whose packet could not be taken. Publishers that wait for room on the
+// disk are not asked each time that something becomes durable: others take messages out meanwhile.
+static struct wz_list *waiting_room(struct wz_mqtt *mqtt, const struct wz_mqtt_frame *frame)
+{
+    return frame->type == WZ_MQTT_PUBLISH && wz_space_low(mqtt->options.space) ? &mqtt->starved
+                                                                               : &mqtt->blocked;
+}
+
 // Whether a client has more answers to read than it may leave unread; messages stop before that.
 static bool is_choked(const struct wz_mqtt_client *client)
 {
@@ -110,7 +118,7 @@ static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
         if (r == WZ_OK)
             r = client->state == WZ_MQTT_CLIENT_OPENING ? WZ_ERR_BUSY : dispatch(client, &frame);
         if (r == WZ_ERR_BUSY) {
-            hold_up(client, &client->mqtt->blocked, &client->blocked);
+            hold_up(client, waiting_room(client->mqtt, &frame), &client->blocked);
             break;
         }
         if (r < 0)
@@ -239,6 +247,8 @@ void wz_mqtt_durable(struct wz_mqtt *mqtt)
     wz_list_init(&blocked);
     while ((it = wz_list_shift(&mqtt->blocked)) != NULL)
         wz_list_push(&blocked, it);
+    while (!wz_space_low(mqtt->options.space) && (it = wz_list_shift(&mqtt->starved)) != NULL)
+        wz_list_push(&blocked, it);
     WZ_LIST_EACH(it, tmp, &mqtt->waiting)
     {
         wz_mqtt_client_acks(WZ_CONTAINER(it, struct wz_mqtt_client, waiting));
@@ -247,6 +257,7 @@ void wz_mqtt_durable(struct wz_mqtt *mqtt)
         struct wz_mqtt_client *client = WZ_CONTAINER(it, struct wz_mqtt_client, blocked);
 
         wz_mqtt_client_opened(client);
+        client->heard_ms = now(mqtt); // he was not listened to
         if (client->state == WZ_MQTT_CLIENT_OPENING)
             wz_list_push(&mqtt->blocked, &client->blocked);
         else
@@ -269,6 +280,7 @@ int wz_mqtt_open(const struct wz_mqtt_options *options, struct wz_mqtt **ret_mqt
     wz_list_init(&mqtt->clients);
     wz_list_init(&mqtt->waiting);
     wz_list_init(&mqtt->blocked);
+    wz_list_init(&mqtt->starved);
     wz_list_init(&mqtt->choked);
     wz_list_init(&mqtt->pumps);
     mqtt->wills = (struct wz_queue){.max_count = WILLS_MAX, .max_bytes = WILLS_MAX_BYTES};

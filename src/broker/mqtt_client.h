@@ -26,7 +26,7 @@ struct wz_mqtt_client {
     struct wz_mqtt *mqtt;
     struct wz_list link;    // among all clients
     struct wz_list waiting; // among those that are owed acks
-    struct wz_list blocked; // among those whose message could not be taken
+    struct wz_list blocked; // among those whose message could not be taken; on STARVED, too
     struct wz_list choked;  // among those who do not read what they are answered
     struct wz_session session;
     struct wz_ticket opening; // what CONNACK waits for
@@ -50,6 +50,7 @@ struct wz_mqtt {
     struct wz_list clients;
     struct wz_list waiting;
     struct wz_list blocked;
+    struct wz_list starved; // publishers that wait for room on the disk
     struct wz_list choked;
     struct wz_list pumps;
     struct wz_queue wills; // of clients that have gone, to be published when there is room

@@ -89,7 +89,7 @@ int wz_mqtt_publish_message(struct wz_mqtt *mqtt, const struct wz_message *msg,
     struct wz_queues *queues = mqtt->options.queues;
     int r;
 
-    if (!wz_queues_ready(queues))
+    if (!wz_queues_ready(queues) || !wz_space_takes(mqtt->options.space))
         return WZ_ERR_BUSY;
     *ret_ticket = (struct wz_ticket){0};
     if (wz_sys_topics_own(msg->topic))

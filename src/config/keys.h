@@ -60,6 +60,9 @@
       "file that wyze can")                                                                        \
     X(SCRIPTS_WINDOW, "scripts.window", SIZE, "1MiB", 4 * WZ_KIB, 256 * WZ_MIB, NULL,              \
       "bytes of messages that are under way to one worker")                                        \
+    X(STREAMS_MIN_FREE, "streams.min_free", SIZE, "64MiB", 0, WZ_TIB, NULL,                        \
+      "with less free on the disk no messages are taken in, so that those that are there can be "  \
+      "taken out; when not given, at most a twentieth of the disk; 0B: no such floor")             \
     X(STREAMS_SEGMENT_BYTES, "streams.segment_bytes", SIZE, "256MiB", WZ_MIB, WZ_GIB, NULL,        \
       "the length at which a stream begins its next file")
 

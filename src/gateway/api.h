@@ -49,6 +49,7 @@ struct wz_api_parts {
     struct wz_api_stream streams[WZ_API_STREAMS_MAX];
     size_t stream_count;
     struct wz_log *journal; // NULL: there is none
+    const struct wz_space *space;
     wz_api_import_fn import;
     wz_api_export_fn export;
     void *mapping_arg;

@@ -8,6 +8,7 @@
 #include "gateway/moment.h"
 #include "gateway/openapi.h"
 #include "gateway/streams.h"
+#include "stream/space.h"
 
 void wz_handle_livez(struct wz_request *req)
 {
@@ -25,6 +26,16 @@ static void add_reason(json_t *reasons, const char *name, const struct wz_log *l
                                                        wz_err_text(state))); // our own texts
 }
 
+// Adds that no messages are taken in, if so.
+static void add_low(json_t *reasons, const struct wz_api_parts *parts)
+{
+    if (wz_space_low(parts->space))
+        (void)json_array_append_new(
+            reasons, json_pack("{s:s, s:s, s:s}", "stream", "all", "state", "low-space", "reason",
+                               "no messages are taken in: less than streams.min_free is free on "
+                               "the disk")); // our own texts
+}
+
 // Ready means: what is published now becomes durable.
 void wz_handle_readyz(struct wz_request *req)
 {
@@ -36,6 +47,7 @@ void wz_handle_readyz(struct wz_request *req)
         add_reason(reasons, parts->streams[i].name, parts->streams[i].log);
     if (parts->journal != NULL)
         add_reason(reasons, "journal", parts->journal);
+    add_low(reasons, parts);
     ready = json_array_size(reasons) == 0;
     wz_answer_json(req, ready ? 200 : 503,
                    json_pack("{s:b, s:o}", "ready", ready, "reasons", reasons));

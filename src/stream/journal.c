@@ -28,6 +28,11 @@
 // What a record takes besides key and value, about.
 #define RECORD_COST 16
 
+// When room on the disk is short, it is compacted as soon as a compaction gives back more than it
+// takes: so many segments are dead, and this part of what is alive.
+#define SHORT_SEGMENTS 2
+#define SHORT_PART 4
+
 // How much is read for one step of a compaction.
 #define STEP_BYTES (64 * 1024)
 
@@ -107,6 +112,7 @@ struct wz_journal {
     uv_timer_t *pause;     // NULL: not started, or stopped; it frees itself
     int64_t settle_offset; // the last one that must be durable before the segment goes
     struct step step;
+    bool short_of_room; // said since it was looked at last
     bool stopping;
 };
 
@@ -161,6 +167,7 @@ int wz_journal_open(const char *dir, const struct wz_journal_options *options,
     journal->last_offset = -1;
     journal->look_bytes = log.segment_bytes / LOOK_PART;
     journal->opt.backlog_bytes = log.backlog_bytes;
+    journal->opt.segment_bytes = log.segment_bytes;
     if (journal->opt.compact_bytes <= 0)
         journal->opt.compact_bytes = COMPACT_SEGMENTS * log.segment_bytes;
     r = wz_log_open(dir, &log, &journal->log, ret_recovery, ret_problem);
@@ -452,16 +459,29 @@ static void end_compaction(struct wz_journal *journal)
     journal->state = IDLE;
 }
 
+// Whether a journal of SIZE_BYTES is to be compacted.
+static bool is_due(const struct wz_journal *journal, int64_t size_bytes)
+{
+    int64_t dead = size_bytes - journal->live_bytes;
+
+    if (size_bytes >= journal->opt.compact_bytes && size_bytes >= 2 * journal->live_bytes)
+        return true;
+    return journal->short_of_room && dead >= SHORT_SEGMENTS * journal->opt.segment_bytes &&
+           dead >= journal->live_bytes / SHORT_PART;
+}
+
 static void look(struct wz_journal *journal)
 {
     struct wz_reader_options options = {0};
     struct wz_log_info info;
+    bool due;
 
     journal->put_bytes = 0;
     wz_log_info(journal->log, &info);
+    due = is_due(journal, info.size_bytes);
+    journal->short_of_room = false;
     journal->step.end_offset = wz_log_first_segment_end(journal->log);
-    if (info.size_bytes < journal->opt.compact_bytes || info.size_bytes < 2 * journal->live_bytes ||
-        journal->step.end_offset < 0)
+    if (!due || journal->step.end_offset < 0)
         return;
     journal->step.size_bytes = info.size_bytes;
     options.position = info.first_offset;
@@ -571,6 +591,13 @@ static void compact(struct wz_journal *journal)
         if (journal->pause != NULL) // when the segment is gone there may be more to do
             (void)uv_timer_start(journal->pause, on_pause, PAUSE_MAX_MS, 0); // has a function
     }
+}
+
+void wz_journal_give_back(struct wz_journal *journal)
+{
+    journal->short_of_room = true;
+    journal->put_bytes = journal->look_bytes; // it is looked at now, or when this compaction ends
+    compact(journal);
 }
 
 static void on_timer_closed(uv_handle_t *handle) { wz_free(handle); }

@@ -114,6 +114,10 @@ void wz_journal_end(struct wz_journal *journal, int64_t *ret_offset);
 // each. Called when all who put have joined the loop, so that theirs of the same turn go too.
 void wz_journal_start(struct wz_journal *journal);
 
+// Says that room on the disk is short: what is dead is compacted away even where it is less than
+// half. Called again as long as it is so.
+void wz_journal_give_back(struct wz_journal *journal);
+
 // The log underneath: for tickets and readers.
 struct wz_log *wz_journal_log(struct wz_journal *journal);
 

@@ -391,6 +391,41 @@ static void test_journal_smaller_than_its_least_size_is_not_compacted(void **sta
     finish(&t);
 }
 
+// Room on the disk is short: what is dead goes, though it is less than half; what is alive is not
+// copied without end.
+static void test_journal_gives_back_what_is_dead_when_it_is_asked_to(void **state)
+{
+    struct wz_journal_info before;
+    struct wz_journal_info after;
+    struct testjournal t;
+
+    (void)state;
+    testjournal_init(&t);
+    t.opt.segment_bytes = (int64_t)64 * 1024;
+    t.opt.compact_bytes = (int64_t)8 * 1024 * 1024;
+    testjournal_open(&t);
+    for (uint32_t i = 0; i < 5000; i++) { // at the beginning 300 KiB that are put again
+        testjournal_put_one(&t, i < 1500 ? i % 100 : i % TESTJOURNAL_KEYS, 200);
+        if (i % 100 == 0)
+            testjournal_run_until(&t, testjournal_is_durable);
+    }
+    testjournal_run_until(&t, testjournal_is_durable);
+    before = info_of(&t);
+    assert_true(before.size_bytes > before.live_bytes + 4 * t.opt.segment_bytes);
+    assert_true(before.size_bytes < 2 * before.live_bytes);
+    assert_int_equal(before.compactions, 0);
+    for (int i = 0; i < 200; i++) {
+        wz_journal_give_back(t.journal);
+        testjournal_run_until(&t, testjournal_is_idle);
+    }
+    after = info_of(&t);
+    assert_true(after.compactions > 0 && after.compactions < 50);
+    assert_true(after.size_bytes < before.size_bytes - 2 * t.opt.segment_bytes);
+    assert_int_equal(after.live_bytes, before.live_bytes);
+    check_opened_again(&t);
+    finish(&t);
+}
+
 // Puts until a compaction is running.
 static void start_compaction(struct testjournal *t)
 {
@@ -576,6 +611,7 @@ int main(void)
         cmocka_unit_test(test_journal_stays_small_and_whole_whatever_is_put),
         cmocka_unit_test(test_journal_that_is_all_alive_is_not_compacted),
         cmocka_unit_test(test_journal_smaller_than_its_least_size_is_not_compacted),
+        cmocka_unit_test(test_journal_gives_back_what_is_dead_when_it_is_asked_to),
         cmocka_unit_test(test_journal_stops_while_it_compacts),
         cmocka_unit_test(test_journal_begins_no_compaction_once_it_is_stopped),
         cmocka_unit_test(test_journal_is_not_ready_while_its_backlog_is_full),

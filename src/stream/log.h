@@ -112,6 +112,9 @@ int64_t wz_log_next_offset(const struct wz_log *log);
 // Bytes appended and not yet written. Loop thread.
 size_t wz_log_backlog(const struct wz_log *log);
 
+// Bytes appended since it was opened. Loop thread.
+int64_t wz_log_appended(const struct wz_log *log);
+
 // Why nothing is being made durable at present, or WZ_OK. Any thread.
 int wz_log_state(const struct wz_log *log);
 

@@ -41,6 +41,7 @@ struct wz_log {
     size_t spare_count;
     size_t held_bytes;    // of all buffers that are not spare
     size_t backlog_bytes; // appended and not durable
+    int64_t appended_bytes;
     _Atomic int64_t next_offset;
     int64_t opened_at;  // the next offset at opening
     int64_t posted_end; // all offsets below were handed to the writer
@@ -316,6 +317,7 @@ static int open_batch(struct wz_log *log, size_t len)
     wz_batch_begin(&pending->batch, pending->bytes, cap, next_offset(log));
     log->held_bytes += cap;
     log->backlog_bytes += WZ_BATCH_HEADER_LEN;
+    log->appended_bytes += WZ_BATCH_HEADER_LEN;
     log->open = pending;
     return WZ_OK;
 }
@@ -361,6 +363,7 @@ static void add(struct wz_log *log, const struct wz_record_parts *parts, size_t 
 {
     wz_batch_add(&log->open->batch, parts, len);
     log->backlog_bytes += len;
+    log->appended_bytes += (int64_t)len;
     atomic_store_explicit(&log->next_offset, next_offset(log) + 1, memory_order_relaxed);
 }
 
@@ -447,6 +450,8 @@ int64_t wz_log_durable_end(const struct wz_log *log) { return log->durable_end; 
 int64_t wz_log_next_offset(const struct wz_log *log) { return next_offset(log); }
 
 size_t wz_log_backlog(const struct wz_log *log) { return log->backlog_bytes; }
+
+int64_t wz_log_appended(const struct wz_log *log) { return log->appended_bytes; }
 
 int wz_log_state(const struct wz_log *log)
 {
