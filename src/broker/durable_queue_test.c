@@ -794,44 +794,49 @@ static void test_queue_costs_no_more_behind_a_message_that_stays(void **state)
     assert_int_equal(world->queue->head, world->queue->tail);
 }
 
-// When compaction has left every record of the settled ones behind, sequences begin again where the
-// last one is that is known. What was known of identifiers behind it is not true any more.
-static void test_queue_gives_identifiers_anew_where_sequences_begin_again(void **state)
+// Compaction has left every record of those behind the first one behind, all settled: sequences
+// begin again where the last one is that is known. There were COUNT. Returns the first one's
+// identifier.
+static uint16_t begin_again(struct world *world, uint32_t count)
 {
-    struct world *world = *state;
     struct testconsumer other = {0};
-    uint16_t ids[3] = {0};
-    uint16_t last;
+    uint16_t ids[2] = {0};
 
     use_small_segments(world);
     attach(world);
     publish(world, 0, 1);
     ids[0] = expect(world, 0, 1, false);
-    pass(world, 1, 2 * IDS, ids);
+    pass(world, 1, count, ids);
     detach(world);
     assert_in_range(world->queue->shifts.count, 1, 2);
     testconsumer_attach(&other, testqueues_bound(&world->t, "other", "o", 1));
     for (uint32_t i = 0; i < 40; i++) { // others come and go
+        uint16_t id;
+
         testqueues_publish(&world->t, "o", i, 1, 20000);
-        last = testconsumer_expect(&world->t, &other, i, 1, false);
-        assert_int_equal(testconsumer_settle(&world->t, &other, last, WZ_SETTLED), WZ_OK);
+        id = testconsumer_expect(&world->t, &other, i, 1, false);
+        assert_int_equal(testconsumer_settle(&world->t, &other, id, WZ_SETTLED), WZ_OK);
         testqueues_rest(&world->t);
     }
     testconsumer_detach(&other, 1);
     testqueues_crash(&world->t);
     world->queue = testqueues_queue(&world->t, "q");
-    assert_int_equal(world->queue->tail, 1); // else the test shows nothing
-    assert_int_equal(world->queue->shifts.count, 0);
+    assert_int_equal(world->queue->tail, 1); // else the tests show nothing
     attach(world);
     assert_int_equal(expect(world, 0, 1, true), ids[0]);
-    for (uint32_t i = 1; i < 11; i++) {
-        publish(world, i, 1);
-        last = expect(world, i, 1, false);
-        if (i < 10)
-            settle(world, last);
-        else
-            ids[1] = last; // stays, too
-    }
+    return ids[0];
+}
+
+// What was known of identifiers behind that is not true any more, where others are in use,
+static void test_queue_gives_identifiers_anew_where_sequences_begin_again(void **state)
+{
+    struct world *world = *state;
+    uint16_t ids[3] = {begin_again(world, 2 * IDS)};
+    uint16_t last;
+
+    pass(world, 1, 9, ids);
+    publish(world, 10, 1);
+    ids[1] = expect(world, 10, 1, false); // stays, too
     pass(world, 11, IDS + 100, ids);
     publish(world, 0, 1);
     last = expect(world, 0, 1, false);
@@ -841,6 +846,24 @@ static void test_queue_gives_identifiers_anew_where_sequences_begin_again(void *
     attach(world);
     assert_int_equal(expect(world, 0, 1, true), ids[0]);
     assert_int_equal(expect(world, 10, 1, true), ids[1]);
+    assert_int_equal(expect(world, 0, 1, true), last);
+}
+
+// nor where none is.
+static void test_queue_gives_the_same_identifier_after_sequences_have_begun_again(void **state)
+{
+    struct world *world = *state;
+    const uint16_t none = 0;
+    uint16_t last;
+
+    settle(world, begin_again(world, IDS + 100));
+    pass(world, 1, IDS + 100, &none);
+    publish(world, 0, 1);
+    last = expect(world, 0, 1, false);
+    testqueues_settle(&world->t);
+    testqueues_crash(&world->t);
+    world->queue = testqueues_queue(&world->t, "q");
+    attach(world);
     assert_int_equal(expect(world, 0, 1, true), last);
 }
 
@@ -872,6 +895,7 @@ int main(void)
         TEST(test_queue_has_an_identifier_durable_before_it_is_given),
         TEST(test_queue_costs_no_more_behind_a_message_that_stays),
         TEST(test_queue_gives_identifiers_anew_where_sequences_begin_again),
+        TEST(test_queue_gives_the_same_identifier_after_sequences_have_begun_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

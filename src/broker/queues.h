@@ -12,7 +12,7 @@ struct wz_queues_limits {
     size_t max_bytes; // of their topics and bodies
     size_t max_bindings;
     size_t max_inflight; // of a queue's messages are with its consumer, which keeps to that itself
-    int64_t expiry_ms; // a queue that nobody has used for so long is deleted; 0: never
+    int64_t expiry_ms;   // a queue that nobody has used for so long is deleted; 0: never
 };
 
 // How the queues are made; all of it is needed but RAW, and borrowed.

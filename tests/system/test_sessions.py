@@ -252,3 +252,43 @@ def test_log_verify_tells_what_is_in_the_journal(make_wyze):
     data[70] ^= 1
     segment.write_bytes(data)
     assert wyze.cli("log", "verify", check=False).returncode == 1
+
+
+def journal_bytes(wyze):
+    return sum(file.stat().st_size for file in (wyze.data / "journal").glob("*.log"))
+
+
+def test_a_message_that_is_never_acked_costs_nothing_behind_it(make_wyze):
+    """What came and went behind it is in the journal no more, and it comes again first."""
+    wyze = make_wyze(env={"WYZE_MQTT_MAX_INFLIGHT": "50",
+                          "WYZE_STREAMS_SEGMENT_BYTES": "1MiB"}).start()
+    total = 5_000 if SANITIZED else 30_000  # 300 bytes each
+    reader = Wire(wyze.mqtt_port, timeout=20)
+    reader.send(connect("stuck", flags=0) + subscribe("a", qos=1))
+    reader.expect(CONNACK)
+    reader.expect(SUBACK)
+    with Wire(wyze.mqtt_port, timeout=20).connected("writer") as writer:
+        writer.send(publish("a", b"stuck", 1, 1)).expect(PUBACK)
+        stuck = reader.message()[3]
+        for first in range(0, total, 500):
+            writer.send(b"".join(publish("a", b"%300d" % n, 1, n % 60_000 + 1)
+                                 for n in range(first, first + 500)))
+            for n in range(first, first + 500):
+                _, body, _, packet_id = reader.message()
+                assert int(body) == n and packet_id != stuck
+                reader.send(ack(PUBACK, packet_id))
+            for _ in range(500):
+                writer.expect(PUBACK)
+        reader.ping()
+        until(lambda: metric(wyze, "wyze_queues_messages") == 1, 10, "messages are left")
+        until(lambda: journal_bytes(wyze) < 3 << 20, 20, "the journal holds what is settled")
+        reader.close()
+        wyze.kill()
+    wyze.start()
+    assert metric(wyze, "wyze_queues_messages") == 1
+    with Wire(wyze.mqtt_port).connected("writer") as writer:
+        writer.send(publish("a", b"fresh", 1, 1)).expect(PUBACK)
+    with Wire(wyze.mqtt_port) as reader:
+        reader.send(connect("stuck", flags=0)).expect(CONNACK)
+        assert reader.message()[1:] == (b"stuck", 8 | 2, stuck)  # with DUP
+        assert reader.message()[1:3] == (b"fresh", 2)
