@@ -347,6 +347,7 @@ static int journal_open(struct node *node)
         return r;
     log_recovery("journal", &recovery);
     queues.journal = node->journal;
+    wz_exchange_keep_under(queues.exchange, &node->loop.budget);
     node->queues = wz_queues_new(&queues);
     node->retained = wz_retained_new(node->journal, &retained);
     r = wz_journal_replay(node->journal, node->problem);

@@ -38,7 +38,7 @@
     X(QUEUES_DROPPED, "wyze_queues_messages_refused_total", "counter",                             \
       "messages not put into a durable queue that is full")                                        \
     X(MEMORY_HELD, "wyze_memory_held_bytes", "gauge",                                              \
-      "bytes of partial packets, of output not taken and of messages that wait in memory")         \
+      "bytes that clients make wyze hold, as memory.max counts them")                              \
     X(MEMORY_STOPS, "wyze_memory_stops_total", "counter",                                          \
       "times a connection was not read from because memory was short")                             \
     X(MEMORY_CLOSED, "wyze_memory_closed_total", "counter",                                        \

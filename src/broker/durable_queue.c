@@ -48,6 +48,7 @@ struct wz_durable_queue *wz_durable_queue_new(struct wz_queues *queues, const ui
 
     queue->queues = queues;
     memcpy(queue->id, id, sizeof(queue->id));
+    queue->received.budget = &queues->options.loop->budget;
     queue->place = WZ_JOURNAL_NOWHERE;
     queue->head_place = WZ_JOURNAL_NOWHERE;
     queue->shifts_place = WZ_JOURNAL_NOWHERE;

@@ -72,6 +72,18 @@ static bool is_choked(const struct wz_mqtt_client *client)
     return wz_conn_out_bytes(&client->conn) > 2 * client->mqtt->options.session.max_out_bytes;
 }
 
+// Whether the next packet may have to wait with an ack for which there is no memory now. Acks are
+// waited for then, and they make room.
+static bool is_owed_too_much(struct wz_mqtt_client *client)
+{
+    size_t growth = wz_acks_growth(&client->acks);
+
+    if (growth == 0)
+        return false;
+    wz_mqtt_client_weigh(client);
+    return !wz_conn_may_hold(&client->conn, growth);
+}
+
 // Tells the exchange which topics the next packets of INPUT are published to. Returns how many
 // bytes these packets are.
 static size_t look_ahead(const struct wz_mqtt_client *client, struct wz_slice input)
@@ -116,7 +128,9 @@ static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
             break;
         }
         if (r == WZ_OK)
-            r = client->state == WZ_MQTT_CLIENT_OPENING ? WZ_ERR_BUSY : dispatch(client, &frame);
+            r = client->state == WZ_MQTT_CLIENT_OPENING || is_owed_too_much(client)
+                    ? WZ_ERR_BUSY
+                    : dispatch(client, &frame);
         if (r == WZ_ERR_BUSY) {
             hold_up(client, waiting_room(client->mqtt, &frame), &client->blocked);
             break;
@@ -126,6 +140,7 @@ static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
         pos += frame.len;
         client->mqtt->packets++;
     }
+    wz_mqtt_client_weigh(client);
     return (ssize_t)pos;
 }
 
@@ -188,9 +203,10 @@ static void on_tick(uv_timer_t *timer)
                         : client->keep_alive_ms > 0 && silent_ms > client->keep_alive_ms;
 
         wz_acks_trim(&client->acks);
-        wz_received_trim(&client->received);
+        wz_packet_ids_trim(&client->received);
         if (client->state == WZ_MQTT_CLIENT_OPEN)
             wz_session_trim(&client->session);
+        wz_mqtt_client_weigh(client);
         // Who is held up by us is not silent.
         if (late && wz_list_empty(&client->blocked) && !wz_conn_is_stopped(&client->conn))
             wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
@@ -234,6 +250,7 @@ static void publish_wills(struct wz_mqtt *mqtt)
     while ((will = wz_queue_first(&mqtt->wills, &qos)) != NULL &&
            wz_mqtt_publish_message(mqtt, &will->message, &ticket) != WZ_ERR_BUSY)
         wz_queue_pop(&mqtt->wills);
+    wz_mqtt_weigh_wills(mqtt);
 }
 
 void wz_mqtt_durable(struct wz_mqtt *mqtt)
@@ -320,6 +337,7 @@ void wz_mqtt_free(struct wz_mqtt *mqtt)
     wz_loop_leave(&mqtt->part);
     wz_map_release(&mqtt->by_id);
     wz_queue_release(&mqtt->wills);
+    wz_mqtt_weigh_wills(mqtt);
     wz_sys_topics_free(mqtt->sys);
     wz_free(mqtt);
 }

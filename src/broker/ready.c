@@ -36,26 +36,43 @@ struct wz_ready {
     uint64_t fetching[FETCH_COUNT];
     size_t fetch_count;
     uint64_t fetch_end; // where the next one begins
+    size_t fetch_bytes; // counted for it
+    struct wz_budget *budget;
 };
 
 static void ready_clear(struct wz_ready *ready)
 {
+    wz_budget_count(ready->budget, ready->fetch_bytes, 0);
+    ready->fetch_bytes = 0;
     for (; ready->count > 0; ready->count--) {
+        wz_parcel_let_go(ready->items[ready->head].parcel, ready->budget);
         wz_parcel_unref(ready->items[ready->head].parcel);
         ready->head = (ready->head + 1) % READY_COUNT;
     }
     ready->bytes = 0;
 }
 
-static bool ready_has_room(const struct wz_ready *ready)
+// When memory is short, what comes stays on disk alone.
+static bool ready_has_room(const struct wz_ready *ready, const struct wz_budget *budget)
 {
-    return ready == NULL || (ready->count < READY_COUNT && ready->bytes < READY_BYTES);
+    size_t bytes = ready != NULL ? ready->bytes : 0;
+
+    return (ready == NULL || ready->count < READY_COUNT) && bytes < READY_BYTES &&
+           wz_budget_allows(budget, bytes);
+}
+
+static struct wz_budget *budget_of(const struct wz_durable_queue *queue)
+{
+    return &queue->queues->options.loop->budget;
 }
 
 static struct wz_ready *ready_of(struct wz_durable_queue *queue)
 {
-    if (queue->ready == NULL)
+    if (queue->ready == NULL) {
         queue->ready = wz_zalloc(1, sizeof(*queue->ready));
+        queue->ready->budget = budget_of(queue);
+        wz_budget_count(queue->ready->budget, 0, sizeof(*queue->ready));
+    }
     return queue->ready;
 }
 
@@ -64,6 +81,7 @@ static void ready_push(struct wz_ready *ready, uint64_t sequence, struct wz_parc
 {
     ready->items[(ready->head + ready->count) % READY_COUNT] =
         (struct item){.sequence = sequence, .parcel = parcel};
+    wz_parcel_hold(parcel, ready->budget);
     ready->count++;
     ready->bytes += parcel->len;
 }
@@ -73,6 +91,7 @@ static struct wz_parcel *ready_shift(struct wz_ready *ready)
     struct wz_parcel *parcel = ready->items[ready->head].parcel;
 
     ready->head = (ready->head + 1) % READY_COUNT;
+    wz_parcel_let_go(parcel, ready->budget);
     ready->count--;
     ready->bytes -= parcel->len;
     return parcel;
@@ -81,7 +100,7 @@ static struct wz_parcel *ready_shift(struct wz_ready *ready)
 void wz_ready_keep(struct wz_durable_queue *queue, const struct wz_message *msg,
                    struct wz_parcel **parcel)
 {
-    if (queue->ready_end != queue->tail || !ready_has_room(queue->ready))
+    if (queue->ready_end != queue->tail || !ready_has_room(queue->ready, budget_of(queue)))
         return;
     if (*parcel == NULL)
         *parcel = wz_parcel_new(msg);
@@ -144,6 +163,8 @@ static void on_fetched(void *arg, struct wz_fetch *fetch)
     int result;
     int r = WZ_OK;
 
+    wz_budget_count(ready->budget, ready->fetch_bytes, 0);
+    ready->fetch_bytes = 0;
     while (r == WZ_OK && wz_fetch_next(fetch, &offset, &value, &result) == WZ_OK) {
         r = take_fetched(queue, ready->fetching[i], offset, value, result);
         if (r == WZ_OK)
@@ -166,6 +187,8 @@ static void fetch_more(struct wz_durable_queue *queue)
     int64_t offsets[FETCH_COUNT];
     uint64_t begin = queue->ready_end > queue->next ? queue->ready_end : queue->next;
     uint64_t sequence = wz_entries_next(&queue->entries, begin);
+    const struct wz_entry *first;
+    size_t max_bytes;
 
     if (queue->fetcher != NULL && wz_fetcher_busy(queue->fetcher))
         return;
@@ -190,7 +213,12 @@ static void fetch_more(struct wz_durable_queue *queue)
         queue->fetcher =
             wz_fetcher_new(queue->queues->options.loop,
                            wz_journal_log(queue->queues->options.journal), on_fetched, queue);
-    wz_fetcher_start(queue->fetcher, offsets, ready->fetch_count, FETCH_BYTES);
+    // One body may come in any case, so that it goes on when memory is short.
+    first = wz_entries_at(&queue->entries, ready->fetching[0]);
+    max_bytes = wz_budget_allows(ready->budget, FETCH_BYTES) ? FETCH_BYTES : 0;
+    ready->fetch_bytes = max_bytes > wz_entry_weight(first) ? max_bytes : wz_entry_weight(first);
+    wz_budget_count(ready->budget, 0, ready->fetch_bytes);
+    wz_fetcher_start(queue->fetcher, offsets, ready->fetch_count, max_bytes);
 }
 
 // The body at queue->next, taken out of READY; NULL when it has to be fetched.
@@ -230,8 +258,10 @@ void wz_ready_reset(struct wz_durable_queue *queue)
 
 void wz_ready_release(struct wz_durable_queue *queue)
 {
-    if (queue->ready != NULL)
+    if (queue->ready != NULL) {
         ready_clear(queue->ready);
+        wz_budget_count(queue->ready->budget, sizeof(*queue->ready), 0);
+    }
     wz_free(queue->ready);
     queue->ready = NULL;
     wz_fetcher_free(queue->fetcher);

@@ -12,6 +12,9 @@
 // While so many messages wait in a durable queue, no retained ones are added.
 #define WALK_QUEUED 1000
 
+// Subscriptions of so many bytes are kept, however short memory is.
+#define KEPT_FREE 2048
+
 // Retained messages that are still to be sent for one subscription.
 struct walk {
     struct wz_list link;
@@ -215,14 +218,47 @@ static void stop_walk(struct wz_session *session, struct wz_slice filter)
         walk_free(session, walk);
 }
 
-unsigned wz_session_subscribe(struct wz_session *session, struct wz_slice filter, unsigned qos)
+static void unbind(struct wz_session *session, struct wz_slice filter)
 {
+    struct wz_exchange_binding *binding;
+
+    if (session->options.durable != NULL) {
+        wz_durable_queue_unbind(session->options.durable, filter);
+        return;
+    }
+    if (session->clean == NULL)
+        return;
+    binding = wz_map_remove(&session->clean->subscriptions, filter);
+    if (binding != NULL)
+        wz_exchange_unbind(binding);
+}
+
+// Binds if memory allows. What a binding costs is known when it is there.
+static int bind_any(struct wz_session *session, struct wz_slice filter, unsigned qos)
+{
+    struct wz_budget *budget = &session->options.conn->loop->budget;
     struct wz_durable_queue *durable = session->options.durable;
+    size_t before = budget->kept;
+    size_t kept;
     int r = durable != NULL ? wz_durable_queue_bind(durable, filter, qos)
                             : bind_clean(session, filter, qos);
-    struct walk *walk;
 
     if (r < 0)
+        return r;
+    kept = session->kept_bytes + (budget->kept - before);
+    if (budget->kept > before && kept > KEPT_FREE && !wz_budget_may_keep(budget, kept)) {
+        unbind(session, filter);
+        return WZ_ERR_LIMIT;
+    }
+    session->kept_bytes = kept;
+    return WZ_OK;
+}
+
+unsigned wz_session_subscribe(struct wz_session *session, struct wz_slice filter, unsigned qos)
+{
+    struct walk *walk;
+
+    if (bind_any(session, filter, qos) < 0)
         return WZ_MQTT_SUBACK_FAILURE;
     stop_walk(session, filter); // it begins anew
     walk = wz_zalloc(1, sizeof(*walk));
@@ -237,18 +273,14 @@ unsigned wz_session_subscribe(struct wz_session *session, struct wz_slice filter
 
 void wz_session_unsubscribe(struct wz_session *session, struct wz_slice filter)
 {
-    struct wz_exchange_binding *binding;
+    const struct wz_budget *budget = &session->options.conn->loop->budget;
+    size_t before = budget->kept;
+    size_t freed;
 
     stop_walk(session, filter);
-    if (session->options.durable != NULL) {
-        wz_durable_queue_unbind(session->options.durable, filter);
-        return;
-    }
-    if (session->clean == NULL)
-        return;
-    binding = wz_map_remove(&session->clean->subscriptions, filter);
-    if (binding != NULL)
-        wz_exchange_unbind(binding);
+    unbind(session, filter);
+    freed = before - budget->kept;
+    session->kept_bytes -= freed < session->kept_bytes ? freed : session->kept_bytes;
 }
 
 // Whether one more retained message can be dealt with.

@@ -60,6 +60,7 @@ struct wz_session {
     struct wz_list pump;
     struct wz_list walks;  // retained messages that are still to be sent
     struct wz_map walking; // filter -> its walk, one at the most
+    size_t kept_bytes;     // of the subscriptions that were made since it began
     bool started;
 };
 
@@ -75,7 +76,8 @@ void wz_session_start(struct wz_session *session);
 void wz_session_release(struct wz_session *session, int64_t now_ms);
 
 // Subscribes to a well-formed filter, inside a group. Returns the QoS granted or
-// WZ_MQTT_SUBACK_FAILURE at a limit. Retained messages that match follow (3.8.4).
+// WZ_MQTT_SUBACK_FAILURE at a limit, or for want of memory. Retained messages that match follow
+// (3.8.4).
 unsigned wz_session_subscribe(struct wz_session *session, struct wz_slice filter, unsigned qos);
 
 // Ends a subscription, inside a group; nothing happens when there is none (3.10.4).

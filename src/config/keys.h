@@ -20,8 +20,8 @@
     X(LOG_LEVEL, "log.level", CHOICE, "info", 0, 0, "error|warn|info|debug",                       \
       "the least important lines that the program's own log shows")                                \
     X(MEMORY_MAX, "memory.max", SIZE, "256MiB", 16 * WZ_MIB, WZ_TIB, NULL,                         \
-      "what MQTT clients make wyze hold: partial packets, output that they do not take, messages " \
-      "that wait in memory")                                                                       \
+      "what clients make wyze hold: partial packets, output that they do not take, messages and "  \
+      "acks that wait in memory, subscriptions")                                                   \
     X(MQTT_CONNECT_TIMEOUT, "mqtt.connect_timeout", DURATION, "10s", 100, 10 * WZ_MINUTE_MS, NULL, \
       "how long a new connection may take until its CONNECT is complete")                          \
     X(MQTT_LISTEN, "mqtt.listen", ADDRESS, "127.0.0.1:1883", 0, 0, NULL,                           \
