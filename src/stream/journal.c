@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns groups on their way into the journal's log, replaying, and compaction.
 //
-// States of compaction: IDLE --too much is dead--> READ (on the pool) --> COPY --> PAUSE --> READ
-// ... until the oldest segment has been read --> SETTLE (all that was put becomes durable)
-// --trim--> IDLE.
+// States of compaction: IDLE --much was put--> LOOK (on the pool) --too much is dead--> READ (on
+// the pool) --> COPY --> PAUSE --> READ ... until the oldest segment has been read --> SETTLE (all
+// that was put becomes durable) --trim--> IDLE.
 #include "stream/journal.h"
 
 #include "base/codes.h"
@@ -50,6 +50,7 @@
 
 enum state {
     IDLE,
+    LOOK,
     READ,
     COPY,
     PAUSE,
@@ -70,9 +71,10 @@ struct copied {
     size_t value_len;
 };
 
-// A step's reading, on the pool. Everything in it is the pool's while it runs.
+// A step's looking or reading, on the pool. Everything in it is the pool's while it runs.
 struct step {
     uv_work_t work;
+    struct wz_log *log;
     struct wz_reader *reader;
     struct wz_buf bytes; // keys and values of RECORDS
     struct copied *records;
@@ -470,24 +472,45 @@ static bool is_due(const struct wz_journal *journal, int64_t size_bytes)
            dead >= journal->live_bytes / SHORT_PART;
 }
 
+// On the pool: the log's lock is nothing for the loop to wait for.
+static void look_step(uv_work_t *work)
+{
+    struct step *step = WZ_CONTAINER(work, struct step, work);
+    struct wz_log_info info;
+
+    wz_log_info(step->log, &info);
+    step->size_bytes = info.size_bytes;
+    step->end_offset = wz_log_first_segment_end(step->log);
+}
+
+static void after_look(uv_work_t *work, int status)
+{
+    struct step *step = WZ_CONTAINER(work, struct step, work);
+    struct wz_journal *journal = WZ_CONTAINER(step, struct wz_journal, step);
+    struct wz_reader_options options = {0}; // from the first record there is
+    bool due = is_due(journal, step->size_bytes);
+
+    (void)status; // nobody cancels it
+    step->running = false;
+    journal->state = IDLE;
+    journal->short_of_room = false;
+    if (due && step->end_offset >= 0 && !journal->stopping &&
+        wz_reader_open(step->log, &options, &step->reader) == WZ_OK)
+        begin_step(journal);
+    else
+        compact(journal); // much may have been put meanwhile
+}
+
 static void look(struct wz_journal *journal)
 {
-    struct wz_reader_options options = {0};
-    struct wz_log_info info;
-    bool due;
+    struct step *step = &journal->step;
 
     journal->put_bytes = 0;
-    wz_log_info(journal->log, &info);
-    due = is_due(journal, info.size_bytes);
-    journal->short_of_room = false;
-    journal->step.end_offset = wz_log_first_segment_end(journal->log);
-    if (!due || journal->step.end_offset < 0)
-        return;
-    journal->step.size_bytes = info.size_bytes;
-    options.position = info.first_offset;
-    if (wz_reader_open(journal->log, &options, &journal->step.reader) < 0)
-        return; // it is looked at again
-    begin_step(journal);
+    journal->state = LOOK;
+    step->log = journal->log;
+    step->running = true;
+    wz_ignore(uv_queue_work(&journal->opt.loop->uv, &step->work, look_step,
+                            after_look)); // fails without a function only
 }
 
 // Puts again what was read and is still the newest of its key, as far as there is room now.
@@ -643,6 +666,7 @@ void wz_journal_info(struct wz_journal *journal, struct wz_journal_info *ret_inf
         .size_bytes = info.size_bytes,
         .live_bytes = journal->live_bytes,
         .compactions = journal->compactions,
-        .compacting = journal->state != IDLE,
+        .looking = journal->state == LOOK,
+        .compacting = journal->state > LOOK,
     };
 }

@@ -126,6 +126,7 @@ struct wz_journal_info {
     int64_t size_bytes;
     int64_t live_bytes; // of records that are the newest of their key, about
     int64_t compactions;
+    bool looking; // whether to compact
     bool compacting;
 };
 

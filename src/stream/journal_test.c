@@ -416,6 +416,7 @@ static void test_journal_gives_back_what_is_dead_when_it_is_asked_to(void **stat
     assert_int_equal(before.compactions, 0);
     for (int i = 0; i < 200; i++) {
         wz_journal_give_back(t.journal);
+        testjournal_run_until(&t, testjournal_has_looked);
         testjournal_run_until(&t, testjournal_is_idle);
     }
     after = info_of(&t);
