@@ -171,6 +171,17 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
         wz_bus_durable(node->bus);
 }
 
+// A compaction of the journal has met damaged batches.
+static void on_damaged(void *arg, int64_t batches)
+{
+    const struct node_stream *stream = arg;
+
+    WZ_LOG(WZ_LOG_ERROR, "stream.damaged", WZ_F_STR("stream", stream->name),
+           WZ_F_INT("damaged_batches", batches),
+           WZ_F_STR("what", "what sessions and retained messages had in them is lost; the segment "
+                            "they are in is removed"));
+}
+
 // The room on the disk was looked at and is short, or is not any more.
 static void on_space(void *arg)
 {
@@ -316,6 +327,7 @@ static int journal_open(struct node *node)
         .durability = durability(node),
         .segment_bytes = journal_segment_bytes(node),
         .on_durable = on_durable,
+        .on_damaged = on_damaged,
         .arg = &node->streams[2],
     };
     struct wz_queues_options queues = {

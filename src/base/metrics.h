@@ -61,6 +61,8 @@
       "bytes free on the disk under the streams that has the least above its floor")               \
     X(DISK_LOW, "wyze_disk_low", "gauge",                                                          \
       "1 while no messages are taken in because less than streams.min_free is free")               \
+    X(JOURNAL_LIVE, "wyze_journal_live_bytes", "gauge",                                            \
+      "bytes of the journal's records that are the newest of their key, about")                    \
     X(JOURNAL_COMPACTIONS, "wyze_journal_compactions_total", "counter",                            \
       "segments of the journal compacted")                                                         \
     X(SCRIPT_INPUTS, "wyze_script_inputs_total", "counter", "messages given to scripts")           \

@@ -92,6 +92,20 @@ static json_t *board_section(const struct wz_api *api, const char *section)
     return api->parts.board != NULL ? wz_board_section(api->parts.board, section) : json_object();
 }
 
+// The journal as a stream is described, and how much of it counts; null when there is none.
+static json_t *describe_journal(const struct wz_api *api)
+{
+    const struct wz_api_stream stream = {.name = "journal", .log = api->parts.journal};
+    json_t *object;
+
+    if (stream.log == NULL)
+        return json_null();
+    object = wz_streams_describe(&stream);
+    (void)json_object_set_new(object, "live_bytes",
+                              json_integer(wz_metric_get(WZ_METRIC_JOURNAL_LIVE))); // our own name
+    return object;
+}
+
 void wz_handle_status(struct wz_request *req)
 {
     const struct wz_api *api = req->api;
@@ -99,10 +113,11 @@ void wz_handle_status(struct wz_request *req)
     int64_t uptime_ms = wz_clock_wall_ms() - api->parts.started_ms;
 
     wz_moment_add_time(&started, api->parts.started_ms);
-    wz_answer_json(
-        req, 200,
-        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "version", WZ_VERSION, "started",
-                  wz_buf_str(&started), "uptime_ms", (json_int_t)(uptime_ms > 0 ? uptime_ms : 0),
-                  "listeners", board_section(api, "listeners"), "streams", wz_streams_list(api),
-                  "scripts", board_section(api, "scripts"), "counters", list_counters()));
+    wz_answer_json(req, 200,
+                   json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "version", WZ_VERSION,
+                             "started", wz_buf_str(&started), "uptime_ms",
+                             (json_int_t)(uptime_ms > 0 ? uptime_ms : 0), "listeners",
+                             board_section(api, "listeners"), "streams", wz_streams_list(api),
+                             "journal", describe_journal(api), "scripts",
+                             board_section(api, "scripts"), "counters", list_counters()));
 }

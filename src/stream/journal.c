@@ -107,7 +107,8 @@ struct wz_journal {
     int64_t last_offset; // of the group at hand, as far as it was appended; -1: not at all
 
     int64_t live_bytes;
-    int64_t put_bytes; // since it was looked at whether to compact
+    int64_t shown_bytes; // of these, in the metrics
+    int64_t put_bytes;   // since it was looked at whether to compact
     int64_t look_bytes;
     int64_t compactions;
     enum state state;
@@ -138,11 +139,21 @@ static void on_wake(void *arg)
     wz_log_set_time(journal->log, journal->opt.loop->now_ms);
 }
 
+// Brings the metrics up to LIVE_BYTES.
+static void show(struct wz_journal *journal, int64_t live_bytes)
+{
+    if (live_bytes == journal->shown_bytes)
+        return;
+    wz_metric_add(WZ_METRIC_JOURNAL_LIVE, live_bytes - journal->shown_bytes);
+    journal->shown_bytes = live_bytes;
+}
+
 static void on_flush(void *arg)
 {
     struct wz_journal *journal = arg;
 
     wz_log_flush(journal->log);
+    show(journal, journal->live_bytes);
 }
 
 int wz_journal_open(const char *dir, const struct wz_journal_options *options,
@@ -551,10 +562,19 @@ static bool copy_timed(struct wz_journal *journal)
     return done;
 }
 
+static void tell_damage(const struct wz_journal *journal)
+{
+    int64_t batches = wz_reader_damaged(journal->step.reader);
+
+    if (batches > 0 && journal->opt.on_damaged != NULL)
+        journal->opt.on_damaged(journal->opt.arg, batches);
+}
+
 // Waits for the copies, and for what has replaced the records that were left behind: it stands
 // behind them, but may not be durable yet.
 static void settle(struct wz_journal *journal)
 {
+    tell_damage(journal);
     journal->settle_offset = wz_log_next_offset(journal->log) - 1;
     journal->state = SETTLE;
 }
@@ -644,6 +664,7 @@ int wz_journal_close(struct wz_journal *journal)
         return WZ_OK;
     WZ_ASSERT(!journal->step.running && journal->depth == 0);
     end_compaction(journal);
+    show(journal, 0);
     wz_loop_leave(&journal->part);
     log = journal->log;
     journal->log = NULL;

@@ -49,6 +49,10 @@ struct wz_journal_kind {
     struct wz_journal_place *(*find)(void *arg, struct wz_slice key);
 };
 
+// Says on the loop thread that a compaction has met BATCHES damaged batches: what was alive in them
+// is lost, and they go with their segment.
+typedef void (*wz_journal_damaged_fn)(void *arg, int64_t batches);
+
 // How a journal is opened; zero is the default of all but LOOP.
 struct wz_journal_options {
     struct wz_loop *loop;
@@ -57,6 +61,7 @@ struct wz_journal_options {
     int64_t compact_bytes; // smaller journals are not compacted; 0: two segments
     size_t backlog_bytes;  // 0: 64 MiB
     wz_log_durable_fn on_durable;
+    wz_journal_damaged_fn on_damaged;
     void *arg;
 };
 
