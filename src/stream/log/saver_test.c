@@ -201,7 +201,7 @@ static void publish(struct world *world, struct wz_segment *seg, int first, int 
     for (int i = 0; i < count; i++) {
         struct wz_record_parts parts;
 
-        (void)snprintf(topic, sizeof(topic), "t.%d", (first + i) * 7919 % 1000003);
+        (void)snprintf(topic, sizeof(topic), "t.%d", (int)((int64_t)(first + i) * 7919 % 1000003));
         parts = (struct wz_record_parts){
             .key = wz_slice_str(topic), .value = {WZ_SLICE_LIT("x")}, .value_count = 1};
         wz_batch_add(&batch, &parts, wz_record_len(&parts, batch.count));

@@ -362,21 +362,43 @@ struct wz_topics *wz_topics_copy_end(struct wz_topics_copy *copy)
     return made;
 }
 
+// Makes room for COUNT topics, so that nothing is moved while they come.
+static void reserve(struct wz_topics *topics, uint32_t count, size_t names_len)
+{
+    wz_buf_reserve(&topics->names, names_len);
+    topics->cap = count;
+    topics->topics = wz_realloc(topics->topics, count * sizeof(topics->topics[0]));
+    while (topics->slot_count / 2 < count)
+        topics->slot_count *= 2;
+    topics->slots = wz_realloc(topics->slots, topics->slot_count * sizeof(topics->slots[0]));
+    memset(topics->slots, 0xff, topics->slot_count * sizeof(topics->slots[0]));
+}
+
 // Fills the topics of a file in, and counts how many of them each block holds.
 static void load_names(struct wz_topics *topics, struct wz_slice s, uint32_t block_count,
                        uint32_t *counts)
 {
-    struct wz_topics_entry entry;
+    struct wz_topics_entry entries[HASH_AHEAD];
+    uint64_t hashes[HASH_AHEAD];
+    uint32_t at = 0;
+    uint32_t got;
 
-    for (uint32_t i = 0; wz_topics_file_get(s, i, &entry); i++) {
-        wz_ignore((int)add_topic(topics, entry.name, wz_hash(entry.name, topics->seed)));
-        for (uint32_t k = 0; k < entry.count; k++) {
-            uint32_t block = wz_topics_entry_next(&entry);
-
-            if (block < block_count) // the checksum was right, yet nothing is taken on trust
-                counts[block]++;
+    do {
+        for (got = 0; got < HASH_AHEAD && wz_topics_file_get(s, at + got, &entries[got]); got++) {
+            hashes[got] = wz_hash(entries[got].name, topics->seed);
+            __builtin_prefetch(&topics->slots[(uint32_t)hashes[got] & (topics->slot_count - 1)], 1);
         }
-    }
+        for (uint32_t i = 0; i < got; i++) {
+            wz_ignore((int)add_topic(topics, entries[i].name, hashes[i]));
+            for (uint32_t k = 0; k < entries[i].count; k++) {
+                uint32_t block = wz_topics_entry_next(&entries[i]);
+
+                if (block < block_count) // the checksum was right, yet nothing is taken on trust
+                    counts[block]++;
+            }
+        }
+        at += got;
+    } while (got == HASH_AHEAD);
 }
 
 // Fills NUMBERS with the topics of the first block, then those of the second, and so on; STARTS
@@ -418,6 +440,7 @@ struct wz_topics *wz_topics_load(struct wz_slice s)
     uint32_t *numbers;
     uint32_t at = 0;
 
+    reserve(topics, wz_topics_file_topics(s), wz_topics_file_names_len(s));
     load_names(topics, s, block_count, starts);
     numbers = wz_alloc(((size_t)add_up(starts, block_count) + 1) * sizeof(numbers[0]));
     sort_by_block(s, block_count, starts, numbers);
