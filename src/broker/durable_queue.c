@@ -49,6 +49,7 @@ struct wz_durable_queue *wz_durable_queue_new(struct wz_queues *queues, const ui
     queue->queues = queues;
     memcpy(queue->id, id, sizeof(queue->id));
     queue->received.budget = &queues->options.loop->budget;
+    queue->entries = WZ_SPARSE_OF(struct wz_entry);
     queue->place = WZ_JOURNAL_NOWHERE;
     queue->head_place = WZ_JOURNAL_NOWHERE;
     queue->shifts_place = WZ_JOURNAL_NOWHERE;
@@ -74,7 +75,7 @@ void wz_durable_queue_drop_below(struct wz_durable_queue *queue, uint64_t end)
 {
     uint64_t sequence = 0;
 
-    while ((sequence = wz_entries_next(&queue->entries, sequence)) < end)
+    while ((sequence = wz_sparse_next(&queue->entries, sequence)) < end)
         wz_durable_queue_drop(queue, sequence);
 }
 
@@ -92,7 +93,7 @@ void wz_durable_queue_free(struct wz_durable_queue *queue)
     queue->queues->bindings -= queue->bindings.count;
     wz_map_release(&queue->bindings);
     wz_durable_queue_drop_below(queue, UINT64_MAX);
-    wz_entries_release(&queue->entries);
+    wz_sparse_release(&queue->entries);
     drop_received(queue);
     wz_journal_drop(journal, &queue->place);
     wz_journal_drop(journal, &queue->head_place);
@@ -230,13 +231,13 @@ void wz_durable_queue_weigh(struct wz_durable_queue *queue)
     uint64_t sequence = 0;
 
     queue->bytes = 0;
-    while ((sequence = wz_entries_next(&queue->entries, sequence)) != UINT64_MAX)
-        queue->bytes += wz_entry_weight(wz_entries_at(&queue->entries, sequence++));
+    while ((sequence = wz_sparse_next(&queue->entries, sequence)) != UINT64_MAX)
+        queue->bytes += wz_entry_weight(wz_sparse_at(&queue->entries, sequence++));
 }
 
 void wz_durable_queue_drop(struct wz_durable_queue *queue, uint64_t sequence)
 {
-    struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
+    struct wz_entry *entry = wz_sparse_at(&queue->entries, sequence);
 
     if (entry == NULL)
         return;
@@ -247,12 +248,12 @@ void wz_durable_queue_drop(struct wz_durable_queue *queue, uint64_t sequence)
     wz_journal_drop(queue->queues->options.journal, &entry->place);
     if (entry->shared != NULL)
         wz_shared_body_unref(queue->queues, entry->shared);
-    wz_entries_remove(&queue->entries, sequence);
+    wz_sparse_remove(&queue->entries, sequence);
 }
 
 void wz_durable_queue_advance(struct wz_durable_queue *queue)
 {
-    uint64_t head = wz_entries_next(&queue->entries, queue->head);
+    uint64_t head = wz_sparse_next(&queue->entries, queue->head);
 
     if (head > queue->tail)
         head = queue->tail;
@@ -292,7 +293,8 @@ int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz_message
 
     if (!wz_durable_queue_has_room(queue))
         return WZ_ERR_LIMIT;
-    entry = wz_entries_add(&queue->entries, queue->tail);
+    entry = wz_sparse_add(&queue->entries, queue->tail);
+    entry->place = WZ_JOURNAL_NOWHERE;
     wz_pen_put_u8(&pen, (uint8_t)qos);
     wz_pen_put_u8(&pen, (uint8_t)flags);
     if (shared != NULL)
@@ -365,7 +367,7 @@ void wz_durable_queue_trim(struct wz_durable_queue *queue)
     wz_parcel_unref(queue->given);
     queue->given = NULL;
     if (queue->count == 0)
-        wz_entries_release(&queue->entries);
+        wz_sparse_release(&queue->entries);
     wz_ready_trim(queue);
 }
 
@@ -412,7 +414,7 @@ static bool find_id(const struct wz_durable_queue *queue, uint16_t packet_id, ui
                     uint64_t high, uint64_t *ret_sequence)
 {
     while (wz_packet_shifts_find(&queue->shifts, packet_id, low, high, &low)) {
-        uint64_t there = wz_entries_next(&queue->entries, low);
+        uint64_t there = wz_sparse_next(&queue->entries, low);
 
         if (there == low) {
             *ret_sequence = low;
@@ -438,7 +440,7 @@ static void thin_shifts(struct wz_durable_queue *queue, uint64_t sequence)
     uint64_t low = queue->head;
 
     while (low < sequence) {
-        uint64_t there = wz_entries_next(&queue->entries, low + 1);
+        uint64_t there = wz_sparse_next(&queue->entries, low + 1);
         uint64_t high = there < sequence ? there : sequence;
 
         if (high - low > 1)
@@ -482,10 +484,10 @@ static int ready_id(struct wz_durable_queue *queue, uint64_t sequence)
 // Finds the next entry to be given out; NULL when there is none.
 static struct wz_entry *next_entry(struct wz_durable_queue *queue)
 {
-    queue->next = wz_entries_next(&queue->entries, queue->next);
+    queue->next = wz_sparse_next(&queue->entries, queue->next);
     if (queue->next > queue->tail)
         queue->next = queue->tail;
-    return queue->next < queue->tail ? wz_entries_at(&queue->entries, queue->next) : NULL;
+    return queue->next < queue->tail ? wz_sparse_at(&queue->entries, queue->next) : NULL;
 }
 
 static int wait_more(struct wz_durable_queue *queue)
@@ -561,7 +563,7 @@ int wz_durable_queue_settle(struct wz_durable_queue *queue, uint16_t packet_id,
 
     if (!find_id(queue, packet_id, queue->head, queue->next, &sequence))
         return WZ_ERR_NOT_FOUND;
-    entry = wz_entries_at(&queue->entries, sequence);
+    entry = wz_sparse_at(&queue->entries, sequence);
     qos2 = (entry->place.mark & WZ_ENTRY_QOS2) != 0;
     if (settlement == WZ_RELEASED) {
         if (!qos2)

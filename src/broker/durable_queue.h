@@ -9,13 +9,25 @@
 #pragma once
 
 #include "base/map.h"
-#include "broker/entries.h"
 #include "broker/exchange.h"
 #include "broker/packet_shifts.h"
 #include "broker/received.h"
+#include "broker/sparse.h"
 #include "stream/fetch.h"
 
 struct wz_queues;
+struct wz_shared_body;
+
+// A message in a queue. Its place's mark holds enum wz_entry_mark.
+struct wz_entry {
+    struct wz_journal_place place;
+    struct wz_shared_body *shared; // where its body is when others have it too; NULL: with it
+};
+
+enum wz_entry_mark {
+    WZ_ENTRY_QOS2 = 1,     // else QoS 1
+    WZ_ENTRY_RELEASED = 2, // QoS 2: the client has it, only its identifier is still in use
+};
 
 // Who takes messages out of a queue.
 struct wz_consumer {
@@ -49,18 +61,18 @@ struct wz_durable_queue {
     struct wz_journal_place head_place;
     struct wz_journal_place shifts_place;
     struct wz_receiver receiver;
-    struct wz_map bindings; // filter -> struct binding
-    struct wz_entries entries;
-    uint64_t head;           // all below are settled
-    uint64_t next;           // to be given out
-    uint64_t ready_end;      // bodies of [next, ready_end) are in READY
-    uint64_t tail;           // of the next message that comes
-    uint64_t sent_end;       // all below may have been given out before
-    size_t count;            // unsettled
-    size_t inflight;         // of these, given out
-    size_t bytes;            // of these
-    struct wz_ready *ready;  // made when it is needed, as is the fetcher
-    struct wz_parcel *given; // lent to the consumer until the next call
+    struct wz_map bindings;   // filter -> struct binding
+    struct wz_sparse entries; // sequence -> struct wz_entry
+    uint64_t head;            // all below are settled
+    uint64_t next;            // to be given out
+    uint64_t ready_end;       // bodies of [next, ready_end) are in READY
+    uint64_t tail;            // of the next message that comes
+    uint64_t sent_end;        // all below may have been given out before
+    size_t count;             // unsettled
+    size_t inflight;          // of these, given out
+    size_t bytes;             // of these
+    struct wz_ready *ready;   // made when it is needed, as is the fetcher
+    struct wz_parcel *given;  // lent to the consumer until the next call
     struct wz_fetcher *fetcher;
     struct wz_packet_shifts shifts;
     struct wz_received received;

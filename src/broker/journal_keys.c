@@ -10,8 +10,8 @@
 #define VERSION 1
 #define ID_BYTES 8
 
-// No message has this sequence.
-#define LAST_SEQUENCE "\xff\xff\xff\xff\xff\xff\xff\xff"
+// No message has this sequence, and no shared body this number: there is always one more.
+#define LAST "\xff\xff\xff\xff\xff\xff\xff\xff"
 
 // The kind of a queue that is an MQTT session.
 #define QUEUE_SESSION 1
@@ -64,7 +64,9 @@ static bool is_entry(struct wz_slice value)
     flags = wz_cursor_get_u8(&cur);
     if (qos < 1 || qos > 2 || flags > 3)
         return false;
-    return (flags & 2) != 0 ? wz_cursor_left(&cur) == 8 : is_message(&cur);
+    if ((flags & 2) != 0)
+        return wz_cursor_left(&cur) == 8 && memcmp(cur.pos, LAST, 8) != 0;
+    return is_message(&cur);
 }
 
 static bool is_shifts(struct wz_slice value)
@@ -106,8 +108,10 @@ static bool is_key(enum wz_journal_key kind, struct wz_slice rest)
         return false;
     if (kind == WZ_JOURNAL_KEY_RECEIVED) // packet identifiers begin with 1
         return rest.ptr[8] != 0 || rest.ptr[9] != 0;
-    if (kind == WZ_JOURNAL_KEY_ENTRY) // there is always one more
-        return memcmp(rest.ptr + ID_BYTES, LAST_SEQUENCE, 8) != 0;
+    if (kind == WZ_JOURNAL_KEY_ENTRY)
+        return memcmp(rest.ptr + ID_BYTES, LAST, 8) != 0;
+    if (kind == WZ_JOURNAL_KEY_SHARED)
+        return memcmp(rest.ptr, LAST, 8) != 0;
     if (kind == WZ_JOURNAL_KEY_BINDING)
         return wz_pattern_valid(&wz_topic_mqtt, wz_slice_sub(rest, 8, rest.len - 8));
     return kind != WZ_JOURNAL_KEY_RETAINED || wz_mqtt_topic_valid(rest);

@@ -47,20 +47,18 @@ void wz_shared_body_unref(struct wz_queues *queues, struct wz_shared_body *share
     if (--shared->refs > 0)
         return;
     wz_journal_drop(queues->options.journal, &shared->place);
-    (void)wz_map_remove(&queues->shared, id_slice(shared->number)); // it is there
-    wz_free(shared);
+    wz_sparse_remove(&queues->shared, number_of(shared->number));
 }
 
 struct wz_shared_body *wz_shared_body_get(struct wz_queues *queues, const uint8_t number[8])
 {
-    struct wz_shared_body *shared = wz_map_get(&queues->shared, id_slice(number));
+    struct wz_shared_body *shared = wz_sparse_at(&queues->shared, number_of(number));
 
     if (shared != NULL)
         return shared;
-    shared = wz_zalloc(1, sizeof(*shared));
+    shared = wz_sparse_add(&queues->shared, number_of(number));
     shared->place = WZ_JOURNAL_NOWHERE;
     memcpy(shared->number, number, sizeof(shared->number));
-    (void)wz_map_put(&queues->shared, id_slice(shared->number), shared); // it is new
     if (number_of(number) > queues->last_number)
         queues->last_number = number_of(number);
     return shared;
@@ -74,6 +72,7 @@ struct wz_queues *wz_queues_new(const struct wz_queues_options *options)
 
     queues->options = *options;
     queues->mark_place = WZ_JOURNAL_NOWHERE;
+    queues->shared = WZ_SPARSE_OF(struct wz_shared_body);
     wz_list_init(&queues->all);
     wz_list_init(&queues->dirty);
     wz_list_init(&queues->waiting);
@@ -183,7 +182,7 @@ void wz_queues_free(struct wz_queues *queues)
     wz_loop_leave(&queues->part);
     wz_map_release(&queues->by_name);
     wz_map_release(&queues->by_id);
-    wz_map_release(&queues->shared);
+    wz_sparse_release(&queues->shared);
     wz_free(queues->pending);
     wz_free(queues);
 }

@@ -25,7 +25,7 @@ struct wz_queues {
     struct wz_list waiting;
     struct wz_map by_name;
     struct wz_map by_id;
-    struct wz_map shared; // number -> struct wz_shared_body
+    struct wz_sparse shared; // number -> struct wz_shared_body
     struct wz_journal_kind kinds[8];
     uint64_t last_id;
     uint64_t last_number;

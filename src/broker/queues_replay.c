@@ -136,7 +136,7 @@ static int replay_entry(void *arg, const struct wz_journal_record *record)
     wz_durable_queue_drop(queue, sequence);
     if (record->removed || sequence < queue->head)
         return pass_over(queues, record, shared);
-    entry = wz_entries_add(&queue->entries, sequence);
+    entry = wz_sparse_add(&queue->entries, sequence);
     entry->place = record->place;
     entry->place.mark = mark;
     entry->shared = shared;
@@ -151,7 +151,7 @@ static struct wz_journal_place *find_entry(void *arg, struct wz_slice key)
     struct wz_queues *queues = arg;
     struct wz_durable_queue *queue = wz_map_get(&queues->by_id, wz_slice(key.ptr, 8));
     struct wz_entry *entry =
-        queue != NULL ? wz_entries_at(&queue->entries, number_of(key.ptr + 8)) : NULL;
+        queue != NULL ? wz_sparse_at(&queue->entries, number_of(key.ptr + 8)) : NULL;
 
     return entry != NULL ? &entry->place : NULL;
 }
@@ -277,7 +277,7 @@ static int replay_shared(void *arg, const struct wz_journal_record *record)
 static struct wz_journal_place *find_shared(void *arg, struct wz_slice key)
 {
     struct wz_queues *queues = arg;
-    struct wz_shared_body *shared = wz_map_get(&queues->shared, key);
+    struct wz_shared_body *shared = wz_sparse_at(&queues->shared, number_of(key.ptr));
 
     return shared != NULL ? &shared->place : NULL;
 }
@@ -341,16 +341,15 @@ static uint64_t sent_end(const struct wz_durable_queue *queue, size_t max_inflig
     uint64_t sequence = queue->head;
 
     for (size_t i = 0; i < max_inflight && sequence < queue->tail; i++)
-        sequence = wz_entries_next(&queue->entries, sequence + 1);
+        sequence = wz_sparse_next(&queue->entries, sequence + 1);
     return sequence < queue->tail ? sequence : queue->tail;
 }
 
 static void drop_unreferred(struct wz_queues *queues)
 {
-    struct wz_shared_body *shared;
     struct wz_list *it;
     struct wz_list *tmp;
-    size_t walk = 0;
+    uint64_t number = 0;
     int64_t lost = 0;
 
     WZ_LIST_EACH(it, tmp, &queues->all)
@@ -371,7 +370,9 @@ static void drop_unreferred(struct wz_queues *queues)
         queue->ready_end = queue->head;
         queue->sent_end = sent_end(queue, queues->options.limits.max_inflight);
     }
-    while ((shared = wz_map_next(&queues->shared, &walk)) != NULL) {
+    while ((number = wz_sparse_next(&queues->shared, number)) != UINT64_MAX) {
+        struct wz_shared_body *shared = wz_sparse_at(&queues->shared, number++);
+
         if (shared->refs == 0)
             wz_shared_body_unref(queues, wz_shared_body_ref(shared));
     }

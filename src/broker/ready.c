@@ -137,7 +137,7 @@ static int parse_body(const struct wz_entry *entry, struct wz_slice value,
 static int take_fetched(struct wz_durable_queue *queue, uint64_t sequence, int64_t offset,
                         struct wz_slice value, int result)
 {
-    struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
+    struct wz_entry *entry = wz_sparse_at(&queue->entries, sequence);
     struct wz_message msg;
 
     if (entry == NULL || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
@@ -186,7 +186,7 @@ static void fetch_more(struct wz_durable_queue *queue)
     struct wz_ready *ready = ready_of(queue);
     int64_t offsets[FETCH_COUNT];
     uint64_t begin = queue->ready_end > queue->next ? queue->ready_end : queue->next;
-    uint64_t sequence = wz_entries_next(&queue->entries, begin);
+    uint64_t sequence = wz_sparse_next(&queue->entries, begin);
     const struct wz_entry *first;
     size_t max_bytes;
 
@@ -194,8 +194,8 @@ static void fetch_more(struct wz_durable_queue *queue)
         return;
     ready->fetch_count = 0;
     for (; sequence < queue->tail && ready->fetch_count < FETCH_COUNT;
-         sequence = wz_entries_next(&queue->entries, sequence + 1)) {
-        const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
+         sequence = wz_sparse_next(&queue->entries, sequence + 1)) {
+        const struct wz_entry *entry = wz_sparse_at(&queue->entries, sequence);
 
         if ((entry->place.mark & WZ_ENTRY_RELEASED) != 0)
             continue;
@@ -214,7 +214,7 @@ static void fetch_more(struct wz_durable_queue *queue)
             wz_fetcher_new(queue->queues->options.loop,
                            wz_journal_log(queue->queues->options.journal), on_fetched, queue);
     // One body may come in any case, so that it goes on when memory is short.
-    first = wz_entries_at(&queue->entries, ready->fetching[0]);
+    first = wz_sparse_at(&queue->entries, ready->fetching[0]);
     max_bytes = wz_budget_allows(ready->budget, FETCH_BYTES) ? FETCH_BYTES : 0;
     ready->fetch_bytes = max_bytes > wz_entry_weight(first) ? max_bytes : wz_entry_weight(first);
     wz_budget_count(ready->budget, 0, ready->fetch_bytes);
