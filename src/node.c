@@ -287,12 +287,14 @@ static enum wz_durability durability(const struct node *node)
 
 static void log_recovery(const char *name, const struct wz_log_recovery *recovery)
 {
-    if (recovery->clean && recovery->damaged_batches == 0 && recovery->rebuilt_indexes == 0)
+    if (recovery->clean && recovery->damaged_batches == 0 && recovery->rebuilt_indexes == 0 &&
+        recovery->orphans == 0)
         return;
     WZ_LOG(WZ_LOG_WARN, "stream.recovered", WZ_F_STR("stream", name),
            WZ_F_INT("cut_bytes", recovery->cut_bytes),
            WZ_F_INT("damaged_batches", recovery->damaged_batches),
-           WZ_F_INT("rebuilt_indexes", recovery->rebuilt_indexes));
+           WZ_F_INT("rebuilt_indexes", recovery->rebuilt_indexes),
+           WZ_F_INT("orphans_removed", recovery->orphans));
 }
 
 static int stream_open(struct node *node, struct node_stream *stream, const char *name,

@@ -39,6 +39,7 @@ struct wz_log_recovery {
     int64_t cut_bytes;       // torn tail that was cut off
     int64_t damaged_batches; // batches with a wrong checksum, skipped and kept out of reading
     int rebuilt_indexes;     // index files that were missing or damaged
+    int orphans;             // segments whose .log was gone; their other files were removed
     bool clean;              // the last stop was orderly
 };
 
