@@ -43,6 +43,9 @@
       "times a connection was not read from because memory was short")                             \
     X(MEMORY_CLOSED, "wyze_memory_closed_total", "counter",                                        \
       "connections closed because memory was short")                                               \
+    X(RETAINED, "wyze_retained_messages", "gauge", "messages that are retained")                   \
+    X(RETAINED_BYTES, "wyze_retained_bytes", "gauge",                                              \
+      "bytes of retained messages, as mqtt.max_retained_bytes counts them")                        \
     X(RETAINED_REFUSED, "wyze_retained_refused_total", "counter",                                  \
       "messages not retained because a limit was reached")                                         \
     X(DEMUX_MAPPED, "wyze_demux_mapped_total", "counter", "messages that got a logical name")      \

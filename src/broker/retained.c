@@ -19,11 +19,12 @@
 
 #include "base/cursor.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "base/name_sort.h"
 #include "base/rand.h"
+#include "broker/journal_keys.h"
 #include "broker/topic_table.h"
 #include "topic/pattern.h"
-#include "wire/mqtt.h"
 
 #define LETTER 'R'
 
@@ -70,6 +71,8 @@ struct wz_retained {
     bool linked; // all nodes are; before, none is
     size_t count;
     size_t bytes;
+    size_t told_count; // put up as metrics
+    size_t told_bytes;
     uint64_t random;
     struct arrival arrivals[ARRIVALS]; // a ring
     size_t arrived_count;              // since the beginning
@@ -167,6 +170,15 @@ static void count_out(struct wz_retained *retained, const struct node *node)
 {
     retained->count--;
     retained->bytes -= cost_of(node->topic_len, node->body_len);
+}
+
+// Puts up how many there are, and their bytes.
+static void tell(struct wz_retained *retained, size_t count, size_t bytes)
+{
+    wz_metric_add(WZ_METRIC_RETAINED, (int64_t)count - (int64_t)retained->told_count);
+    wz_metric_add(WZ_METRIC_RETAINED_BYTES, (int64_t)bytes - (int64_t)retained->told_bytes);
+    retained->told_count = count;
+    retained->told_bytes = bytes;
 }
 
 // Makes a node without a body and puts it where it belongs.
@@ -283,6 +295,7 @@ void wz_retained_settle(struct wz_retained *retained)
     for (int level = 0; level < LEVELS; level++)
         *links[level] = NULL;
     wz_free(nodes);
+    tell(retained, retained->count, retained->bytes);
 }
 
 // Takes a linked node out; its place must be nowhere.
@@ -307,18 +320,14 @@ static void set_message(struct node *node, struct wz_slice body, uint8_t qos)
     node->qos = qos;
 }
 
-// Reads a value as it stands in the journal.
-static int read_value(struct wz_slice value, uint8_t *ret_qos, struct wz_slice *ret_body)
+// Fills in the message of a value as it stands in the journal; its form has been looked at.
+static void read_value(struct node *node, struct wz_slice value)
 {
     struct wz_cursor cur = wz_cursor(value);
     uint8_t qos = wz_cursor_get_u8(&cur);
 
     (void)wz_cursor_get_u64(&cur); // the time is for those who read the journal
-    if (cur.failed || qos > 2 || wz_cursor_left(&cur) == 0)
-        return WZ_ERR_CORRUPT; // a message without a body is never retained (3.3.1.3)
-    *ret_qos = qos;
-    *ret_body = wz_cursor_get_bytes(&cur, wz_cursor_left(&cur));
-    return WZ_OK;
+    set_message(node, wz_cursor_get_bytes(&cur, wz_cursor_left(&cur)), qos);
 }
 
 // Takes what the journal holds: the newest record of a topic comes last.
@@ -326,12 +335,10 @@ static int replay(void *arg, const struct wz_journal_record *record)
 {
     struct wz_retained *retained = arg;
     struct arrival *arrival = &retained->arrivals[retained->arrived_count % ARRIVALS];
-    struct wz_slice body = {0};
-    uint8_t qos = 0;
+    int r = wz_journal_key_check_record(WZ_JOURNAL_KEY_RETAINED, record);
 
-    if (!wz_mqtt_topic_valid(record->key) ||
-        (!record->removed && read_value(record->value, &qos, &body) < 0))
-        return WZ_ERR_CORRUPT;
+    if (r < 0)
+        return r;
     WZ_ASSERT(!retained->linked);
     if (retained->arrived_count - retained->taken_count == ARRIVALS)
         take_arrival(retained);
@@ -340,7 +347,7 @@ static int replay(void *arg, const struct wz_journal_record *record)
     arrival->removed = record->removed;
     retained->arrived_count++;
     if (!record->removed) {
-        set_message(arrival->node, body, qos);
+        read_value(arrival->node, record->value);
         arrival->node->place = record->place;
     }
     return WZ_OK;
@@ -381,6 +388,7 @@ void wz_retained_free(struct wz_retained *retained)
     while ((node = wz_topic_table_next(retained->table, &walk)) != NULL)
         node_free(node);
     wz_topic_table_free(retained->table);
+    tell(retained, 0, 0);
     wz_free(retained);
 }
 
@@ -413,6 +421,7 @@ int wz_retained_put(struct wz_retained *retained, const struct wz_message *msg, 
         if (node != NULL) {
             wz_journal_remove(retained->journal, LETTER, msg->topic, &node->place);
             take_out(retained, node);
+            tell(retained, retained->count, retained->bytes);
         }
         return clears ? WZ_OK : WZ_ERR_LIMIT;
     }
@@ -424,6 +433,7 @@ int wz_retained_put(struct wz_retained *retained, const struct wz_message *msg, 
     count_out(retained, node);
     set_message(node, msg->body, msg->qos);
     count_in(retained, node);
+    tell(retained, retained->count, retained->bytes);
     return WZ_OK;
 }
 
@@ -540,10 +550,4 @@ size_t wz_retained_count(struct wz_retained *retained)
 {
     take_arrivals(retained);
     return retained->count;
-}
-
-size_t wz_retained_bytes(struct wz_retained *retained)
-{
-    take_arrivals(retained);
-    return retained->bytes;
 }
