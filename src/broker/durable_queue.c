@@ -57,6 +57,7 @@ struct wz_durable_queue *wz_durable_queue_new(struct wz_queues *queues, const ui
     wz_list_init(&queue->link);
     wz_list_init(&queue->dirty);
     wz_list_init(&queue->waiting);
+    wz_list_init(&queue->left);
     return queue;
 }
 
@@ -104,6 +105,7 @@ void wz_durable_queue_free(struct wz_durable_queue *queue)
     wz_list_remove(&queue->link);
     wz_list_remove(&queue->dirty);
     wz_list_remove(&queue->waiting);
+    wz_list_remove(&queue->left);
     wz_free((void *)(uintptr_t)queue->name.ptr);
     wz_free(queue);
 }
@@ -338,6 +340,7 @@ void wz_durable_queue_attach(struct wz_durable_queue *queue, const struct wz_con
     WZ_ASSERT(queue->consumer == NULL);
     queue->consumer = consumer;
     queue->left_ms = 0;
+    wz_list_remove(&queue->left);
     queue->next = queue->head;
     queue->ready_end = queue->head;
     queue->inflight = 0;
@@ -350,7 +353,7 @@ void wz_durable_queue_detach(struct wz_durable_queue *queue, int64_t now_ms)
 {
     WZ_ASSERT(queue->consumer != NULL);
     queue->consumer = NULL;
-    queue->left_ms = now_ms;
+    wz_queues_leave(queue, now_ms);
     queue->next = queue->head;
     queue->inflight = 0;
     wz_ready_reset(queue);

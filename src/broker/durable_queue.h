@@ -55,6 +55,7 @@ struct wz_durable_queue {
     struct wz_list link;    // among all
     struct wz_list dirty;   // among those whose head is to be put
     struct wz_list waiting; // among those whose consumer is told when something is durable
+    struct wz_list left;    // among those that nobody consumes, in the order of LEFT_MS
     uint8_t id[8];          // as it stands in keys
     struct wz_slice name;   // owned bytes
     struct wz_journal_place place;

@@ -15,8 +15,9 @@
 // The wall clock has been set when it has gone on by so much more, or less, than time.
 #define CLOCK_JUMP_MS 10000
 
-// How many queues are looked at for one call of wz_queues_expire.
+// How many queues one call of wz_queues_expire deletes, and how much it puts.
 #define EXPIRE_STEP 1000
+#define PUT_STEP_BYTES ((size_t)1024 * 1024)
 
 static struct wz_slice id_slice(const uint8_t id[8]) { return wz_slice(id, 8); }
 
@@ -76,6 +77,7 @@ struct wz_queues *wz_queues_new(const struct wz_queues_options *options)
     wz_list_init(&queues->all);
     wz_list_init(&queues->dirty);
     wz_list_init(&queues->waiting);
+    wz_list_init(&queues->left);
     wz_queues_join(queues);
     queues->part = (struct wz_loop_part){.flush = on_flush, .arg = queues};
     wz_loop_join(options->loop, &queues->part);
@@ -270,6 +272,17 @@ struct wz_durable_queue *wz_queues_get(struct wz_queues *queues, const uint8_t i
     return queue;
 }
 
+void wz_queues_leave(struct wz_durable_queue *queue, int64_t now_ms)
+{
+    struct wz_list *left = &queue->queues->left;
+    const struct wz_durable_queue *last =
+        wz_list_empty(left) ? NULL : WZ_CONTAINER(left->prev, struct wz_durable_queue, left);
+
+    // A clock that was set back a little does not change the order.
+    queue->left_ms = last != NULL && last->left_ms > now_ms ? last->left_ms : now_ms;
+    wz_list_push(left, &queue->left);
+}
+
 void wz_queues_forget(struct wz_durable_queue *queue)
 {
     struct wz_queues *queues = queue->queues;
@@ -304,7 +317,7 @@ int wz_queues_declare(struct wz_queues *queues, struct wz_slice name,
     id_write(id, queues->last_id + 1);
     queue = wz_queues_get(queues, id);
     wz_queues_name(queue, name);
-    queue->left_ms = queues->options.loop->now_ms;
+    wz_queues_leave(queue, queues->options.loop->now_ms);
     wz_durable_queue_put(queue);
     wz_metric_add(WZ_METRIC_QUEUES, 1);
     *ret_queue = queue;
@@ -409,12 +422,30 @@ static void follow_clock(struct wz_queues *queues, int64_t now_ms, int64_t mono_
     if (first || (jump_ms < CLOCK_JUMP_MS && jump_ms > -CLOCK_JUMP_MS))
         return;
     WZ_LOG(WZ_LOG_WARN, "queues.clock", WZ_F_INT("jump_ms", jump_ms));
-    WZ_LIST_EACH(it, tmp, &queues->all)
+    WZ_LIST_EACH(it, tmp, &queues->left)
     {
-        struct wz_durable_queue *queue = WZ_CONTAINER(it, struct wz_durable_queue, link);
+        WZ_CONTAINER(it, struct wz_durable_queue, left)->left_ms += jump_ms;
+    }
+    queues->to_put = queues->by_id.count;
+}
 
-        if (queue->left_ms != 0)
-            queue->left_ms += jump_ms;
+// After the clock was set: puts when queues were left, some at a time, for the next start.
+static void put_left(struct wz_queues *queues)
+{
+    size_t bytes = 0;
+
+    for (; queues->to_put > 0 && bytes < PUT_STEP_BYTES; queues->to_put--) {
+        struct wz_list *it = wz_list_shift(&queues->all);
+        struct wz_durable_queue *queue;
+
+        if (it == NULL)
+            continue; // all were deleted meanwhile
+        queue = WZ_CONTAINER(it, struct wz_durable_queue, link);
+        wz_list_push(&queues->all, it); // the next call comes to others
+        if (queue->consumer != NULL)
+            continue;
+        wz_durable_queue_put(queue);
+        bytes += queue->place.len;
     }
 }
 
@@ -428,17 +459,17 @@ void wz_queues_expire(struct wz_queues *queues, int64_t now_ms, int64_t mono_ms)
     if (expiry_ms == 0 || wz_list_empty(&queues->all) || !wz_queues_ready(queues))
         return;
     wz_queues_begin(queues);
-    for (int i = 0; i < EXPIRE_STEP && !wz_list_empty(&queues->all); i++) {
-        struct wz_list *it = wz_list_shift(&queues->all);
-        struct wz_durable_queue *queue = WZ_CONTAINER(it, struct wz_durable_queue, link);
+    put_left(queues);
+    for (int i = 0; i < EXPIRE_STEP && !wz_list_empty(&queues->left); i++) {
+        struct wz_durable_queue *queue =
+            WZ_CONTAINER(queues->left.next, struct wz_durable_queue, left);
 
-        wz_list_push(&queues->all, it); // the next call looks at others first
-        if (queue->consumer == NULL && now_ms - queue->left_ms > expiry_ms) {
-            WZ_LOG(WZ_LOG_INFO, "queue.expired", WZ_F_SLICE("queue", queue->name),
-                   WZ_F_INT("messages", (int64_t)queue->count));
-            wz_queues_delete(queue);
-            wz_metric_add(WZ_METRIC_QUEUES_EXPIRED, 1);
-        }
+        if (now_ms - queue->left_ms <= expiry_ms)
+            break; // those behind it were left later
+        WZ_LOG(WZ_LOG_INFO, "queue.expired", WZ_F_SLICE("queue", queue->name),
+               WZ_F_INT("messages", (int64_t)queue->count));
+        wz_queues_delete(queue);
+        wz_metric_add(WZ_METRIC_QUEUES_EXPIRED, 1);
     }
     wz_queues_end(queues, &ticket);
 }

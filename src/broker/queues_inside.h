@@ -23,6 +23,7 @@ struct wz_queues {
     struct wz_list all;
     struct wz_list dirty;
     struct wz_list waiting;
+    struct wz_list left; // the one that was left first is the first
     struct wz_map by_name;
     struct wz_map by_id;
     struct wz_sparse shared; // number -> struct wz_shared_body
@@ -39,6 +40,7 @@ struct wz_queues {
     size_t told_messages; // as the metric has them
     int64_t wall_ms;      // the clocks when they were looked at last; 0: never
     int64_t mono_ms;
+    size_t to_put;       // so many of ALL may say on disk that they were left by another clock
     bool recovered;      // what there was has been read: new things may be put
     int64_t durable_end; // of the journal, when consumers were told last
     size_t shared_refs;  // of these, messages whose body is in SHARED
@@ -65,6 +67,9 @@ struct wz_durable_queue *wz_queues_get(struct wz_queues *queues, const uint8_t i
 
 // Names a queue that has no name yet; nothing happens when it has one.
 void wz_queues_name(struct wz_durable_queue *queue, struct wz_slice name);
+
+// Notes that nobody consumes the queue since NOW_MS, without writing.
+void wz_queues_leave(struct wz_durable_queue *queue, int64_t now_ms);
 
 // Takes a queue out of the set and frees it, without writing.
 void wz_queues_forget(struct wz_durable_queue *queue);

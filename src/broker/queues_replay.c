@@ -2,13 +2,19 @@
 // Owns how the durable queues are read back: the journal's kinds of keys as they are replayed and
 // looked for by compaction, and what a crash leaves between journal and raw-stream. Keys and rules:
 // docs/formats/journal.md.
+#include <stdlib.h>
+
 #include "base/codes.h"
 #include "base/cursor.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/metrics.h"
 #include "broker/journal_keys.h"
 #include "broker/queues_inside.h"
 #include "stream/reader.h"
+
+// So long after a start no queue expires: while wyze was down its client could not come.
+#define START_GRACE_MS ((int64_t)15 * 60 * 1000)
 
 static uint64_t number_of(const uint8_t bytes[8])
 {
@@ -345,6 +351,48 @@ static uint64_t sent_end(const struct wz_durable_queue *queue, size_t max_inflig
     return sequence < queue->tail ? sequence : queue->tail;
 }
 
+static int compare_left(const void *a, const void *b)
+{
+    const struct wz_durable_queue *const *first = a;
+    const struct wz_durable_queue *const *second = b;
+
+    return ((*first)->left_ms > (*second)->left_ms) - ((*first)->left_ms < (*second)->left_ms);
+}
+
+// When a queue that was read back was left: now, if it was in use, or if the clock has been set
+// back since; and never so long ago that it would expire before its client has had the time to
+// come.
+static int64_t left_at(const struct wz_queues *queues, int64_t left_ms)
+{
+    int64_t now_ms = queues->options.loop->now_ms;
+    int64_t expiry_ms = queues->options.limits.expiry_ms;
+    int64_t earliest_ms = now_ms - expiry_ms + START_GRACE_MS;
+
+    if (left_ms == 0 || left_ms > now_ms || earliest_ms >= now_ms)
+        return now_ms;
+    return left_ms < earliest_ms ? earliest_ms : left_ms;
+}
+
+// Puts all queues into the order in which they were left.
+static void leave_all(struct wz_queues *queues)
+{
+    size_t count = 0;
+    struct wz_durable_queue **sorted = wz_alloc((queues->by_id.count + 1) * sizeof(sorted[0]));
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &queues->all)
+    {
+        sorted[count] = WZ_CONTAINER(it, struct wz_durable_queue, link);
+        sorted[count]->left_ms = left_at(queues, sorted[count]->left_ms);
+        count++;
+    }
+    qsort(sorted, count, sizeof(sorted[0]), compare_left);
+    for (size_t i = 0; i < count; i++)
+        wz_queues_leave(sorted[i], sorted[i]->left_ms);
+    wz_free(sorted);
+}
+
 static void drop_unreferred(struct wz_queues *queues)
 {
     struct wz_list *it;
@@ -361,8 +409,6 @@ static void drop_unreferred(struct wz_queues *queues)
             wz_queues_forget(queue);
             continue;
         }
-        if (queue->left_ms == 0)
-            queue->left_ms = queues->options.loop->now_ms;
         wz_durable_queue_advance(queue);
         cut_shifts(queue);
         wz_durable_queue_weigh(queue); // now that all shared bodies are known
@@ -376,6 +422,7 @@ static void drop_unreferred(struct wz_queues *queues)
         if (shared->refs == 0)
             wz_shared_body_unref(queues, wz_shared_body_ref(shared));
     }
+    leave_all(queues);
     if (lost > 0)
         WZ_LOG(WZ_LOG_DEBUG, "queues.dropped", WZ_F_INT("count", lost));
 }
