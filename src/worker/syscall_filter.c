@@ -209,8 +209,8 @@ static int allow_own(scmp_filter_ctx ctx)
     r = ALLOW(r, ctx, SCMP_SYS(kill), INT_IS(0, pid));
     r = ALLOW(r, ctx, SCMP_SYS(tgkill), INT_IS(0, pid));
     r = ALLOW(r, ctx, SCMP_SYS(tkill), INT_IS(0, pid));
-    r = ALLOW(r, ctx, SCMP_SYS(prlimit64), INT_IS(0, 0), SCMP_CMP64(2, SCMP_CMP_EQ, 0));
-    r = ALLOW(r, ctx, SCMP_SYS(prlimit64), INT_IS(0, pid), SCMP_CMP64(2, SCMP_CMP_EQ, 0));
+    r = ALLOW(r, ctx, SCMP_SYS(prlimit64), INT_IS(0, 0), SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0));
+    r = ALLOW(r, ctx, SCMP_SYS(prlimit64), INT_IS(0, pid), SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0));
     // Huge pages are the machine's, and do not count as memory that is in use.
     return ALLOW(r, ctx, SCMP_SYS(mmap), INT_HAS(3, MAP_HUGETLB, 0));
 }

@@ -3,20 +3,23 @@
 (where that is who runs the tests) and as an ordinary user."""
 
 import ctypes
+import json
 import os
 import pathlib
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import uuid
 
 import pytest
 
 from conftest import ROOT, SANITIZED, WYZE, until
-from sandbox import NUMBERS, Target, Traffic, make_target, prelude
+from sandbox import NUMBERS, Target, Traffic, make_target, prelude, probes_script
 
 ARM = os.uname().machine == "aarch64"
 USERS = ["root", "ordinary"] if os.geteuid() == 0 else ["ordinary"]
@@ -501,6 +504,49 @@ def test_a_grant_that_cannot_be_had_is_said(target):
     live = target.wait_status("wrong", "invalid")
     assert live["remark"] == 'the folder "/nowhere/at/all" cannot be granted: No such file or directory'
     target.remove("wrong")
+
+
+def test_a_wrong_grant_is_refused_when_it_is_saved(target):
+    for members in ({"grants": {"read": ["/"]}}, {"grants": {"exec": True}}, {"limits": {"memory": 1}},
+                    {"grants": {"write": ["/proc"]}}, {"grants": {"network": [0]}}):
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            target.put("wrong", "def handle_input(m, c): pass", **members)
+        problem = json.loads(refusal.value.read())
+        assert refusal.value.code == 422 and problem["code"] == "WYZ-5001"
+        [(member, values)] = members.items()
+        assert member in problem["detail"] and next(iter(values)) in problem["detail"], problem
+
+
+def test_grants_stay_when_new_code_is_deployed(target):
+    file = target.folder / "kept.py"
+    file.write_text("# wyze: on raw:try.kept\n" + probes_script({"thread": "[t := threading.Thread("
+                    "target=int), t.start(), t.join()]"}))
+    target.wyze.cli("script", "deploy", str(file))
+    assert target.outcome("kept") != {"thread": "done"}
+    done = subprocess.run(["curl", "-s", "-f", "-X", "PATCH", target.wyze.url("/api/v1/scripts/kept"),
+                           "-d", '{"grants": {"threads": true}, "limits": {"memory": "1GiB"}}'],
+                          capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["limits"] == {"memory": "1GiB"}
+    file.write_text(file.read_text() + "# more\n")
+    target.wyze.cli("script", "deploy", str(file))
+    assert target.outcome("kept")["thread"] == "done"
+    target.remove("kept")
+
+
+def test_no_worker_outlives_wyze():
+    target = Target()
+    try:
+        target.run("clinging", prelude() + TOOLS.replace(
+            "WHAT", "[outcome(lambda: system('prctl', 1, 0)), outcome(os.setsid),"
+            " signal.pthread_sigmask(0, range(1, 65)), __import__('time').sleep(99)]"))
+        target.tell("clinging", {})
+        [worker] = target.workers()
+        until(lambda: "SigBlk:\tfffffffe" in
+              pathlib.Path(f"/proc/{worker}/status").read_text(), 10, "it does not cling")
+        target.wyze.kill()
+        until(lambda: not os.path.exists(f"/proc/{worker}"), 10, "a worker is left")
+    finally:
+        shutil.rmtree(target.folder)
 
 
 @pytest.mark.skipif(SANITIZED, reason="the sanitizers start slowly")
