@@ -629,9 +629,8 @@ static int finish(struct node *node)
     wz_queues_free(node->queues);
     node->queues = NULL;
     wz_retained_free(node->retained);
-    wz_space_free(node->space);
-    node->space = NULL;
     r = streams_close(node);
+    wz_space_free(node->space); // asked until the last ack has left
     if (node->loop_made)
         wz_loop_release(&node->loop);
     wz_bus_free(node->bus);

@@ -31,7 +31,7 @@
 // When room on the disk is short, it is compacted as soon as a compaction gives back more than it
 // takes: so many segments are dead, and this part of what is alive.
 #define SHORT_SEGMENTS 2
-#define SHORT_PART 4
+#define SHORT_PART 8
 
 // How much is read for one step of a compaction.
 #define STEP_BYTES (64 * 1024)

@@ -40,8 +40,8 @@ int64_t wz_space_floor(const struct wz_space_options *options, int64_t total_byt
 // Makes one that watches nothing yet; the caller frees it.
 struct wz_space *wz_space_new(const struct wz_space_options *options);
 
-// Watches the disk that holds LOG, which must outlive it. At most WZ_SPACE_LOGS_MAX, all before
-// wz_space_start.
+// Watches the disk that holds LOG, which must be there until the loop has returned. At most
+// WZ_SPACE_LOGS_MAX, all before wz_space_start.
 void wz_space_watch(struct wz_space *space, struct wz_log *log);
 
 #define WZ_SPACE_LOGS_MAX 4
