@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <seccomp.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
@@ -81,7 +82,6 @@ static const int always[] = {
     SCMP_SYS(newfstatat),
     SCMP_SYS(pause),
     SCMP_SYS(pipe),
-    SCMP_SYS(pipe2),
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
     SCMP_SYS(pread64),
@@ -129,9 +129,40 @@ static const int writing[] = {
 
 // Sockets that are open. Nothing listens: no bind, listen, accept.
 static const int networking[] = {
-    SCMP_SYS(connect),    SCMP_SYS(getpeername), SCMP_SYS(getsockname),
-    SCMP_SYS(getsockopt), SCMP_SYS(recvfrom),    SCMP_SYS(recvmmsg),
-    SCMP_SYS(recvmsg),    SCMP_SYS(setsockopt),  SCMP_SYS(shutdown),
+    SCMP_SYS(connect),  SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(getsockopt),
+    SCMP_SYS(recvfrom), SCMP_SYS(recvmmsg),    SCMP_SYS(recvmsg),     SCMP_SYS(shutdown),
+};
+
+// What programs set of their sockets, by level. Not among it: what makes another kind of socket of
+// one (TCP_ULP), connects later (TCP_FASTOPEN_CONNECT), or gives the kernel a program.
+static const int socket_options[][2] = {
+    {SOL_SOCKET, SO_BROADCAST},
+    {SOL_SOCKET, SO_KEEPALIVE},
+    {SOL_SOCKET, SO_LINGER},
+    {SOL_SOCKET, SO_RCVBUF},
+    {SOL_SOCKET, SO_RCVTIMEO},
+    {SOL_SOCKET, SO_REUSEADDR},
+    {SOL_SOCKET, SO_SNDBUF},
+    {SOL_SOCKET, SO_SNDTIMEO},
+    {IPPROTO_TCP, TCP_CORK},
+    {IPPROTO_TCP, TCP_KEEPCNT},
+    {IPPROTO_TCP, TCP_KEEPIDLE},
+    {IPPROTO_TCP, TCP_KEEPINTVL},
+    {IPPROTO_TCP, TCP_NODELAY},
+    {IPPROTO_TCP, TCP_QUICKACK},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT},
+    {IPPROTO_IP, IP_MTU_DISCOVER},
+    {IPPROTO_IP, IP_MULTICAST_LOOP},
+    {IPPROTO_IP, IP_MULTICAST_TTL},
+    {IPPROTO_IP, IP_RECVERR},
+    {IPPROTO_IP, IP_TOS},
+    {IPPROTO_IP, IP_TTL},
+    {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+    {IPPROTO_IPV6, IPV6_MULTICAST_HOPS},
+    {IPPROTO_IPV6, IPV6_RECVERR},
+    {IPPROTO_IPV6, IPV6_TCLASS},
+    {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+    {IPPROTO_IPV6, IPV6_V6ONLY},
 };
 
 // The C library and Python go on without these when the kernel does not have them.
@@ -211,6 +242,8 @@ static int allow_own(scmp_filter_ctx ctx)
     r = ALLOW(r, ctx, SCMP_SYS(tkill), INT_IS(0, pid));
     r = ALLOW(r, ctx, SCMP_SYS(prlimit64), INT_IS(0, 0), SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0));
     r = ALLOW(r, ctx, SCMP_SYS(prlimit64), INT_IS(0, pid), SCMP_CMP64(2, SCMP_CMP_EQ, 0, 0));
+    // O_EXCL: a pipe of the kernel's notices.
+    r = ALLOW(r, ctx, SCMP_SYS(pipe2), INT_HAS(1, O_EXCL, 0));
     // Huge pages are the machine's, and do not count as memory that is in use.
     return ALLOW(r, ctx, SCMP_SYS(mmap), INT_HAS(3, MAP_HUGETLB, 0));
 }
@@ -220,8 +253,9 @@ static int allow_sockets(scmp_filter_ctx ctx)
     static const int domains[] = {AF_INET, AF_INET6};
     static const int protocols[][2] = {
         {SOCK_STREAM, 0}, {SOCK_STREAM, IPPROTO_TCP}, {SOCK_DGRAM, 0}, {SOCK_DGRAM, IPPROTO_UDP}};
-    // Connects without Landlock's being asked.
-    const struct scmp_arg_cmp not_fast = INT_HAS(3, MSG_FASTOPEN, 0);
+    // MSG_FASTOPEN connects without Landlock's being asked. MSG_OOB on the pipe would wake wyze for
+    // a byte that it does not get.
+    const struct scmp_arg_cmp plain = INT_HAS(3, MSG_FASTOPEN | MSG_OOB, 0);
     int r = allow_all(ctx, networking, COUNT(networking));
 
     for (size_t i = 0; i < COUNT(domains) * COUNT(protocols); i++) {
@@ -230,9 +264,12 @@ static int allow_sockets(scmp_filter_ctx ctx)
         r = ALLOW(r, ctx, SCMP_SYS(socket), INT_IS(0, domains[i / COUNT(protocols)]),
                   INT_HAS(1, 0xf, protocol[0]), INT_IS(2, protocol[1]));
     }
-    r = ALLOW(r, ctx, SCMP_SYS(sendto), not_fast);
-    r = ALLOW(r, ctx, SCMP_SYS(sendmmsg), not_fast);
-    r = ALLOW(r, ctx, SCMP_SYS(sendmsg), INT_HAS(2, MSG_FASTOPEN, 0));
+    for (size_t i = 0; i < COUNT(socket_options); i++)
+        r = ALLOW(r, ctx, SCMP_SYS(setsockopt), INT_IS(1, socket_options[i][0]),
+                  INT_IS(2, socket_options[i][1]));
+    r = ALLOW(r, ctx, SCMP_SYS(sendto), plain);
+    r = ALLOW(r, ctx, SCMP_SYS(sendmmsg), plain);
+    r = ALLOW(r, ctx, SCMP_SYS(sendmsg), INT_HAS(2, MSG_FASTOPEN | MSG_OOB, 0));
     // A pair is connected already, and a stream cannot be connected anew: it is a pipe.
     return ALLOW(r, ctx, SCMP_SYS(socketpair), INT_IS(0, AF_UNIX), INT_HAS(1, 0xf, SOCK_STREAM));
 }

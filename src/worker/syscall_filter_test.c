@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -80,6 +81,7 @@ static int try_files(void)
     EXPECT(REFUSED(SYS_unlinkat, AT_FDCWD, "/x", 0) && REFUSED(SYS_mkdirat, AT_FDCWD, "/x", 0));
     EXPECT(REFUSED(SYS_socket, AF_INET, SOCK_STREAM, 0) &&
            REFUSED(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, NULL));
+    EXPECT(REFUSED(SYS_pipe2, NULL, O_EXCL) && PASSED(SYS_pipe2, NULL, O_CLOEXEC));
     EXPECT(REFUSED(SYS_mmap, NULL, 1 << 21, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
                    -1, 0));
     return 0;
@@ -130,6 +132,10 @@ static int try_grants(void)
     EXPECT(REFUSED(SYS_socket, AF_PACKET, SOCK_DGRAM, 0));
     EXPECT(REFUSED(SYS_sendto, 0, "", 0, MSG_FASTOPEN, NULL, 0));
     EXPECT(REFUSED(SYS_sendmsg, 0, NULL, MSG_FASTOPEN));
+    EXPECT(REFUSED(SYS_sendto, 0, "", 0, MSG_OOB, NULL, 0));
+    EXPECT(PASSED(SYS_setsockopt, 0, IPPROTO_TCP, TCP_NODELAY, NULL, 0));
+    EXPECT(REFUSED(SYS_setsockopt, 0, IPPROTO_TCP, 31 /* TCP_ULP */, NULL, 0));
+    EXPECT(REFUSED(SYS_setsockopt, 0, SOL_SOCKET, SO_ATTACH_FILTER, NULL, 0));
     EXPECT(REFUSED(SYS_bind, 0, NULL, 0) && REFUSED(SYS_listen, 0, 0));
     EXPECT(PASSED(SYS_socketpair, AF_UNIX, SOCK_STREAM, 0, fds));
     EXPECT(REFUSED(SYS_socketpair, AF_UNIX, SOCK_DGRAM, 0, fds));

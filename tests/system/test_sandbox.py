@@ -405,6 +405,10 @@ NETWORK_REFUSED = {
     "raw": "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)",
     "netlink": "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
     "mptcp": "socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)",
+    "another kind of socket": "socket.socket().setsockopt(6, 31, b'smc')",
+    "connect later": "socket.socket().setsockopt(6, 30, 1)",
+    "a filter": "socket.socket().setsockopt(1, 26, bytes(16))",
+    "urgent": "socket.socket(fileno=os.dup(3)).send(b'x', socket.MSG_OOB)",
     "a pair of datagrams": "socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)",
 }
 
@@ -413,6 +417,9 @@ def test_network_is_there_when_it_is_granted(target):
     with Server() as server:
         works = {"tcp": greet(server.port),
                  "udp": "socket.socket(2, 2).sendto(b'x', ('127.0.0.1', 9))",
+                 "options": "[socket.socket().setsockopt(*option) for option in"
+                            " ((6, 1, 1), (1, 9, 1), (1, 2, 1), (6, 18, 1000))]",
+                 "a timeout": "socket.socket().settimeout(1)",
                  "names": "socket.getaddrinfo('localhost', 80)",
                  "asyncio": "__import__('asyncio').run(__import__('asyncio').sleep(0))",
                  "tls": "__import__('ssl').create_default_context()"}
