@@ -473,6 +473,7 @@ static int gateway_open(struct node *node)
                 .streams = {{"raw-stream", node->raw}, {"processed-stream", node->processed}},
                 .stream_count = 2,
                 .journal = wz_journal_log(node->journal),
+                .budget = &node->loop.budget,
                 .space = node->space,
                 .import = wz_mapping_text_import,
                 .export = wz_mapping_text_export,
