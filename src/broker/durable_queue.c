@@ -12,10 +12,24 @@
 // From this distance on it is looked whether a packet identifier is still in use.
 #define NEAR_WRAP (WZ_PACKET_ID_COUNT - WZ_PACKET_SHIFTS_MAX - 1)
 
+// What stands in the value of a binding behind its QoS while there is a walk, and how long the two
+// are; the topic follows.
+#define BINDING_WALKING 1
+#define BINDING_WALK_LEN 2
+
 struct binding {
     struct wz_exchange_binding *at;
     struct wz_journal_place place;
+    bool walking;        // over what is retained
+    struct wz_buf after; // if so, the topic that it has come to
 };
+
+static void binding_free(struct binding *binding)
+{
+    wz_buf_release(&binding->after);
+    wz_exchange_unbind(binding->at);
+    wz_free(binding);
+}
 
 static int receive(void *arg, struct wz_delivery *delivery, unsigned qos, void **slot)
 {
@@ -88,8 +102,7 @@ void wz_durable_queue_free(struct wz_durable_queue *queue)
 
     while ((binding = wz_map_next(&queue->bindings, &walk)) != NULL) {
         wz_journal_drop(journal, &binding->place);
-        wz_exchange_unbind(binding->at);
-        wz_free(binding);
+        binding_free(binding);
     }
     queue->queues->bindings -= queue->bindings.count;
     wz_map_release(&queue->bindings);
@@ -131,28 +144,56 @@ static void binding_key(const struct wz_durable_queue *queue, struct wz_slice fi
     wz_buf_add_slice(ret_key, filter);
 }
 
-int wz_durable_queue_rebind(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos,
-                            struct wz_journal_place place)
+// Sets how far the walk for a binding has come; AFTER NULL: there is none.
+static void set_walk(struct binding *binding, const struct wz_slice *after)
+{
+    binding->walking = after != NULL;
+    binding->after.len = 0;
+    if (after == NULL)
+        wz_buf_release(&binding->after);
+    else
+        wz_buf_add_slice(&binding->after, *after);
+}
+
+// Makes a binding without writing.
+static int binding_new(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos,
+                       struct binding **ret_binding)
+{
+    struct binding *binding = wz_zalloc(1, sizeof(*binding));
+    int r = wz_exchange_bind(queue->queues->options.exchange, &queue->receiver, filter, qos,
+                             &binding->at);
+
+    if (r < 0) {
+        wz_free(binding);
+        return r;
+    }
+    binding->place = WZ_JOURNAL_NOWHERE;
+    (void)wz_map_put(&queue->bindings, wz_exchange_binding_pattern(binding->at),
+                     binding); // it is new
+    queue->queues->bindings++;
+    *ret_binding = binding;
+    return WZ_OK;
+}
+
+int wz_durable_queue_rebind(struct wz_durable_queue *queue, struct wz_slice filter,
+                            struct wz_slice value, struct wz_journal_place place)
 {
     struct binding *binding = wz_map_get(&queue->bindings, filter);
-    int r;
+    struct wz_slice after = {0};
+    unsigned qos = value.ptr[0];
+    int r = WZ_OK;
 
-    if (binding == NULL) {
-        binding = wz_zalloc(1, sizeof(*binding));
-        r = wz_exchange_bind(queue->queues->options.exchange, &queue->receiver, filter, qos,
-                             &binding->at);
-        if (r < 0) {
-            wz_free(binding);
-            return r;
-        }
-        (void)wz_map_put(&queue->bindings, wz_exchange_binding_pattern(binding->at),
-                         binding); // it is new
-        queue->queues->bindings++;
-    } else {
+    if (binding == NULL)
+        r = binding_new(queue, filter, qos, &binding);
+    else
         wz_exchange_rebind(binding->at, qos);
-        wz_journal_drop(queue->queues->options.journal, &binding->place);
-    }
+    if (r < 0)
+        return r;
+    wz_journal_drop(queue->queues->options.journal, &binding->place);
     binding->place = place;
+    if (value.len > BINDING_WALK_LEN)
+        after = wz_slice_sub(value, BINDING_WALK_LEN, value.len - BINDING_WALK_LEN);
+    set_walk(binding, value.len >= BINDING_WALK_LEN ? &after : NULL);
     return WZ_OK;
 }
 
@@ -163,8 +204,7 @@ void wz_durable_queue_unbound(struct wz_durable_queue *queue, struct wz_slice fi
     if (binding == NULL)
         return;
     wz_journal_drop(queue->queues->options.journal, &binding->place);
-    wz_exchange_unbind(binding->at);
-    wz_free(binding);
+    binding_free(binding);
     queue->queues->bindings--;
 }
 
@@ -176,28 +216,65 @@ struct wz_journal_place *wz_durable_queue_binding(const struct wz_durable_queue 
     return binding != NULL ? &binding->place : NULL;
 }
 
-int wz_durable_queue_bind(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos)
+static void put_binding(struct wz_durable_queue *queue, struct wz_slice filter,
+                        struct binding *binding)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf key = {0};
-    uint8_t byte = (uint8_t)qos;
-    struct wz_slice value = wz_slice(&byte, 1);
+    uint8_t head[BINDING_WALK_LEN] = {binding->at->qos, BINDING_WALKING};
+    struct wz_slice pieces[] = {wz_slice(head, binding->walking ? BINDING_WALK_LEN : 1),
+                                wz_buf_slice(&binding->after)};
+
+    binding_key(queue, filter, &key);
+    wz_journal_put(queue->queues->options.journal, 'B', wz_buf_slice(&key), pieces,
+                   binding->after.len > 0 ? 2 : 1, &binding->place);
+}
+
+int wz_durable_queue_bind(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos)
+{
     struct binding *binding = wz_map_get(&queue->bindings, filter);
     int r;
 
     if (binding == NULL) {
         if (queue->bindings.count >= queue->queues->options.limits.max_bindings)
             return WZ_ERR_LIMIT;
-        r = wz_durable_queue_rebind(queue, filter, qos, WZ_JOURNAL_NOWHERE);
+        r = binding_new(queue, filter, qos, &binding);
         if (r < 0)
             return r;
-        binding = wz_map_get(&queue->bindings, filter);
     } else {
         wz_exchange_rebind(binding->at, qos);
     }
-    binding_key(queue, filter, &key);
-    wz_journal_put(queue->queues->options.journal, 'B', wz_buf_slice(&key), &value, 1,
-                   &binding->place);
+    set_walk(binding, NULL);
+    put_binding(queue, filter, binding);
     return WZ_OK;
+}
+
+void wz_durable_queue_note_walk(struct wz_durable_queue *queue, struct wz_slice filter,
+                                const struct wz_slice *after)
+{
+    struct binding *binding = wz_map_get(&queue->bindings, filter);
+
+    if (binding == NULL || (after == NULL && !binding->walking))
+        return;
+    set_walk(binding, after);
+    put_binding(queue, filter, binding);
+}
+
+bool wz_durable_queue_next_walk(const struct wz_durable_queue *queue, size_t *state,
+                                struct wz_queue_walk *ret_walk)
+{
+    const struct binding *binding;
+
+    do {
+        binding = wz_map_next(&queue->bindings, state);
+        if (binding == NULL)
+            return false;
+    } while (!binding->walking);
+    *ret_walk = (struct wz_queue_walk){
+        .filter = wz_exchange_binding_pattern(binding->at),
+        .after = wz_buf_slice(&binding->after),
+        .qos = binding->at->qos,
+    };
+    return true;
 }
 
 void wz_durable_queue_unbind(struct wz_durable_queue *queue, struct wz_slice filter)

@@ -92,6 +92,24 @@ WZ_MUST int wz_durable_queue_bind(struct wz_durable_queue *queue, struct wz_slic
 // Ends a binding, inside a group of the journal; nothing happens when there is none.
 void wz_durable_queue_unbind(struct wz_durable_queue *queue, struct wz_slice filter);
 
+// A walk over what is retained, for one binding, that has not ended: everything up to a topic is in
+// the queue.
+struct wz_queue_walk {
+    struct wz_slice filter; // all is borrowed
+    struct wz_slice after;  // that topic; empty: nothing is in the queue
+    uint8_t qos;
+};
+
+// Notes in the journal, inside a group, how far the walk for FILTER has come, so that it goes on
+// from there whatever happens; AFTER NULL: it has ended. Binding anew forgets it. Nothing happens
+// when there is no such binding.
+void wz_durable_queue_note_walk(struct wz_durable_queue *queue, struct wz_slice filter,
+                                const struct wz_slice *after);
+
+// The next of the walks that were noted, in no order; start with *STATE zero. False at the end.
+bool wz_durable_queue_next_walk(const struct wz_durable_queue *queue, size_t *state,
+                                struct wz_queue_walk *ret_walk);
+
 // Adds a message for this queue alone, inside a group of the journal: a retained one. WZ_ERR_LIMIT
 // when the queue is full.
 WZ_MUST int wz_durable_queue_push(struct wz_durable_queue *queue, const struct wz_message *msg,

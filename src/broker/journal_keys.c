@@ -69,6 +69,16 @@ static bool is_entry(struct wz_slice value)
     return is_message(&cur);
 }
 
+// A QoS and, while what is retained is walked over, 1 and the topic that the walk has come to.
+static bool is_binding(struct wz_slice value)
+{
+    if (value.len == 0 || value.ptr[0] > 2)
+        return false;
+    return value.len == 1 ||
+           (value.ptr[1] == 1 &&
+            (value.len == 2 || wz_mqtt_topic_valid(wz_slice_sub(value, 2, value.len - 2))));
+}
+
 static bool is_shifts(struct wz_slice value)
 {
     struct wz_packet_shifts shifts = {0};
@@ -86,7 +96,7 @@ static bool is_value(enum wz_journal_key kind, struct wz_slice value)
     case WZ_JOURNAL_KEY_QUEUE:
         return value.len > 9 && value.ptr[0] == QUEUE_SESSION;
     case WZ_JOURNAL_KEY_BINDING:
-        return value.len == 1 && value.ptr[0] <= 2;
+        return is_binding(value);
     case WZ_JOURNAL_KEY_ENTRY:
         return is_entry(value);
     case WZ_JOURNAL_KEY_SHARED:

@@ -98,9 +98,9 @@ WZ_MUST int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz
                                  unsigned qos, struct wz_shared_body *shared,
                                  struct wz_parcel **parcel);
 
-// Binds without writing, for a binding that was read back.
+// Binds without writing, for a binding that was read back with VALUE at PLACE.
 WZ_MUST int wz_durable_queue_rebind(struct wz_durable_queue *queue, struct wz_slice filter,
-                                    unsigned qos, struct wz_journal_place place);
+                                    struct wz_slice value, struct wz_journal_place place);
 
 // Forgets a binding that was read back and has gone since.
 void wz_durable_queue_unbound(struct wz_durable_queue *queue, struct wz_slice filter);

@@ -83,7 +83,7 @@ static int replay_binding(void *arg, const struct wz_journal_record *record)
         wz_durable_queue_unbound(queue, filter);
         return WZ_OK;
     }
-    return wz_durable_queue_rebind(queue, filter, record->value.ptr[0], record->place);
+    return wz_durable_queue_rebind(queue, filter, record->value, record->place);
 }
 
 static struct wz_journal_place *find_binding(void *arg, struct wz_slice key)

@@ -658,7 +658,8 @@ static void test_queues_refuse_a_journal_that_they_cannot_read(void **state)
         {'B', S(ID), S("\1"), WZ_ERR_CORRUPT}, // no filter
         {'B', S(ID "a#"), S("\1"), WZ_ERR_CORRUPT},
         {'B', S(ID "a"), S("\3"), WZ_ERR_CORRUPT},
-        {'B', S(ID "a"), S("\1\1"), WZ_ERR_CORRUPT},
+        {'B', S(ID "a"), S("\1\2"), WZ_ERR_CORRUPT},
+        {'B', S(ID "a"), S("\1\1+"), WZ_ERR_CORRUPT}, // no topic
         {'E', S(ID), S("\1\0\0\1tx"), WZ_ERR_CORRUPT},
         {'E', S(ID "\0\0\0\0\0\0\0\0\0"), S("\1\0\0\1tx"), WZ_ERR_CORRUPT},
         {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\0\0\0\1tx"), WZ_ERR_CORRUPT},
