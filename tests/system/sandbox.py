@@ -18,7 +18,7 @@ from conftest import SANITIZED, SEED_MAPPING, WYZE, Wyze, until
 ORDINARY = 65534
 
 # A message may take this long here, so that what hangs is found soon.
-MESSAGE_TIME = "4s" if SANITIZED else "1s"
+MESSAGE_TIME = "6s" if SANITIZED else "2s"
 
 # The answering script: the lamp is told what it said.
 ANSWERING = """

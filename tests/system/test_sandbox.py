@@ -328,6 +328,13 @@ def handle_input(msg, context):
 UNLIMITED = {"memory bomb", "unseen memory bomb"} if SANITIZED else set()
 
 
+def undisturbed(target, workers, descriptors):
+    """The processes and descriptors are what they were: the others' processes are the same ones."""
+    until(lambda: len(target.workers()) <= len(workers), 20, "processes are left")
+    assert set(target.workers()) == workers, target.wyze.log()
+    until(lambda: target.descriptors() <= descriptors, 20, "descriptors are left")
+
+
 @pytest.mark.parametrize("name", [name for name in RAMPAGES if name not in UNLIMITED])
 def test_a_rampage_is_noticed_by_nobody(target, name):
     code, expected = RAMPAGES[name]
@@ -347,8 +354,7 @@ def test_a_rampage_is_noticed_by_nobody(target, name):
             value = target.outcome(script, seconds=60)["value"]
             assert eval(expected, {"value": value}), value
         target.remove(script)
-    until(lambda: set(target.workers()) == before, 20, "processes are left")
-    until(lambda: target.descriptors() <= descriptors, 20, "descriptors are left")
+    undisturbed(target, before, descriptors)
 
 
 def test_all_rampages_at_once_are_noticed_by_nobody(target):
@@ -367,8 +373,7 @@ def test_all_rampages_at_once_are_noticed_by_nobody(target):
                   f"{script} does not end")
         for script in scripts:
             target.remove(script)
-    until(lambda: set(target.workers()) == before, 20, "processes are left")
-    until(lambda: target.descriptors() <= descriptors, 20, "descriptors are left")
+    undisturbed(target, before, descriptors)
 
 
 class Server:
