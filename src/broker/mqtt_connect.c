@@ -205,7 +205,7 @@ void wz_mqtt_client_weigh(struct wz_mqtt_client *client)
 {
     wz_conn_hold(&client->conn,
                  wz_acks_bytes(&client->acks) + client->answers.cap +
-                     wz_packet_ids_bytes(&client->received) +
+                     wz_packet_ids_bytes(&client->received) + wz_session_bytes(&client->session) +
                      (client->will != NULL ? sizeof(*client->will) + client->will->len : 0));
 }
 

@@ -6,6 +6,9 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+// So many are not looked at: those in use just now, and the ones before.
+#define PAGES_FEW 2
+
 void wz_packet_ids_release(struct wz_packet_ids *ids)
 {
     for (size_t i = 0; ids->pages != NULL && i < WZ_PACKET_IDS_PAGES; i++)
@@ -16,10 +19,28 @@ void wz_packet_ids_release(struct wz_packet_ids *ids)
     ids->count = 0;
 }
 
+static bool is_empty(const uint64_t *page)
+{
+    for (size_t i = 0; i < WZ_PACKET_IDS_WORDS; i++) {
+        if (page[i] != 0)
+            return false;
+    }
+    return true;
+}
+
 void wz_packet_ids_trim(struct wz_packet_ids *ids)
 {
     if (ids->count == 0)
         wz_packet_ids_release(ids);
+    if (ids->page_count <= PAGES_FEW)
+        return;
+    for (size_t i = 0; i < WZ_PACKET_IDS_PAGES; i++) {
+        if (ids->pages[i] == NULL || !is_empty(ids->pages[i]))
+            continue;
+        wz_free(ids->pages[i]);
+        ids->pages[i] = NULL;
+        ids->page_count--;
+    }
 }
 
 // The word of an identifier, made when there is none.

@@ -29,7 +29,7 @@ static inline size_t wz_packet_ids_bytes(const struct wz_packet_ids *ids)
 // Frees the bits; the set is empty then.
 void wz_packet_ids_release(struct wz_packet_ids *ids);
 
-// Frees the bits of an empty set; else does nothing. Called now and then, not after each message.
+// Frees memory in which nothing is. Called now and then, not after each message.
 void wz_packet_ids_trim(struct wz_packet_ids *ids);
 
 // Takes the next free identifier behind the last one given; at least one must be free.

@@ -111,6 +111,16 @@ static void test_packet_ids_take_memory_for_the_part_that_is_in_use(void **state
     for (uint32_t id = 1; id <= UINT16_MAX; id += 97)
         (void)wz_packet_ids_add(&ids, (uint16_t)id);
     assert_int_equal(wz_packet_ids_bytes(&ids), 128 + 8192);
+    for (uint32_t id = 1; id <= UINT16_MAX; id++) {
+        if (id != 1 && id != 20000)
+            (void)wz_packet_ids_remove(&ids, (uint16_t)id);
+    }
+    (void)wz_packet_ids_add(&ids, 1);
+    (void)wz_packet_ids_add(&ids, 20000);
+    wz_packet_ids_trim(&ids);
+    assert_int_equal(wz_packet_ids_bytes(&ids), 128 + 2 * 512);
+    assert_true(wz_packet_ids_has(&ids, 1) && wz_packet_ids_has(&ids, 20000));
+    assert_int_equal(ids.count, 2);
     wz_packet_ids_release(&ids);
     assert_int_equal(wz_packet_ids_bytes(&ids), 0);
 }

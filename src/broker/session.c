@@ -52,12 +52,16 @@ static void write_publish(struct wz_session *session, const struct wz_mqtt_publi
 static void send_message(struct wz_session *session, const struct wz_message *msg, unsigned qos,
                          bool retain)
 {
+    uint16_t packet_id = qos > 0 ? wz_packet_ids_next(&session->clean->sent) : 0;
+
+    if (qos == 2)
+        (void)wz_packet_ids_add(&session->clean->twos, packet_id); // it is new
     write_publish(session, &(struct wz_mqtt_publish){
                                .topic = msg->topic,
                                .payload = msg->body,
                                .qos = (uint8_t)qos,
                                .retain = retain,
-                               .packet_id = qos > 0 ? wz_packet_ids_next(&session->clean->sent) : 0,
+                               .packet_id = packet_id,
                            });
 }
 
@@ -211,6 +215,7 @@ static void clean_free(struct wz_session_clean *clean)
         wz_exchange_unbind(binding);
     wz_map_release(&clean->subscriptions);
     wz_packet_ids_release(&clean->sent);
+    wz_packet_ids_release(&clean->twos);
     wz_packet_ids_release(&clean->completing);
     wz_queue_release(&clean->queue);
     wz_free(clean);
@@ -486,17 +491,25 @@ void wz_session_pump(struct wz_session *session)
         wz_list_remove(&session->pump);
 }
 
-static void acked_clean(struct wz_session_clean *clean, enum wz_mqtt_type type, uint16_t packet_id)
+// As a durable queue settles: what does not fit the message closes the connection (4.8).
+static int acked_clean(struct wz_session_clean *clean, enum wz_mqtt_type type, uint16_t packet_id)
 {
-    if (clean == NULL)
-        return;
+    bool two;
+
+    if (clean == NULL || !wz_packet_ids_has(&clean->sent, packet_id))
+        return WZ_OK;
+    two = wz_packet_ids_has(&clean->twos, packet_id);
     if (type == WZ_MQTT_PUBREC) {
-        if (wz_packet_ids_has(&clean->sent, packet_id))
-            (void)wz_packet_ids_add(&clean->completing, packet_id); // PUBREC may come twice
-        return;
+        if (!two)
+            return WZ_ERR_PROTOCOL;
+        (void)wz_packet_ids_add(&clean->completing, packet_id); // PUBREC may come twice
+        return WZ_OK;
     }
-    (void)wz_packet_ids_remove(&clean->completing, packet_id); // of QoS 1 it was not
-    (void)wz_packet_ids_remove(&clean->sent, packet_id);       // or it is ignored
+    if (two && !wz_packet_ids_remove(&clean->completing, packet_id))
+        return WZ_ERR_PROTOCOL;
+    (void)wz_packet_ids_remove(&clean->twos, packet_id); // of QoS 1 it was not
+    (void)wz_packet_ids_remove(&clean->sent, packet_id); // it is there
+    return WZ_OK;
 }
 
 int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_t packet_id)
@@ -504,7 +517,7 @@ int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_
     int r = WZ_OK;
 
     if (session->options.durable == NULL)
-        acked_clean(session->clean, type, packet_id);
+        r = acked_clean(session->clean, type, packet_id);
     else
         r = wz_durable_queue_settle(session->options.durable, packet_id,
                                     type == WZ_MQTT_PUBREC ? WZ_RELEASED : WZ_SETTLED);
@@ -512,10 +525,20 @@ int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_
     return r == WZ_ERR_NOT_FOUND ? WZ_OK : r;
 }
 
+size_t wz_session_bytes(const struct wz_session *session)
+{
+    const struct wz_session_clean *clean = session->clean;
+
+    return clean == NULL ? 0
+                         : wz_packet_ids_bytes(&clean->sent) + wz_packet_ids_bytes(&clean->twos) +
+                               wz_packet_ids_bytes(&clean->completing);
+}
+
 void wz_session_trim(struct wz_session *session)
 {
     if (session->clean != NULL) {
         wz_packet_ids_trim(&session->clean->sent);
+        wz_packet_ids_trim(&session->clean->twos);
         wz_packet_ids_trim(&session->clean->completing);
     }
     if (session->options.durable != NULL)

@@ -48,7 +48,8 @@ struct wz_session_clean {
     struct wz_receiver receiver;
     struct wz_map subscriptions;     // filter -> binding
     struct wz_packet_ids sent;       // on their way
-    struct wz_packet_ids completing; // of these, QoS 2 messages that the client has received
+    struct wz_packet_ids twos;       // of these, at QoS 2,
+    struct wz_packet_ids completing; // and of these, messages that the client has received
     struct wz_queue queue;
 };
 
@@ -90,6 +91,9 @@ WZ_MUST int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type,
 
 // Sends what waits, as far as window and connection allow. Not inside a group.
 void wz_session_pump(struct wz_session *session);
+
+// The memory of a clean session's identifiers.
+size_t wz_session_bytes(const struct wz_session *session);
 
 // Frees memory that is not in use just now.
 void wz_session_trim(struct wz_session *session);
