@@ -30,7 +30,8 @@
 
 #define PATH_BYTES 4096
 
-#define JOURNAL_SEGMENT_MIN (1024 * 1024)
+#define FLOOR_PART_MIN (1024 * 1024)
+#define AHEAD_BYTES_MAX (16 * 1024 * 1024)
 
 struct node;
 
@@ -204,17 +205,15 @@ static void on_space(void *arg)
     wz_bus_durable(node->bus);
 }
 
-static void space_options(struct node *node, struct wz_space_options *ret_options)
+// The floor, as it is configured.
+static void space_options(const struct node *node, struct wz_space_options *ret_options)
 {
     const struct wz_config *config = node->config;
     bool chosen = strcmp(wz_config_where(config, WZ_CONFIG_STREAMS_MIN_FREE), "default") != 0;
 
     *ret_options = (struct wz_space_options){
-        .loop = &node->loop,
         .min_free_bytes = wz_config_int(config, WZ_CONFIG_STREAMS_MIN_FREE),
         .floor_part = chosen ? 0 : WZ_SPACE_PRESET_PART,
-        .looked = on_space,
-        .arg = node,
     };
 }
 
@@ -224,6 +223,9 @@ static void space_open(struct node *node)
     struct wz_space_options options;
 
     space_options(node, &options);
+    options.loop = &node->loop;
+    options.looked = on_space;
+    options.arg = node;
     node->space = wz_space_new(&options);
     wz_space_watch(node->space, node->raw);
     wz_space_watch(node->space, node->processed);
@@ -232,24 +234,42 @@ static void space_open(struct node *node)
     wz_bus_join_space(node->bus, node->space);
 }
 
-// A segment of the journal is so large that the copies of its compaction have room below the floor
-// of free space, and some of what is settled meanwhile, too.
-static int64_t journal_segment_bytes(struct node *node)
+// Of the disk that holds the data folder; 0: there is none, or the disk does not answer.
+static int64_t floor_bytes(const struct node *node)
 {
-    int64_t bytes = wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES);
     struct wz_space_options options;
     int64_t free_bytes;
     int64_t total_bytes;
-    int64_t most;
 
     space_options(node, &options);
-    if (options.min_free_bytes == 0 ||
-        wz_fs_space(wz_config_str(node->config, WZ_CONFIG_DATA), &free_bytes, &total_bytes) < 0)
-        return bytes;
-    most = wz_space_floor(&options, total_bytes) / 2;
-    if (most < JOURNAL_SEGMENT_MIN)
-        most = JOURNAL_SEGMENT_MIN;
-    return bytes < most ? bytes : most;
+    if (wz_fs_space(wz_config_str(node->config, WZ_CONFIG_DATA), &free_bytes, &total_bytes) < 0)
+        return 0;
+    return wz_space_floor(&options, total_bytes);
+}
+
+// A part of the floor, but at least a MiB; WHOLE when that is less, or when there is no floor.
+static int64_t part_of_floor(const struct node *node, int64_t part, int64_t whole)
+{
+    int64_t bytes = floor_bytes(node) / part;
+
+    if (bytes == 0)
+        return whole;
+    if (bytes < FLOOR_PART_MIN)
+        bytes = FLOOR_PART_MIN;
+    return bytes < whole ? bytes : whole;
+}
+
+// What is taken ahead is free for the stream alone: on a small disk little.
+static int64_t ahead_bytes(const struct node *node)
+{
+    return part_of_floor(node, 4, AHEAD_BYTES_MAX);
+}
+
+// A segment of the journal is so large that the copies of its compaction have room below the floor
+// of free space, and some of what is settled meanwhile, too.
+static int64_t journal_segment_bytes(const struct node *node)
+{
+    return part_of_floor(node, 2, wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES));
 }
 
 static int folder_open(struct node *node)
@@ -303,6 +323,7 @@ static int stream_open(struct node *node, struct node_stream *stream, const char
     struct wz_log_options options = {
         .durability = durability(node),
         .segment_bytes = wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES),
+        .ahead_bytes = ahead_bytes(node),
         .loop_mail = &node->loop.mail,
         .on_durable = on_durable,
         .arg = stream,
@@ -328,6 +349,7 @@ static int journal_open(struct node *node)
         .loop = &node->loop,
         .durability = durability(node),
         .segment_bytes = journal_segment_bytes(node),
+        .ahead_bytes = ahead_bytes(node),
         .on_durable = on_durable,
         .on_damaged = on_damaged,
         .arg = &node->streams[2],

@@ -164,6 +164,7 @@ int wz_journal_open(const char *dir, const struct wz_journal_options *options,
     struct wz_log_options log = {
         .durability = options->durability,
         .segment_bytes = options->segment_bytes,
+        .ahead_bytes = options->ahead_bytes,
         .backlog_bytes = options->backlog_bytes > 0 ? options->backlog_bytes : BACKLOG_DEFAULT,
         .keys_unindexed = true,
         .loop_mail = &options->loop->mail,

@@ -59,6 +59,7 @@ struct wz_journal_options {
     enum wz_durability durability;
     int64_t segment_bytes; // 0, and at the most: 32 MiB
     int64_t compact_bytes; // smaller journals are not compacted; 0: two segments
+    int64_t ahead_bytes;   // as in wz_log_options
     size_t backlog_bytes;  // 0: 64 MiB
     wz_log_durable_fn on_durable;
     wz_journal_damaged_fn on_damaged;

@@ -27,6 +27,7 @@ struct wz_log_options {
     int64_t segment_bytes;        // 0: 256 MiB
     int64_t reserve_offsets;      // size of a block of reserved offsets; 0: 1 Mi
     size_t backlog_bytes;         // appended and not yet written at the most; 0: 32 MiB
+    int64_t ahead_bytes;          // disk space taken ahead at the most; 0: 16 MiB
     bool keys_unindexed;          // keys are not topics: no reader asks for some of them
     bool read_only;               // no lock, no repair, no append: for looking at a folder
     struct wz_mailbox *loop_mail; // where the writer's answers go; needed unless read_only

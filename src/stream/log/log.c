@@ -16,6 +16,7 @@
 #define SEGMENT_BYTES_MAX (1024ll * 1024 * 1024) // positions in .index have 31 bits
 #define RESERVE_DEFAULT (1ll << 20)
 #define RESERVE_MAX (1ll << 30)
+#define AHEAD_DEFAULT (16ll * 1024 * 1024)
 #define BACKLOG_DEFAULT ((size_t)32 * 1024 * 1024)
 
 // So many buffers of WZ_BATCH_MAX_BYTES are kept for the next batches.
@@ -67,6 +68,8 @@ static void options_init(struct wz_log_options *opt, const struct wz_log_options
         opt->reserve_offsets = RESERVE_DEFAULT;
     if (opt->reserve_offsets > RESERVE_MAX)
         opt->reserve_offsets = RESERVE_MAX;
+    if (opt->ahead_bytes <= 0)
+        opt->ahead_bytes = AHEAD_DEFAULT;
     if (opt->backlog_bytes == 0)
         opt->backlog_bytes = BACKLOG_DEFAULT;
 }
@@ -181,6 +184,7 @@ static int start_writer(struct wz_log *log, struct wz_recovered *found)
         .meta = found->meta,
         .durability = log->opt.durability,
         .segment_bytes = log->opt.segment_bytes,
+        .ahead_bytes = log->opt.ahead_bytes,
         .durable_end = found->next_offset,
         .last_ms = found->last_ms,
         .mailbox = log->opt.loop_mail,

@@ -20,9 +20,8 @@
 // A segment's indexes are saved each time it has grown by this much.
 #define CHECKPOINT_BYTES (128ll * 1024 * 1024)
 
-// Disk space is taken ahead in steps as large as the segment is, between these two.
+// Disk space is taken ahead in steps as large as the segment is, from this on.
 #define AHEAD_MIN_BYTES (1024ll * 1024)
-#define AHEAD_MAX_BYTES (16ll * 1024 * 1024)
 
 // As long as nobody waits, this much is written before it is synced. When nothing more is there to
 // be written, it is synced at once.
@@ -214,8 +213,8 @@ static void allocate_ahead(struct wz_writer *w, int64_t len)
         return;
     if (step < AHEAD_MIN_BYTES)
         step = AHEAD_MIN_BYTES;
-    if (step > AHEAD_MAX_BYTES)
-        step = AHEAD_MAX_BYTES;
+    if (step > w->opt.ahead_bytes)
+        step = w->opt.ahead_bytes;
     if (end + step > w->opt.segment_bytes)
         step = end < w->opt.segment_bytes ? w->opt.segment_bytes - end : 0;
     wz_ignore(wz_fs_allocate(seg->fd, seg->facts.log_len, len + step)); // see above
