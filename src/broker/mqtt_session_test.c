@@ -600,6 +600,41 @@ static void test_mqtt_session_publishes_once_across_crashes(void **state)
     }
 }
 
+// Nobody has had a PUBREC of it before: so it is what was acked last, and recorded last.
+static void test_mqtt_session_retains_what_comes_again_over_what_came_meanwhile(void **state)
+{
+    struct door *door = *state;
+
+    door_record(door);
+    for (int i = 0; i < 2; i++) {
+        struct wz_log *raw = door->t.raw;
+        struct wz_log *journal = wz_journal_log(door->t.journal);
+        int fd = door_lasting_client(door, 's', i > 0);
+        int other;
+        int sub;
+
+        door->got.len = 0;
+        send_to_one_log(door, fd, P("\x35\6\0\1t\0\7x"), i == 0 ? raw : journal,
+                        i == 0 ? journal : raw);
+        door_crash(door);
+        (void)close(fd);
+        other = door_client(door, 'p');
+        door_send(door, other, P("\x33\6\0\1t\0\1y"));
+        door_expect(door, other, P("\x40\2\0\1"));
+        fd = door_lasting_client(door, 's', true);
+        door_send(door, fd, P("\x3d\6\0\1t\0\7x"));
+        door_expect(door, fd, P("\x50\2\0\7"));
+        door_send(door, fd, P("\x62\2\0\7"));
+        door_expect(door, fd, P("\x70\2\0\7"));
+        sub = door_client(door, 'r');
+        door_subscribe(door, sub, 0);
+        door_expect(door, sub, P("\x31\4\0\1tx"));
+        door_leave(door, sub);
+        door_leave(door, other);
+        door_leave(door, fd);
+    }
+}
+
 static void test_mqtt_session_keeps_a_message_that_cannot_be_taken_now_for_later(void **state)
 {
     struct door *door = *state;
@@ -700,6 +735,7 @@ int main(void)
         TEST(test_mqtt_session_adds_what_a_crash_has_lost_of_a_message),
         TEST(test_mqtt_session_answers_on_another_connection_no_sooner),
         TEST(test_mqtt_session_publishes_once_across_crashes),
+        TEST(test_mqtt_session_retains_what_comes_again_over_what_came_meanwhile),
         TEST(test_mqtt_session_keeps_a_message_that_cannot_be_taken_now_for_later),
         TEST(test_mqtt_door_publishes_later_a_will_that_cannot_be_taken_now),
         TEST(test_mqtt_session_gets_and_has_a_will),

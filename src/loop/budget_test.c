@@ -10,8 +10,6 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "loop/conn.h"
+#include "loop/dial_test.h"
 #include "loop/listener.h"
 
 #define MIB ((size_t)1024 * 1024)
@@ -133,15 +132,9 @@ static void turns(struct server *server, int count)
 
 static struct peer *peer_new(struct server *server, size_t packet)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)wz_listener_port(&server->listener)),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int count = server->peer_count;
+    int fd = dial(wz_listener_port(&server->listener));
 
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     UNTIL(server, server->peer_count > count);
     server->peers[count]->fd = fd;
     server->peers[count]->packet = packet;

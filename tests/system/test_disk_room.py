@@ -2,6 +2,7 @@
 """Room on the disk runs short: what takes messages in stops, what takes them out goes on and makes
 room, and then all goes on by itself. Nothing that was acked is lost."""
 
+import functools
 import json
 import threading
 import time
@@ -12,10 +13,10 @@ import pytest
 
 from conftest import Wyze, until
 from disk import Disk
+from faults import preload_faults, set_faults
 from mqtt_wire import (
     CONNACK, PUBACK, PUBLISH, Closed, Wire, ack, metric, packet, publish, subscribe,
 )
-from trial import FAULT_LIBRARY
 
 MIB = 1024 * 1024
 BODY = b"x" * 16000
@@ -210,15 +211,8 @@ def faulty(make_wyze, tmp_path):
     wyze = make_wyze()
     control = tmp_path / "faults"
 
-    def set_rules(*rules):
-        beside = control.with_suffix(".new")
-        beside.write_text("\n".join(rules))
-        beside.rename(control)
-
-    set_rules()
-    wyze.env.update(LD_PRELOAD=str(FAULT_LIBRARY), WZ_FAULT_FILE=str(control),
-                    ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
-    return wyze, set_rules
+    preload_faults(wyze, control)
+    return wyze, functools.partial(set_faults, control)
 
 
 def free(count):
