@@ -137,9 +137,13 @@ class Target:
     def stop(self):
         try:
             code = self.wyze.stop()
-            assert code == 0, self.wyze.log()
+            assert code == 0, self.log()
         finally:
             shutil.rmtree(self.folder)
+
+    def log(self):
+        """What wyze has logged but for what scripts print."""
+        return "\n".join(line for line in self.wyze.log().splitlines() if " script.log " not in line)
 
     @property
     def pid(self):
@@ -186,7 +190,7 @@ class Target:
 
         def answers():
             live = self.live(name)
-            assert live.get("errors", 0) == 0 and live.get("skipped", 0) == 0, (live, self.wyze.log())
+            assert live.get("errors", 0) == 0 and live.get("skipped", 0) == 0, (live, self.log())
             return self.wyze.records("processed-stream", pattern)[before:]
         return until(answers, seconds, f"{name} gives no answer")[0]["body"]
 
@@ -218,6 +222,13 @@ class Target:
             except OSError:
                 continue
         return found
+
+    def settled(self):
+        """The ids of the workers, when none has ended without being taken note of."""
+        def all_alive():
+            workers = self.workers()
+            return workers if all(workers.values()) else None
+        return set(until(all_alive, 20, "a process that has ended is left"))
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
