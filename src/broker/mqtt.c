@@ -5,6 +5,8 @@
 // takeover--> GONE.
 #include "broker/mqtt.h"
 
+#include <malloc.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -12,6 +14,9 @@
 
 // How often silent clients are looked for.
 #define TICK_MS 1000
+
+// So much less must be held before the system gets memory back; so much the allocator keeps then.
+#define GIVE_BACK_BYTES ((size_t)4 * 1024 * 1024)
 
 // Wills that wait for room; more are lost, which is logged.
 #define WILLS_MAX 20000
@@ -187,6 +192,18 @@ static void on_offer(struct wz_listener *listener, void *arg)
         wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_LIMIT);
 }
 
+// When much less is held than before, the allocator gives it back to the system: by itself it does
+// so only when nothing lies above it.
+static void give_back(struct wz_mqtt *mqtt)
+{
+    struct wz_budget *budget = &mqtt->options.loop->budget;
+
+    if (budget->bytes + GIVE_BACK_BYTES >= budget->most)
+        return;
+    (void)malloc_trim(GIVE_BACK_BYTES); // there may have been nothing
+    budget->most = budget->bytes;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct wz_mqtt *mqtt = timer->data;
@@ -211,6 +228,7 @@ static void on_tick(uv_timer_t *timer)
         if (late && wz_list_empty(&client->blocked) && !wz_conn_is_stopped(&client->conn))
             wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
     }
+    give_back(mqtt);
     wz_queues_expire(mqtt->options.queues, mqtt->options.loop->now_ms, now(mqtt));
 }
 

@@ -172,6 +172,8 @@ static void count_lent(struct wz_budget *budget)
 
     wz_budget_count(budget, budget->lent_seen, lent);
     budget->lent_seen = lent;
+    if (budget->bytes > budget->most)
+        budget->most = budget->bytes;
     if (budget->bytes != atomic_load_explicit(&budget->shown, memory_order_relaxed))
         atomic_store_explicit(&budget->shown, budget->bytes, memory_order_relaxed);
 }

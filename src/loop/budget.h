@@ -28,6 +28,7 @@ struct wz_budget {
     uint64_t heard_ms;       // when that had grown
     uint64_t passing_ms;     // and when it was let go on
     size_t bytes;            // held now,
+    size_t most;             // that was held at the end of a turn, since the door gave memory back
     size_t kept;             // and of that what only its owner's own doings give back
     size_t told;             // as the metric has it
     size_t mark;             // seven eighths of max: what all may share
