@@ -77,10 +77,11 @@ struct wz_script {
     struct wz_script_log log;
     uv_timer_t timer;
     bool timer_closed;
-    bool overdue;        // killed because it took too long
-    int64_t progress_us; // when a result came, or the first record was given
-    int64_t started_us;  // when the worker began to run
-    int failures;        // crashes in a row
+    bool overdue;         // killed because it took too long
+    int64_t progress_us;  // when a result came, or the first record was given
+    int64_t last_look_us; // when one more turn was given to a worker that seemed to take too long
+    int64_t started_us;   // when the worker began to run
+    int failures;         // crashes in a row
     int64_t in_count;
     int64_t error_count;
     int64_t restart_count;
@@ -132,7 +133,11 @@ static void on_watch(uv_timer_t *timer)
         set_timer(script, on_watch, script->parts->max_message_ms);
     else if (waited_ms < script->parts->max_message_ms)
         set_timer(script, on_watch, script->parts->max_message_ms - waited_ms);
-    else
+    else if (script->last_look_us < script->progress_us) {
+        // wyze may have stood still itself: what has come meanwhile is read before 1 ms is over.
+        script->last_look_us = wz_clock_mono_us();
+        set_timer(script, on_watch, 1);
+    } else
         on_overdue(timer);
 }
 
