@@ -26,11 +26,15 @@
 #include "router/commands.h"
 #include "router/router.h"
 #include "store/store.h"
+#include "stream/space.h"
 
 // The most a peer's output may hold before it counts as slow.
 #define OUT_BYTES_MAX (4 * 1024 * 1024)
 
 #define PATH_BYTES 4096
+
+#define FLOOR_PART_MIN (1024 * 1024)
+#define AHEAD_BYTES_MAX (16 * 1024 * 1024)
 
 struct node;
 
@@ -55,6 +59,7 @@ struct node {
     struct wz_log *processed;
     struct wz_log *script_log;
     struct wz_journal *journal;
+    struct wz_space *space;
     struct wz_queues *queues;
     struct wz_retained *retained;
     struct wz_accounts *accounts;
@@ -69,7 +74,8 @@ struct node {
     struct wz_mqtt *mqtt;
     struct wz_buf worker_path;
     int64_t started_ms;
-    bool mapped; // a mapping is in force
+    bool mapped;   // a mapping is in force
+    bool disk_low; // and so it has been logged
     bool loop_made;
     bool stopping;
 };
@@ -178,6 +184,106 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
         wz_engine_durable(node->engine);
 }
 
+// A compaction of the journal has met damaged batches.
+static void on_damaged(void *arg, int64_t batches)
+{
+    const struct node_stream *stream = arg;
+
+    WZ_LOG(WZ_LOG_ERROR, "stream.damaged", WZ_F_STR("stream", stream->name),
+           WZ_F_INT("damaged_batches", batches),
+           WZ_F_STR("what", "what sessions and retained messages had in them is lost; the segment "
+                            "they are in is removed"));
+}
+
+// The room on the disk was looked at and is short, or is not any more.
+static void on_space(void *arg)
+{
+    struct node *node = arg;
+    bool low = wz_space_low(node->space);
+
+    if (low && !node->disk_low)
+        WZ_LOG(WZ_LOG_ERROR, "disk.low", WZ_F_INT("free_bytes", wz_space_free_bytes(node->space)),
+               WZ_F_INT("min_free_bytes", wz_space_floor_bytes(node->space)),
+               WZ_F_STR("what", "no messages are taken in until there is room on the disk"));
+    else if (!low && node->disk_low)
+        WZ_LOG(WZ_LOG_INFO, "disk.room", WZ_F_INT("free_bytes", wz_space_free_bytes(node->space)));
+    node->disk_low = low;
+    if (low) {
+        wz_journal_give_back(node->journal);
+        return;
+    }
+    if (node->mqtt != NULL)
+        wz_mqtt_durable(node->mqtt); // who waited for room is asked again
+    wz_bus_durable(node->bus);
+}
+
+// The floor, as it is configured.
+static void space_options(const struct node *node, struct wz_space_options *ret_options)
+{
+    const struct wz_config *config = node->config;
+    bool chosen = strcmp(wz_config_where(config, WZ_CONFIG_STREAMS_MIN_FREE), "default") != 0;
+
+    *ret_options = (struct wz_space_options){
+        .min_free_bytes = wz_config_int(config, WZ_CONFIG_STREAMS_MIN_FREE),
+        .floor_part = chosen ? 0 : WZ_SPACE_PRESET_PART,
+    };
+}
+
+// The streams and the journal are open, the bus is there; no door is.
+static void space_open(struct node *node)
+{
+    struct wz_space_options options;
+
+    space_options(node, &options);
+    options.loop = &node->loop;
+    options.looked = on_space;
+    options.arg = node;
+    node->space = wz_space_new(&options);
+    wz_space_watch(node->space, node->raw);
+    wz_space_watch(node->space, node->processed);
+    wz_space_watch(node->space, wz_journal_log(node->journal));
+    wz_space_start(node->space);
+    wz_bus_join_space(node->bus, node->space);
+}
+
+// Of the disk that holds the data folder; 0: there is none, or the disk does not answer.
+static int64_t floor_bytes(const struct node *node)
+{
+    struct wz_space_options options;
+    int64_t free_bytes;
+    int64_t total_bytes;
+
+    space_options(node, &options);
+    if (wz_fs_space(wz_config_str(node->config, WZ_CONFIG_DATA), &free_bytes, &total_bytes) < 0)
+        return 0;
+    return wz_space_floor(&options, total_bytes);
+}
+
+// A part of the floor, but at least a MiB; WHOLE when that is less, or when there is no floor.
+static int64_t part_of_floor(const struct node *node, int64_t part, int64_t whole)
+{
+    int64_t bytes = floor_bytes(node) / part;
+
+    if (bytes == 0)
+        return whole;
+    if (bytes < FLOOR_PART_MIN)
+        bytes = FLOOR_PART_MIN;
+    return bytes < whole ? bytes : whole;
+}
+
+// What is taken ahead is free for the stream alone: on a small disk little.
+static int64_t ahead_bytes(const struct node *node)
+{
+    return part_of_floor(node, 4, AHEAD_BYTES_MAX);
+}
+
+// A segment of the journal is so large that the copies of its compaction have room below the floor
+// of free space, and some of what is settled meanwhile, too.
+static int64_t journal_segment_bytes(const struct node *node)
+{
+    return part_of_floor(node, 2, wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES));
+}
+
 static int folder_open(struct node *node)
 {
     const char *dir = wz_config_str(node->config, WZ_CONFIG_DATA);
@@ -213,12 +319,14 @@ static enum wz_durability durability(const struct node *node)
 
 static void log_recovery(const char *name, const struct wz_log_recovery *recovery)
 {
-    if (recovery->clean && recovery->damaged_batches == 0 && recovery->rebuilt_indexes == 0)
+    if (recovery->clean && recovery->damaged_batches == 0 && recovery->rebuilt_indexes == 0 &&
+        recovery->orphans == 0)
         return;
     WZ_LOG(WZ_LOG_WARN, "stream.recovered", WZ_F_STR("stream", name),
            WZ_F_INT("cut_bytes", recovery->cut_bytes),
            WZ_F_INT("damaged_batches", recovery->damaged_batches),
-           WZ_F_INT("rebuilt_indexes", recovery->rebuilt_indexes));
+           WZ_F_INT("rebuilt_indexes", recovery->rebuilt_indexes),
+           WZ_F_INT("orphans_removed", recovery->orphans));
 }
 
 static int stream_open(struct node *node, struct node_stream *stream, const char *name,
@@ -230,6 +338,7 @@ static int stream_open(struct node *node, struct node_stream *stream, const char
     struct wz_log_options options = {
         .durability = said ? WZ_DURABILITY_OS : durability(node),
         .segment_bytes = said && said_bytes < segment_bytes ? said_bytes : segment_bytes,
+        .ahead_bytes = ahead_bytes(node),
         .loop_mail = &node->loop.mail,
         .on_durable = on_durable,
         .arg = stream,
@@ -269,8 +378,10 @@ static int journal_open(struct node *node)
     struct wz_journal_options options = {
         .loop = &node->loop,
         .durability = durability(node),
-        .segment_bytes = wz_config_int(config, WZ_CONFIG_STREAMS_SEGMENT_BYTES),
+        .segment_bytes = journal_segment_bytes(node),
+        .ahead_bytes = ahead_bytes(node),
         .on_durable = on_durable,
+        .on_damaged = on_damaged,
         .arg = &node->streams[2],
     };
     struct wz_queues_options queues = {
@@ -283,6 +394,7 @@ static int journal_open(struct node *node)
                 .max_count = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_QUEUED),
                 .max_bytes = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_QUEUED_BYTES),
                 .max_bindings = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_SUBSCRIPTIONS),
+                .max_inflight = (size_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_INFLIGHT),
                 .expiry_ms = wz_config_int(config, WZ_CONFIG_MQTT_SESSION_EXPIRY),
             },
     };
@@ -301,6 +413,7 @@ static int journal_open(struct node *node)
         return r;
     log_recovery("journal", &recovery);
     queues.journal = node->journal;
+    wz_exchange_keep_under(queues.exchange, &node->loop.budget);
     node->queues = wz_queues_new(&queues);
     node->retained = wz_retained_new(node->journal, &retained);
     node->accounts = wz_accounts_new(node->journal);
@@ -364,6 +477,7 @@ static int mqtt_open(struct node *node)
         .port = address->port,
         .queues = node->queues,
         .retained = node->retained,
+        .space = node->space,
         .session =
             {
                 .max_inflight = (uint32_t)wz_config_int(config, WZ_CONFIG_MQTT_MAX_INFLIGHT),
@@ -401,6 +515,7 @@ static void engine_open(struct node *node)
         .accounts = node->accounts,
         .max_message_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_MESSAGE_TIME),
         .window_bytes = (size_t)wz_config_int(node->config, WZ_CONFIG_SCRIPTS_WINDOW),
+        .without_landlock = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_SANDBOX) != 0,
     };
 
     wz_worker_path_add(&node->worker_path);
@@ -424,6 +539,8 @@ static int gateway_open(struct node *node)
                             {"script-log", node->script_log}},
                 .stream_count = 3,
                 .journal = wz_journal_log(node->journal),
+                .budget = &node->loop.budget,
+                .space = node->space,
                 .import = wz_mapping_text_import,
                 .export = wz_mapping_text_export,
                 .started_ms = node->started_ms,
@@ -453,6 +570,8 @@ static void stop(struct node *node)
         uv_close((uv_handle_t *)&node->signals[i], NULL);
     if (node->mqtt != NULL)
         wz_mqtt_close(node->mqtt);
+    if (node->space != NULL)
+        wz_space_stop(node->space);
     if (node->journal != NULL)
         wz_journal_stop(node->journal);
     if (node->commands != NULL)
@@ -522,6 +641,7 @@ static int start(struct node *node)
     r = journal_open(node);
     if (r < 0)
         return r;
+    space_open(node);
     router.bus = node->bus;
     router.raw = node->raw;
     router.processed = node->processed;
@@ -592,6 +712,7 @@ static int finish(struct node *node)
     if (node->accounts != NULL)
         wz_accounts_free(node->accounts);
     r = streams_close(node);
+    wz_space_free(node->space); // asked until the last ack has left
     if (node->loop_made)
         wz_loop_release(&node->loop);
     wz_bus_free(node->bus);

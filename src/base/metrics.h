@@ -31,16 +31,21 @@
     X(MQTT_DROPPED, "wyze_mqtt_messages_dropped_total", "counter",                                 \
       "messages not given to a subscriber that is too slow")                                       \
     X(QUEUES, "wyze_queues", "gauge", "durable queues: persistent MQTT sessions")                  \
+    X(QUEUES_MESSAGES, "wyze_queues_messages", "gauge",                                            \
+      "messages that wait in durable queues, or are on their way from them")                       \
     X(QUEUES_EXPIRED, "wyze_queues_expired_total", "counter",                                      \
       "durable queues deleted because nobody had used them for too long")                          \
     X(QUEUES_DROPPED, "wyze_queues_messages_refused_total", "counter",                             \
       "messages not put into a durable queue that is full")                                        \
     X(MEMORY_HELD, "wyze_memory_held_bytes", "gauge",                                              \
-      "bytes of partial packets, of output not taken and of messages that wait in memory")         \
+      "bytes that clients make wyze hold, as memory.max counts them")                              \
     X(MEMORY_STOPS, "wyze_memory_stops_total", "counter",                                          \
       "times a connection was not read from because memory was short")                             \
     X(MEMORY_CLOSED, "wyze_memory_closed_total", "counter",                                        \
       "connections closed because memory was short")                                               \
+    X(RETAINED, "wyze_retained_messages", "gauge", "messages that are retained")                   \
+    X(RETAINED_BYTES, "wyze_retained_bytes", "gauge",                                              \
+      "bytes of retained messages, as mqtt.max_retained_bytes counts them")                        \
     X(RETAINED_REFUSED, "wyze_retained_refused_total", "counter",                                  \
       "messages not retained because a limit was reached")                                         \
     X(DEMUX_MAPPED, "wyze_demux_mapped_total", "counter", "messages that got a logical name")      \
@@ -61,6 +66,12 @@
     X(STREAM_FAILURES, "wyze_stream_failures_total", "counter", "writes or syncs that failed")     \
     X(STREAM_CUT_BYTES, "wyze_stream_cut_bytes", "counter", "bytes cut off as torn at a start")    \
     X(STREAM_DAMAGED, "wyze_stream_damaged_batches_total", "counter", "batches found damaged")     \
+    X(DISK_FREE, "wyze_disk_free_bytes", "gauge",                                                  \
+      "bytes free on the disk under the streams that has the least above its floor")               \
+    X(DISK_LOW, "wyze_disk_low", "gauge",                                                          \
+      "1 while no messages are taken in because less than streams.min_free is free")               \
+    X(JOURNAL_LIVE, "wyze_journal_live_bytes", "gauge",                                            \
+      "bytes of the journal's records that are the newest of their key, about")                    \
     X(JOURNAL_COMPACTIONS, "wyze_journal_compactions_total", "counter",                            \
       "segments of the journal compacted")                                                         \
     X(SCRIPT_INPUTS, "wyze_script_inputs_total", "counter", "messages given to scripts")           \

@@ -25,11 +25,26 @@ struct wz_acks {
 // The most acks one connection can be owed: every packet identifier once.
 #define WZ_ACKS_MAX 65535
 
+// As many always find a place, however short memory is.
+#define WZ_ACKS_FEW 64
+
 // Drops them and frees.
 void wz_acks_release(struct wz_acks *acks);
 
 // Frees the memory if none is owed; else does nothing. Called now and then, not after each ack.
 void wz_acks_trim(struct wz_acks *acks);
+
+// The memory of the ring.
+static inline size_t wz_acks_bytes(const struct wz_acks *acks)
+{
+    return acks->size * sizeof(struct wz_ack);
+}
+
+// How much more memory the next one takes; 0 while there is a place, and while there are few.
+static inline size_t wz_acks_growth(const struct wz_acks *acks)
+{
+    return acks->count == acks->size && acks->size >= WZ_ACKS_FEW ? 2 * wz_acks_bytes(acks) : 0;
+}
 
 // Adds one behind the others. WZ_ERR_LIMIT when WZ_ACKS_MAX are owed.
 WZ_MUST int wz_acks_push(struct wz_acks *acks, const struct wz_ack *ack);

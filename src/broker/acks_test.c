@@ -138,6 +138,30 @@ static void test_acks_are_trimmed_when_none_is_owed(void **state)
     assert_null(acks.ring);
 }
 
+static void test_acks_say_what_the_next_one_takes_beyond_a_few(void **state)
+{
+    struct wz_log log = {.durable_end = 0};
+    struct wz_acks acks = {0};
+    int grown = 0;
+
+    (void)state;
+    for (int i = 0; i < 5000; i++) {
+        size_t growth = wz_acks_growth(&acks);
+        size_t before = wz_acks_bytes(&acks);
+
+        push(&acks, &log, i, (uint16_t)(1 + i));
+        if (growth > 0)
+            assert_int_equal(wz_acks_bytes(&acks), growth);
+        else if (i >= WZ_ACKS_FEW)
+            assert_int_equal(wz_acks_bytes(&acks), before);
+        assert_true(i >= WZ_ACKS_FEW || growth == 0);
+        grown += growth > 0;
+    }
+    assert_int_equal(grown, 7); // to 8192
+    wz_acks_release(&acks);
+    assert_int_equal(wz_acks_bytes(&acks), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +171,7 @@ int main(void)
         cmocka_unit_test(test_acks_stay_in_order_while_the_ring_grows_and_wraps),
         cmocka_unit_test(test_acks_are_limited_and_the_ring_goes_when_it_was_large),
         cmocka_unit_test(test_acks_are_trimmed_when_none_is_owed),
+        cmocka_unit_test(test_acks_say_what_the_next_one_takes_beyond_a_few),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

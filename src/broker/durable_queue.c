@@ -1,98 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns one queue: its entries from head to tail, what of it is in memory, and its way to the
-// consumer.
-//
-//   head ............ next ............ ready_end ............ tail
-//   given out, or     bodies in READY   bodies on disk only
-//   settled
-//
-// While a consumer keeps up, ready_end is the tail and bodies never come from the disk. When READY
-// is full, or nobody consumes, messages that come stay on disk and are fetched when their turn
-// comes.
+// Owns one queue: its entries from head to tail, its bindings, and its way to the consumer. The
+// bodies that are in memory are ready.c's.
 #include "broker/durable_queue.h"
 
 #include "base/cursor.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/queues_inside.h"
-
-// Bodies that wait in memory for a consumer.
-#define READY_COUNT 1024
-#define READY_BYTES ((size_t)256 * 1024)
-
-// What one fetch reads at the most.
-#define FETCH_COUNT 512
-#define FETCH_BYTES ((size_t)128 * 1024)
+#include "broker/ready.h"
 
 // From this distance on it is looked whether a packet identifier is still in use.
 #define NEAR_WRAP (WZ_PACKET_ID_COUNT - WZ_PACKET_SHIFTS_MAX - 1)
 
+// What stands in the value of a binding behind its QoS while there is a walk, and how long the two
+// are; the topic follows.
+#define BINDING_WALKING 1
+#define BINDING_WALK_LEN 2
+
 struct binding {
     struct wz_exchange_binding *at;
     struct wz_journal_place place;
+    bool walking;        // over what is retained
+    struct wz_buf after; // if so, the topic that it has come to
 };
 
-// Bodies in memory, in the order of their sequences.
-struct wz_ready {
-    struct item {
-        uint64_t sequence;
-        struct wz_parcel *parcel;
-    } items[READY_COUNT];
-    size_t head;
-    size_t count;
-    size_t bytes;
-    // Of the fetch under way: what is at the offsets asked for.
-    uint64_t fetching[FETCH_COUNT];
-    size_t fetch_count;
-    uint64_t fetch_end; // where the next one begins
-};
-
-static void ready_clear(struct wz_ready *ready)
+static void binding_free(struct binding *binding)
 {
-    for (; ready->count > 0; ready->count--) {
-        wz_parcel_unref(ready->items[ready->head].parcel);
-        ready->head = (ready->head + 1) % READY_COUNT;
-    }
-    ready->bytes = 0;
-}
-
-static void ready_free(struct wz_ready *ready)
-{
-    if (ready == NULL)
-        return;
-    ready_clear(ready);
-    wz_free(ready);
-}
-
-static bool ready_has_room(const struct wz_ready *ready)
-{
-    return ready == NULL || (ready->count < READY_COUNT && ready->bytes < READY_BYTES);
-}
-
-static struct wz_ready *ready_of(struct wz_durable_queue *queue)
-{
-    if (queue->ready == NULL)
-        queue->ready = wz_zalloc(1, sizeof(*queue->ready));
-    return queue->ready;
-}
-
-// Takes over the reference.
-static void ready_push(struct wz_ready *ready, uint64_t sequence, struct wz_parcel *parcel)
-{
-    ready->items[(ready->head + ready->count) % READY_COUNT] =
-        (struct item){.sequence = sequence, .parcel = parcel};
-    ready->count++;
-    ready->bytes += parcel->len;
-}
-
-static struct wz_parcel *ready_shift(struct wz_ready *ready)
-{
-    struct wz_parcel *parcel = ready->items[ready->head].parcel;
-
-    ready->head = (ready->head + 1) % READY_COUNT;
-    ready->count--;
-    ready->bytes -= parcel->len;
-    return parcel;
+    wz_buf_release(&binding->after);
+    wz_exchange_unbind(binding->at);
+    wz_free(binding);
 }
 
 static int receive(void *arg, struct wz_delivery *delivery, unsigned qos, void **slot)
@@ -126,6 +62,8 @@ struct wz_durable_queue *wz_durable_queue_new(struct wz_queues *queues, const ui
 
     queue->queues = queues;
     memcpy(queue->id, id, sizeof(queue->id));
+    queue->received.budget = &queues->options.loop->budget;
+    queue->entries = WZ_SPARSE_OF(struct wz_entry);
     queue->place = WZ_JOURNAL_NOWHERE;
     queue->head_place = WZ_JOURNAL_NOWHERE;
     queue->shifts_place = WZ_JOURNAL_NOWHERE;
@@ -133,6 +71,7 @@ struct wz_durable_queue *wz_durable_queue_new(struct wz_queues *queues, const ui
     wz_list_init(&queue->link);
     wz_list_init(&queue->dirty);
     wz_list_init(&queue->waiting);
+    wz_list_init(&queue->left);
     return queue;
 }
 
@@ -149,16 +88,10 @@ static void drop_received(struct wz_durable_queue *queue)
 
 void wz_durable_queue_drop_below(struct wz_durable_queue *queue, uint64_t end)
 {
-    uint64_t high = wz_entries_high(&queue->entries);
+    uint64_t sequence = 0;
 
-    for (uint64_t sequence = wz_entries_low(&queue->entries); sequence < end && sequence < high;
-         sequence++) {
-        struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
-
-        if (entry != NULL)
-            wz_durable_queue_drop(queue, entry);
-    }
-    wz_entries_cut(&queue->entries, end);
+    while ((sequence = wz_sparse_next(&queue->entries, sequence)) < end)
+        wz_durable_queue_drop(queue, sequence);
 }
 
 void wz_durable_queue_free(struct wz_durable_queue *queue)
@@ -169,24 +102,23 @@ void wz_durable_queue_free(struct wz_durable_queue *queue)
 
     while ((binding = wz_map_next(&queue->bindings, &walk)) != NULL) {
         wz_journal_drop(journal, &binding->place);
-        wz_exchange_unbind(binding->at);
-        wz_free(binding);
+        binding_free(binding);
     }
     queue->queues->bindings -= queue->bindings.count;
     wz_map_release(&queue->bindings);
     wz_durable_queue_drop_below(queue, UINT64_MAX);
-    wz_entries_release(&queue->entries);
+    wz_sparse_release(&queue->entries);
     drop_received(queue);
     wz_journal_drop(journal, &queue->place);
     wz_journal_drop(journal, &queue->head_place);
     wz_journal_drop(journal, &queue->shifts_place);
     wz_packet_shifts_release(&queue->shifts);
-    ready_free(queue->ready);
+    wz_ready_release(queue);
     wz_parcel_unref(queue->given);
-    wz_fetcher_free(queue->fetcher);
     wz_list_remove(&queue->link);
     wz_list_remove(&queue->dirty);
     wz_list_remove(&queue->waiting);
+    wz_list_remove(&queue->left);
     wz_free((void *)(uintptr_t)queue->name.ptr);
     wz_free(queue);
 }
@@ -212,28 +144,56 @@ static void binding_key(const struct wz_durable_queue *queue, struct wz_slice fi
     wz_buf_add_slice(ret_key, filter);
 }
 
-int wz_durable_queue_rebind(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos,
-                            struct wz_journal_place place)
+// Sets how far the walk for a binding has come; AFTER NULL: there is none.
+static void set_walk(struct binding *binding, const struct wz_slice *after)
+{
+    binding->walking = after != NULL;
+    binding->after.len = 0;
+    if (after == NULL)
+        wz_buf_release(&binding->after);
+    else
+        wz_buf_add_slice(&binding->after, *after);
+}
+
+// Makes a binding without writing.
+static int binding_new(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos,
+                       struct binding **ret_binding)
+{
+    struct binding *binding = wz_zalloc(1, sizeof(*binding));
+    int r = wz_exchange_bind(queue->queues->options.exchange, &queue->receiver, filter, qos,
+                             &binding->at);
+
+    if (r < 0) {
+        wz_free(binding);
+        return r;
+    }
+    binding->place = WZ_JOURNAL_NOWHERE;
+    (void)wz_map_put(&queue->bindings, wz_exchange_binding_pattern(binding->at),
+                     binding); // it is new
+    queue->queues->bindings++;
+    *ret_binding = binding;
+    return WZ_OK;
+}
+
+int wz_durable_queue_rebind(struct wz_durable_queue *queue, struct wz_slice filter,
+                            struct wz_slice value, struct wz_journal_place place)
 {
     struct binding *binding = wz_map_get(&queue->bindings, filter);
-    int r;
+    struct wz_slice after = {0};
+    unsigned qos = value.ptr[0];
+    int r = WZ_OK;
 
-    if (binding == NULL) {
-        binding = wz_zalloc(1, sizeof(*binding));
-        r = wz_exchange_bind(queue->queues->options.exchange, &queue->receiver, filter, qos,
-                             &binding->at);
-        if (r < 0) {
-            wz_free(binding);
-            return r;
-        }
-        (void)wz_map_put(&queue->bindings, wz_exchange_binding_pattern(binding->at),
-                         binding); // it is new
-        queue->queues->bindings++;
-    } else {
+    if (binding == NULL)
+        r = binding_new(queue, filter, qos, &binding);
+    else
         wz_exchange_rebind(binding->at, qos);
-        wz_journal_drop(queue->queues->options.journal, &binding->place);
-    }
+    if (r < 0)
+        return r;
+    wz_journal_drop(queue->queues->options.journal, &binding->place);
     binding->place = place;
+    if (value.len > BINDING_WALK_LEN)
+        after = wz_slice_sub(value, BINDING_WALK_LEN, value.len - BINDING_WALK_LEN);
+    set_walk(binding, value.len >= BINDING_WALK_LEN ? &after : NULL);
     return WZ_OK;
 }
 
@@ -244,8 +204,7 @@ void wz_durable_queue_unbound(struct wz_durable_queue *queue, struct wz_slice fi
     if (binding == NULL)
         return;
     wz_journal_drop(queue->queues->options.journal, &binding->place);
-    wz_exchange_unbind(binding->at);
-    wz_free(binding);
+    binding_free(binding);
     queue->queues->bindings--;
 }
 
@@ -257,28 +216,65 @@ struct wz_journal_place *wz_durable_queue_binding(const struct wz_durable_queue 
     return binding != NULL ? &binding->place : NULL;
 }
 
-int wz_durable_queue_bind(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos)
+static void put_binding(struct wz_durable_queue *queue, struct wz_slice filter,
+                        struct binding *binding)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf key = {0};
-    uint8_t byte = (uint8_t)qos;
-    struct wz_slice value = wz_slice(&byte, 1);
+    uint8_t head[BINDING_WALK_LEN] = {binding->at->qos, BINDING_WALKING};
+    struct wz_slice pieces[] = {wz_slice(head, binding->walking ? BINDING_WALK_LEN : 1),
+                                wz_buf_slice(&binding->after)};
+
+    binding_key(queue, filter, &key);
+    wz_journal_put(queue->queues->options.journal, 'B', wz_buf_slice(&key), pieces,
+                   binding->after.len > 0 ? 2 : 1, &binding->place);
+}
+
+int wz_durable_queue_bind(struct wz_durable_queue *queue, struct wz_slice filter, unsigned qos)
+{
     struct binding *binding = wz_map_get(&queue->bindings, filter);
     int r;
 
     if (binding == NULL) {
         if (queue->bindings.count >= queue->queues->options.limits.max_bindings)
             return WZ_ERR_LIMIT;
-        r = wz_durable_queue_rebind(queue, filter, qos, WZ_JOURNAL_NOWHERE);
+        r = binding_new(queue, filter, qos, &binding);
         if (r < 0)
             return r;
-        binding = wz_map_get(&queue->bindings, filter);
     } else {
         wz_exchange_rebind(binding->at, qos);
     }
-    binding_key(queue, filter, &key);
-    wz_journal_put(queue->queues->options.journal, 'B', wz_buf_slice(&key), &value, 1,
-                   &binding->place);
+    set_walk(binding, NULL);
+    put_binding(queue, filter, binding);
     return WZ_OK;
+}
+
+void wz_durable_queue_note_walk(struct wz_durable_queue *queue, struct wz_slice filter,
+                                const struct wz_slice *after)
+{
+    struct binding *binding = wz_map_get(&queue->bindings, filter);
+
+    if (binding == NULL || (after == NULL && !binding->walking))
+        return;
+    set_walk(binding, after);
+    put_binding(queue, filter, binding);
+}
+
+bool wz_durable_queue_next_walk(const struct wz_durable_queue *queue, size_t *state,
+                                struct wz_queue_walk *ret_walk)
+{
+    const struct binding *binding;
+
+    do {
+        binding = wz_map_next(&queue->bindings, state);
+        if (binding == NULL)
+            return false;
+    } while (!binding->walking);
+    *ret_walk = (struct wz_queue_walk){
+        .filter = wz_exchange_binding_pattern(binding->at),
+        .after = wz_buf_slice(&binding->after),
+        .qos = binding->at->qos,
+    };
+    return true;
 }
 
 void wz_durable_queue_unbind(struct wz_durable_queue *queue, struct wz_slice filter)
@@ -291,11 +287,6 @@ void wz_durable_queue_unbind(struct wz_durable_queue *queue, struct wz_slice fil
     binding_key(queue, filter, &key);
     wz_journal_remove(queue->queues->options.journal, 'B', wz_buf_slice(&key), &binding->place);
     wz_durable_queue_unbound(queue, filter);
-}
-
-size_t wz_durable_queue_bindings(const struct wz_durable_queue *queue)
-{
-    return queue->bindings.count;
 }
 
 // Messages.
@@ -314,61 +305,42 @@ static void mark_dirty(struct wz_durable_queue *queue)
         wz_list_push(&queue->queues->dirty, &queue->dirty);
 }
 
-// What an entry counts in its queue's bytes: its record, and the body that it shares.
-static size_t weight(const struct wz_entry *entry)
-{
-    return entry->place.len + (entry->shared != NULL ? entry->shared->place.len : 0);
-}
-
-static bool is_there(const struct wz_entry *entry)
-{
-    return entry != NULL && (entry->place.mark & WZ_ENTRY_THERE) != 0;
-}
-
 void wz_durable_queue_weigh(struct wz_durable_queue *queue)
 {
-    uint64_t high = wz_entries_high(&queue->entries);
+    uint64_t sequence = 0;
 
     queue->bytes = 0;
-    for (uint64_t sequence = wz_entries_low(&queue->entries); sequence < high; sequence++) {
-        const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
-
-        if (is_there(entry))
-            queue->bytes += weight(entry);
-    }
+    while ((sequence = wz_sparse_next(&queue->entries, sequence)) != UINT64_MAX)
+        queue->bytes += wz_entry_weight(wz_sparse_at(&queue->entries, sequence++));
 }
 
-void wz_durable_queue_drop(struct wz_durable_queue *queue, struct wz_entry *entry)
+void wz_durable_queue_drop(struct wz_durable_queue *queue, uint64_t sequence)
 {
-    if ((entry->place.mark & WZ_ENTRY_THERE) == 0)
+    struct wz_entry *entry = wz_sparse_at(&queue->entries, sequence);
+
+    if (entry == NULL)
         return;
     queue->count--;
     queue->queues->messages--;
     queue->queues->shared_refs -= entry->shared != NULL;
-    queue->bytes -= weight(entry);
+    queue->bytes -= wz_entry_weight(entry);
     wz_journal_drop(queue->queues->options.journal, &entry->place);
-    entry->place.mark = 0;
     if (entry->shared != NULL)
         wz_shared_body_unref(queue->queues, entry->shared);
-    entry->shared = NULL;
+    wz_sparse_remove(&queue->entries, sequence);
 }
 
 void wz_durable_queue_advance(struct wz_durable_queue *queue)
 {
-    uint64_t before = queue->head;
-    uint64_t head = before;
-    uint64_t high = wz_entries_high(&queue->entries);
+    uint64_t head = wz_sparse_next(&queue->entries, queue->head);
 
-    if (head < wz_entries_low(&queue->entries))
-        head = wz_entries_low(&queue->entries);
-    while (head < high && !is_there(wz_entries_at(&queue->entries, head)))
-        head++;
-    queue->head = head < high && head < queue->tail ? head : queue->tail;
-    if (queue->head == before)
+    if (head > queue->tail)
+        head = queue->tail;
+    if (head == queue->head)
         return;
+    queue->head = head;
     if (queue->next < queue->head)
         queue->next = queue->head;
-    wz_entries_cut(&queue->entries, queue->head);
     wz_packet_shifts_cut(&queue->shifts, queue->head);
 }
 
@@ -376,25 +348,15 @@ bool wz_durable_queue_has_room(const struct wz_durable_queue *queue)
 {
     const struct wz_queues_limits *limits = &queue->queues->options.limits;
 
-    return queue->count < limits->max_count && queue->bytes < limits->max_bytes &&
-           queue->tail - queue->head < WZ_ENTRIES_SPAN_MAX;
+    return queue->count < limits->max_count && queue->bytes < limits->max_bytes;
 }
 
-// Keeps the body for the consumer if all before it are kept too.
-static void keep_ready(struct wz_durable_queue *queue, const struct wz_message *msg,
-                       struct wz_parcel **parcel)
+// Has the consumer told when what was put is durable.
+static void tell_later(struct wz_durable_queue *queue)
 {
-    if (queue->consumer == NULL)
-        return;
     if (wz_list_empty(&queue->waiting))
         wz_list_push(&queue->queues->waiting, &queue->waiting);
     wz_log_want(wz_journal_log(queue->queues->options.journal));
-    if (queue->ready_end != queue->tail || !ready_has_room(queue->ready))
-        return;
-    if (*parcel == NULL)
-        *parcel = wz_parcel_new(msg);
-    ready_push(ready_of(queue), queue->tail, wz_parcel_ref(*parcel));
-    queue->ready_end++;
 }
 
 int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz_message *msg, unsigned qos,
@@ -407,13 +369,11 @@ int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz_message
         (msg->retain ? WZ_QUEUED_RETAIN : 0u) | (shared != NULL ? WZ_QUEUED_SHARED : 0u);
     struct wz_slice pieces[3];
     struct wz_entry *entry;
-    int r;
 
     if (!wz_durable_queue_has_room(queue))
         return WZ_ERR_LIMIT;
-    r = wz_entries_add(&queue->entries, queue->tail, &entry);
-    if (r < 0)
-        return r;
+    entry = wz_sparse_add(&queue->entries, queue->tail);
+    entry->place = WZ_JOURNAL_NOWHERE;
     wz_pen_put_u8(&pen, (uint8_t)qos);
     wz_pen_put_u8(&pen, (uint8_t)flags);
     if (shared != NULL)
@@ -426,13 +386,16 @@ int wz_durable_queue_add(struct wz_durable_queue *queue, const struct wz_message
     entry_key(queue, queue->tail, key);
     wz_journal_put(queue->queues->options.journal, 'E', wz_slice(key, sizeof(key)), pieces,
                    shared != NULL ? 1 : 3, &entry->place);
-    entry->place.mark = WZ_ENTRY_THERE | (qos == 2 ? WZ_ENTRY_QOS2 : 0u);
+    entry->place.mark = qos == 2 ? WZ_ENTRY_QOS2 : 0u;
     entry->shared = shared != NULL ? wz_shared_body_ref(shared) : NULL;
     queue->count++;
     queue->queues->messages++;
     queue->queues->shared_refs += shared != NULL;
-    queue->bytes += weight(entry);
-    keep_ready(queue, msg, parcel);
+    queue->bytes += wz_entry_weight(entry);
+    if (queue->consumer != NULL) {
+        tell_later(queue);
+        wz_ready_keep(queue, msg, parcel);
+    }
     queue->tail++;
     return WZ_OK;
 }
@@ -454,6 +417,7 @@ void wz_durable_queue_attach(struct wz_durable_queue *queue, const struct wz_con
     WZ_ASSERT(queue->consumer == NULL);
     queue->consumer = consumer;
     queue->left_ms = 0;
+    wz_list_remove(&queue->left);
     queue->next = queue->head;
     queue->ready_end = queue->head;
     queue->inflight = 0;
@@ -466,14 +430,10 @@ void wz_durable_queue_detach(struct wz_durable_queue *queue, int64_t now_ms)
 {
     WZ_ASSERT(queue->consumer != NULL);
     queue->consumer = NULL;
-    queue->left_ms = now_ms;
+    wz_queues_leave(queue, now_ms);
     queue->next = queue->head;
-    queue->ready_end = queue->head;
     queue->inflight = 0;
-    if (queue->ready != NULL)
-        ready_clear(queue->ready);
-    wz_fetcher_free(queue->fetcher);
-    queue->fetcher = NULL;
+    wz_ready_reset(queue);
     wz_durable_queue_trim(queue);
     wz_list_remove(&queue->waiting);
     // When there is no room, the next start takes the queue for one that was left then.
@@ -483,52 +443,20 @@ void wz_durable_queue_detach(struct wz_durable_queue *queue, int64_t now_ms)
 
 void wz_durable_queue_trim(struct wz_durable_queue *queue)
 {
-    bool fetching = queue->fetcher != NULL && wz_fetcher_busy(queue->fetcher);
-
     wz_received_trim(&queue->received);
     wz_parcel_unref(queue->given);
     queue->given = NULL;
     if (queue->count == 0)
-        wz_entries_release(&queue->entries);
-    if (fetching || (queue->ready != NULL && queue->ready->count > 0))
-        return;
-    ready_free(queue->ready);
-    queue->ready = NULL;
-    wz_fetcher_free(queue->fetcher);
-    queue->fetcher = NULL;
+        wz_sparse_release(&queue->entries);
+    wz_ready_trim(queue);
 }
 
-static bool is_durable(const struct wz_durable_queue *queue, const struct wz_entry *entry)
+bool wz_durable_queue_is_durable(const struct wz_durable_queue *queue, const struct wz_entry *entry)
 {
     int64_t end = wz_log_durable_end(wz_journal_log(queue->queues->options.journal));
 
     return entry->place.offset < end &&
            (entry->shared == NULL || entry->shared->place.offset < end);
-}
-
-// Where the body of an entry stands.
-static int64_t body_offset(const struct wz_entry *entry)
-{
-    return entry->shared != NULL ? entry->shared->place.offset : entry->place.offset;
-}
-
-static int parse_body(const struct wz_entry *entry, struct wz_slice value,
-                      struct wz_message *ret_msg)
-{
-    struct wz_cursor cur = wz_cursor(value);
-    struct wz_message msg = {.offset = -1};
-    uint8_t version = wz_cursor_get_u8(&cur);
-
-    if (entry->shared == NULL) {
-        msg.qos = wz_cursor_get_u8(&cur);
-        msg.retain = (wz_cursor_get_u8(&cur) & WZ_QUEUED_RETAIN) != 0;
-    }
-    msg.topic = wz_cursor_get_bytes(&cur, wz_cursor_get_u16(&cur));
-    msg.body = wz_cursor_get_bytes(&cur, wz_cursor_left(&cur));
-    if (version != 1 || cur.failed || msg.topic.len == 0)
-        return WZ_ERR_CORRUPT;
-    *ret_msg = msg;
-    return WZ_OK;
 }
 
 // Says in the journal that a message which is not the head's is settled, inside a group.
@@ -543,8 +471,7 @@ static void remove_entry(struct wz_durable_queue *queue, uint64_t sequence)
     wz_journal_remove(queue->queues->options.journal, 'E', wz_slice(key, sizeof(key)), &place);
 }
 
-// A message whose body cannot be read any more: it is settled, for nobody can have it.
-static void lose(struct wz_durable_queue *queue, uint64_t sequence, struct wz_entry *entry)
+void wz_durable_queue_lose(struct wz_durable_queue *queue, uint64_t sequence)
 {
     struct wz_ticket ticket;
 
@@ -556,99 +483,50 @@ static void lose(struct wz_durable_queue *queue, uint64_t sequence, struct wz_en
     if (wz_log_allow(&queue->queues->log_us))
         WZ_LOG(WZ_LOG_ERROR, "queue.lost", WZ_F_SLICE("queue", queue->name),
                WZ_F_STR("what", "a message that waited is damaged on the disk"));
-    wz_durable_queue_drop(queue, entry);
+    wz_durable_queue_drop(queue, sequence);
     wz_durable_queue_advance(queue);
     mark_dirty(queue);
 }
 
-// Puts one body that was fetched into READY. WZ_AGAIN when it has moved since it was asked for.
-static int take_fetched(struct wz_durable_queue *queue, uint64_t sequence, int64_t offset,
-                        struct wz_slice value, int result)
+// Finds the message at or above LOW and below HIGH that has the identifier and is there; false when
+// there is none. Those that had it and are settled are stepped over, many at a time.
+static bool find_id(const struct wz_durable_queue *queue, uint16_t packet_id, uint64_t low,
+                    uint64_t high, uint64_t *ret_sequence)
 {
-    struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
-    struct wz_message msg;
+    while (wz_packet_shifts_find(&queue->shifts, packet_id, low, high, &low)) {
+        uint64_t there = wz_sparse_next(&queue->entries, low);
 
-    if (!is_there(entry) || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
-        return WZ_OK;
-    if (result != WZ_OK && result != WZ_ERR_NOT_FOUND)
-        return result;
-    if (result == WZ_OK && parse_body(entry, value, &msg) == WZ_OK)
-        ready_push(queue->ready, sequence, wz_parcel_new(&msg));
-    else if (body_offset(entry) != offset)
-        return WZ_AGAIN;
-    else
-        lose(queue, sequence, entry);
-    return WZ_OK;
-}
-
-static void on_fetched(void *arg, struct wz_fetch *fetch)
-{
-    struct wz_durable_queue *queue = arg;
-    struct wz_ready *ready = queue->ready;
-    struct wz_slice value;
-    int64_t offset;
-    size_t i = 0;
-    int result;
-    int r = WZ_OK;
-
-    while (r == WZ_OK && wz_fetch_next(fetch, &offset, &value, &result) == WZ_OK) {
-        r = take_fetched(queue, ready->fetching[i], offset, value, result);
-        if (r == WZ_OK)
-            queue->ready_end = ready->fetching[i++] + 1;
+        if (there == low) {
+            *ret_sequence = low;
+            return true;
+        }
+        low = there;
     }
-    if (i == ready->fetch_count)
-        queue->ready_end = ready->fetch_end;
-    if (r < 0 && wz_log_allow(&queue->queues->log_us))
-        WZ_LOG(WZ_LOG_ERROR, "queue.read", WZ_F_SLICE("queue", queue->name), WZ_F_ERR(r));
-    if (r >= 0)
-        queue->consumer->ready(queue->consumer->arg);
-    else if (wz_list_empty(&queue->waiting)) // the next thing that becomes durable tries again
-        wz_list_push(&queue->queues->waiting, &queue->waiting);
-}
-
-// Fetches bodies from ready_end on.
-static void fetch_more(struct wz_durable_queue *queue)
-{
-    struct wz_ready *ready = ready_of(queue);
-    int64_t offsets[FETCH_COUNT];
-    uint64_t sequence = queue->ready_end > queue->next ? queue->ready_end : queue->next;
-
-    if (queue->fetcher != NULL && wz_fetcher_busy(queue->fetcher))
-        return;
-    ready->fetch_count = 0;
-    for (; sequence < queue->tail && ready->fetch_count < FETCH_COUNT; sequence++) {
-        const struct wz_entry *entry = wz_entries_at(&queue->entries, sequence);
-
-        if (!is_there(entry) || (entry->place.mark & WZ_ENTRY_RELEASED) != 0)
-            continue;
-        if (!is_durable(queue, entry))
-            break;
-        offsets[ready->fetch_count] = body_offset(entry);
-        ready->fetching[ready->fetch_count++] = sequence;
-    }
-    ready->fetch_end = sequence;
-    if (ready->fetch_count == 0) {
-        queue->ready_end = sequence;
-        return;
-    }
-    if (queue->fetcher == NULL)
-        queue->fetcher =
-            wz_fetcher_new(queue->queues->options.loop,
-                           wz_journal_log(queue->queues->options.journal), on_fetched, queue);
-    wz_fetcher_start(queue->fetcher, offsets, ready->fetch_count, FETCH_BYTES);
+    return false;
 }
 
 // Whether the identifier that a sequence would have is another's still.
 static bool is_in_use(const struct wz_durable_queue *queue, uint64_t sequence)
 {
-    uint16_t id = wz_packet_shifts_id(&queue->shifts, sequence);
-    uint64_t other = queue->head;
+    uint64_t other;
 
-    for (; wz_packet_shifts_find(&queue->shifts, id, other, sequence, &other); other++) {
-        if (is_there(wz_entries_at(&queue->entries, other)))
-            return true;
+    return find_id(queue, wz_packet_shifts_id(&queue->shifts, sequence), queue->head, sequence,
+                   &other);
+}
+
+// Forgets the shifts that only messages which are settled had, below SEQUENCE.
+static void thin_shifts(struct wz_durable_queue *queue, uint64_t sequence)
+{
+    uint64_t low = queue->head;
+
+    while (low < sequence) {
+        uint64_t there = wz_sparse_next(&queue->entries, low + 1);
+        uint64_t high = there < sequence ? there : sequence;
+
+        if (high - low > 1)
+            (void)wz_packet_shifts_forget(&queue->shifts, low, high); // there may be none
+        low = high;
     }
-    return false;
 }
 
 // Sees to it that a sequence that is given out for the first time has an identifier of its own.
@@ -661,9 +539,11 @@ static int ready_id(struct wz_durable_queue *queue, uint64_t sequence)
     int64_t offset;
     int r = WZ_OK;
 
-    if (sequence - queue->head >= NEAR_WRAP && is_in_use(queue, sequence)) {
+    if (queue->shifts_stale ||
+        (sequence - queue->head >= NEAR_WRAP && is_in_use(queue, sequence))) {
         if (!wz_journal_ready(journal))
             return WZ_AGAIN;
+        thin_shifts(queue, sequence);
         while (r == WZ_OK && is_in_use(queue, sequence))
             r = wz_packet_shifts_add(&queue->shifts, sequence);
         if (r < 0)
@@ -674,6 +554,7 @@ static int ready_id(struct wz_durable_queue *queue, uint64_t sequence)
         wz_journal_put(journal, 'N', wz_slice(queue->id, sizeof(queue->id)), &piece, 1,
                        &queue->shifts_place);
         wz_journal_end(journal, &offset);
+        queue->shifts_stale = false;
         wz_log_want(wz_journal_log(journal));
     }
     return queue->shifts_place.offset < wz_log_durable_end(wz_journal_log(journal)) ? WZ_OK
@@ -683,13 +564,10 @@ static int ready_id(struct wz_durable_queue *queue, uint64_t sequence)
 // Finds the next entry to be given out; NULL when there is none.
 static struct wz_entry *next_entry(struct wz_durable_queue *queue)
 {
-    for (; queue->next < queue->tail; queue->next++) {
-        struct wz_entry *entry = wz_entries_at(&queue->entries, queue->next);
-
-        if (is_there(entry))
-            return entry;
-    }
-    return NULL;
+    queue->next = wz_sparse_next(&queue->entries, queue->next);
+    if (queue->next > queue->tail)
+        queue->next = queue->tail;
+    return queue->next < queue->tail ? wz_sparse_at(&queue->entries, queue->next) : NULL;
 }
 
 static int wait_more(struct wz_durable_queue *queue)
@@ -697,23 +575,6 @@ static int wait_more(struct wz_durable_queue *queue)
     if (wz_list_empty(&queue->waiting))
         wz_list_push(&queue->queues->waiting, &queue->waiting);
     return WZ_AGAIN;
-}
-
-// The body at queue->next, taken out of READY; NULL when it has to be fetched.
-static struct wz_parcel *take_ready(struct wz_durable_queue *queue)
-{
-    struct wz_ready *ready = queue->ready;
-
-    while (ready != NULL && ready->count > 0 && ready->items[ready->head].sequence < queue->next)
-        wz_parcel_unref(ready_shift(ready)); // settled meanwhile
-    if (ready == NULL || ready->count == 0)
-        return NULL;
-    if (ready->items[ready->head].sequence != queue->next) { // it comes before what is here
-        ready_clear(ready);
-        queue->ready_end = queue->next;
-        return NULL;
-    }
-    return ready_shift(ready);
 }
 
 int wz_durable_queue_next(struct wz_durable_queue *queue, struct wz_queued *ret_queued)
@@ -724,7 +585,7 @@ int wz_durable_queue_next(struct wz_durable_queue *queue, struct wz_queued *ret_
 
     if (entry == NULL)
         return WZ_AGAIN; // the next one that comes tells
-    if (!is_durable(queue, entry))
+    if (!wz_durable_queue_is_durable(queue, entry))
         return wait_more(queue);
     if (!queued.dup) {
         r = ready_id(queue, queued.sequence);
@@ -734,11 +595,9 @@ int wz_durable_queue_next(struct wz_durable_queue *queue, struct wz_queued *ret_
     queued.packet_id = wz_packet_shifts_id(&queue->shifts, queued.sequence);
     queued.qos = (entry->place.mark & WZ_ENTRY_QOS2) != 0 ? 2 : 1;
     if ((entry->place.mark & WZ_ENTRY_RELEASED) == 0) {
-        queued.parcel = take_ready(queue);
-        if (queued.parcel == NULL) {
-            fetch_more(queue);
+        queued.parcel = wz_ready_take(queue);
+        if (queued.parcel == NULL)
             return WZ_AGAIN;
-        }
         queued.retain = queued.parcel->message.retain;
     }
     wz_parcel_unref(queue->given);
@@ -764,7 +623,7 @@ static void release(struct wz_durable_queue *queue, uint64_t sequence, struct wz
     if ((entry->place.mark & WZ_ENTRY_RELEASED) != 0)
         return;
     entry_key(queue, sequence, key);
-    queue->bytes -= weight(entry);
+    queue->bytes -= wz_entry_weight(entry);
     wz_journal_put(queue->queues->options.journal, 'E', wz_slice(key, sizeof(key)), &value, 1,
                    &entry->place);
     entry->place.mark |= WZ_ENTRY_RELEASED;
@@ -772,22 +631,19 @@ static void release(struct wz_durable_queue *queue, uint64_t sequence, struct wz
     if (entry->shared != NULL)
         wz_shared_body_unref(queue->queues, entry->shared);
     entry->shared = NULL;
-    queue->bytes += weight(entry);
+    queue->bytes += wz_entry_weight(entry);
 }
 
 int wz_durable_queue_settle(struct wz_durable_queue *queue, uint16_t packet_id,
                             enum wz_settlement settlement)
 {
-    uint64_t sequence = queue->head;
     struct wz_entry *entry;
+    uint64_t sequence;
     bool qos2;
 
-    do { // one is the identifier's, but it may have been others' before
-        if (!wz_packet_shifts_find(&queue->shifts, packet_id, sequence, queue->next, &sequence))
-            return WZ_ERR_NOT_FOUND;
-        entry = wz_entries_at(&queue->entries, sequence++);
-    } while (!is_there(entry));
-    sequence--;
+    if (!find_id(queue, packet_id, queue->head, queue->next, &sequence))
+        return WZ_ERR_NOT_FOUND;
+    entry = wz_sparse_at(&queue->entries, sequence);
     qos2 = (entry->place.mark & WZ_ENTRY_QOS2) != 0;
     if (settlement == WZ_RELEASED) {
         if (!qos2)
@@ -798,7 +654,7 @@ int wz_durable_queue_settle(struct wz_durable_queue *queue, uint16_t packet_id,
     if (qos2 && (entry->place.mark & WZ_ENTRY_RELEASED) == 0)
         return WZ_ERR_PROTOCOL;
     remove_entry(queue, sequence);
-    wz_durable_queue_drop(queue, entry);
+    wz_durable_queue_drop(queue, sequence);
     queue->inflight--;
     if (sequence == queue->head) {
         wz_durable_queue_advance(queue);

@@ -134,10 +134,10 @@ static void test_queue_gives_messages_in_order_and_forgets_what_is_settled(void 
         settle(world, ids[i]);
     }
     assert_int_equal(wz_durable_queue_inflight(world->queue), 0);
-    assert_int_equal(wz_queues_messages(world->t.queues), 0);
+    assert_int_equal(testqueues_messages(&world->t), 0);
     detach(world);
     reopen(world);
-    assert_int_equal(wz_queues_messages(world->t.queues), 0);
+    assert_int_equal(testqueues_messages(&world->t), 0);
     attach(world);
     expect_none(world);
     publish(world, 10, 1);
@@ -158,14 +158,14 @@ static void test_queue_takes_acks_in_any_order(void **state)
     for (size_t i = 0; i < 8; i++)
         settle(world, ids[order[i]]);
     assert_int_equal(wz_durable_queue_inflight(world->queue), 2);
-    assert_int_equal(wz_queues_messages(world->t.queues), 2);
+    assert_int_equal(testqueues_messages(&world->t), 2);
     detach(world);
     attach(world);
     assert_int_equal(expect(world, 4, 1, true), ids[4]);
     assert_int_equal(expect(world, 6, 1, true), ids[6]);
     expect_none(world);
     reopen(world);
-    assert_int_equal(wz_queues_messages(world->t.queues), 2);
+    assert_int_equal(testqueues_messages(&world->t), 2);
     attach(world);
     assert_int_equal(expect(world, 4, 1, true), ids[4]);
     assert_int_equal(expect(world, 6, 1, true), ids[6]);
@@ -212,7 +212,7 @@ static void test_queue_remembers_that_the_client_has_a_message(void **state)
     assert_int_equal(release(world, ids[2]), WZ_OK); // PUBREC may come twice
     assert_int_equal(release(world, ids[0]), WZ_OK);
     settle(world, ids[0]);
-    assert_int_equal(wz_queues_messages(world->t.queues), 3);
+    assert_int_equal(testqueues_messages(&world->t), 3);
     for (int i = 0; i < 2; i++) {
         if (i == 0)
             detach(world);
@@ -248,7 +248,7 @@ static void test_queue_refuses_what_does_not_fit_the_message(void **state)
                      WZ_ERR_PROTOCOL); // PUBACK or PUBCOMP for QoS 2 that was not released
     assert_int_equal(release(world, 0), WZ_ERR_NOT_FOUND);
     assert_int_equal(release(world, 999), WZ_ERR_NOT_FOUND);
-    assert_int_equal(wz_queues_messages(world->t.queues), 2);
+    assert_int_equal(testqueues_messages(&world->t), 2);
     assert_int_equal(wz_durable_queue_inflight(world->queue), 2);
     settle(world, one);
     assert_int_equal(testconsumer_settle(&world->t, &world->consumer, one, WZ_SETTLED),
@@ -370,7 +370,7 @@ static void test_queue_fetches_what_did_not_fit_into_memory(void **state)
             settle(world, expect(world, given++, 1, false));
         }
         expect_none(world);
-        assert_int_equal(wz_queues_messages(world->t.queues), 0);
+        assert_int_equal(testqueues_messages(&world->t), 0);
     }
 }
 
@@ -510,7 +510,7 @@ static void test_queue_goes_on_behind_a_message_that_is_damaged(void **state)
             (void)expect(world, i, 1, true);
     }
     expect_none(world);
-    assert_int_equal(wz_queues_messages(world->t.queues), 9);
+    assert_int_equal(testqueues_messages(&world->t), 9);
     assert_int_equal(wz_durable_queue_inflight(world->queue), 9);
 }
 
@@ -596,7 +596,7 @@ static void test_queue_bindings_outlast_what_they_are_made_in(void **state)
     drop_filter(world, "t/#");
     assert_int_equal(add_filter(world, "d", 0), WZ_OK);
     for (int round = 0; round < 2; round++) {
-        assert_int_equal(wz_durable_queue_bindings(world->queue), 3);
+        assert_int_equal(world->queue->bindings.count, 3);
         attach(world);
         testqueues_publish(&world->t, "a", 1, 2, 10);
         testqueues_publish(&world->t, "b/x", 2, 2, 10);
@@ -625,7 +625,7 @@ static void test_queue_refuses_a_filter_that_is_too_deep(void **state)
     filter[sizeof(filter) - 1] = '\0';
     assert_int_equal(add_filter(world, filter, 1), WZ_ERR_LIMIT);
     reopen(world); // it is not in the journal
-    assert_int_equal(wz_durable_queue_bindings(world->queue), 1);
+    assert_int_equal(world->queue->bindings.count, 1);
 }
 
 // The crash comes at once: what was not durable is lost, and nothing else.
@@ -650,7 +650,7 @@ static void test_queue_is_after_a_crash_what_was_durable(void **state)
     assert_int_equal(release(world, ids[6]), WZ_OK);
     testqueues_crash(&world->t);
     world->queue = testqueues_queue(&world->t, "q");
-    assert_int_equal(wz_queues_messages(world->t.queues), 18);
+    assert_int_equal(testqueues_messages(&world->t), 18);
     attach(world);
     for (uint32_t i = 1; i < 20; i++) {
         if (i == 4)
@@ -693,14 +693,14 @@ static void test_queue_gives_no_identifier_twice_at_a_time(void **state)
     attach(world);
     assert_int_equal(expect(world, 0, 1, true), first);
     assert_int_equal(expect(world, 7, 1, true), seventh);
-    assert_int_equal(expect(world, STUCK, 1, false), stuck);
-    assert_int_equal(expect(world, COUNT - 1, 1, false), last);
+    assert_int_equal(expect(world, STUCK, 1, true), stuck);
+    assert_int_equal(expect(world, COUNT - 1, 1, true), last);
     settle(world, first); // the first of the shifts are needed no more
     reopen(world);
     attach(world);
     assert_int_equal(expect(world, 7, 1, true), seventh);
-    assert_int_equal(expect(world, STUCK, 1, false), stuck);
-    assert_int_equal(expect(world, COUNT - 1, 1, false), last);
+    assert_int_equal(expect(world, STUCK, 1, true), stuck);
+    assert_int_equal(expect(world, COUNT - 1, 1, true), last);
 }
 
 static void test_queue_has_an_identifier_durable_before_it_is_given(void **state)
@@ -731,7 +731,140 @@ static void test_queue_has_an_identifier_durable_before_it_is_given(void **state
     world->queue = testqueues_queue(&world->t, "q");
     attach(world);
     assert_int_equal(expect(world, 0, 1, true), first);
-    assert_int_equal(expect(world, IDS, 1, false), id);
+    assert_int_equal(expect(world, IDS, 1, true), id);
+}
+
+// A journal that is compacted all the time.
+static void use_small_segments(struct world *world)
+{
+    testqueues_settle(&world->t);
+    world->t.journal_options.segment_bytes = 64 * 1024;
+    world->t.journal_options.compact_bytes = 128 * 1024;
+    reopen(world);
+}
+
+// Messages from FIRST on, given and settled; none has an identifier of IDS, which end with 0.
+static void pass(struct world *world, uint32_t first, uint32_t count, const uint16_t *ids)
+{
+    for (uint32_t n = first; n < first + count; n++) {
+        uint16_t id;
+
+        for (uint32_t i = n; (n - first) % 256 == 0 && i < n + 256 && i < first + count; i++)
+            publish(world, i, 1);
+        id = expect(world, n, 1, false);
+        for (const uint16_t *in_use = ids; *in_use != 0; in_use++) {
+            if (*in_use == id)
+                fail_msg("message %u has %u, which is in use", n, id);
+        }
+        settle(world, id);
+    }
+}
+
+static void test_queue_costs_no_more_behind_a_message_that_stays(void **state)
+{
+    enum { COUNT = 3 * IDS };
+    struct world *world = *state;
+    struct wz_journal_info info;
+    uint16_t ids[2] = {0};
+
+    use_small_segments(world);
+    attach(world);
+    publish(world, 0, 1);
+    ids[0] = expect(world, 0, 1, false);
+    pass(world, 1, COUNT, ids);
+    testqueues_rest(&world->t);
+    assert_int_equal(world->queue->head, 0);
+    assert_int_equal(world->queue->tail, COUNT + 1);
+    assert_in_range(world->queue->entries.count, 1, 2);
+    assert_in_range(world->queue->entries.cap, 1, 64);
+    assert_in_range(world->queue->shifts.count, 1, 2); // its identifier's turn came three times
+    wz_journal_info(world->t.journal, &info);
+    assert_in_range(info.live_bytes, 1, 1024);
+    assert_in_range(info.size_bytes, 1, 256 * 1024); // of 20 MB that were put
+    detach(world);
+    attach(world);
+    assert_int_equal(expect(world, 0, 1, true), ids[0]);
+    expect_none(world);
+    testqueues_crash(&world->t);
+    world->queue = testqueues_queue(&world->t, "q");
+    attach(world);
+    assert_int_equal(expect(world, 0, 1, true), ids[0]);
+    expect_none(world);
+    settle(world, ids[0]);
+    assert_int_equal(world->queue->head, world->queue->tail);
+}
+
+// Compaction has left every record of those behind the first one behind, all settled: sequences
+// begin again where the last one is that is known. There were COUNT. Returns the first one's
+// identifier.
+static uint16_t begin_again(struct world *world, uint32_t count)
+{
+    struct testconsumer other = {0};
+    uint16_t ids[2] = {0};
+
+    use_small_segments(world);
+    attach(world);
+    publish(world, 0, 1);
+    ids[0] = expect(world, 0, 1, false);
+    pass(world, 1, count, ids);
+    detach(world);
+    assert_in_range(world->queue->shifts.count, 1, 2);
+    testconsumer_attach(&other, testqueues_bound(&world->t, "other", "o", 1));
+    for (uint32_t i = 0; i < 40; i++) { // others come and go
+        uint16_t id;
+
+        testqueues_publish(&world->t, "o", i, 1, 20000);
+        id = testconsumer_expect(&world->t, &other, i, 1, false);
+        assert_int_equal(testconsumer_settle(&world->t, &other, id, WZ_SETTLED), WZ_OK);
+        testqueues_rest(&world->t);
+    }
+    testconsumer_detach(&other, 1);
+    testqueues_crash(&world->t);
+    world->queue = testqueues_queue(&world->t, "q");
+    assert_int_equal(world->queue->tail, 1); // else the tests show nothing
+    attach(world);
+    assert_int_equal(expect(world, 0, 1, true), ids[0]);
+    return ids[0];
+}
+
+// What was known of identifiers behind that is not true any more, where others are in use,
+static void test_queue_gives_identifiers_anew_where_sequences_begin_again(void **state)
+{
+    struct world *world = *state;
+    uint16_t ids[3] = {begin_again(world, 2 * IDS)};
+    uint16_t last;
+
+    pass(world, 1, 9, ids);
+    publish(world, 10, 1);
+    ids[1] = expect(world, 10, 1, false); // stays, too
+    pass(world, 11, IDS + 100, ids);
+    publish(world, 0, 1);
+    last = expect(world, 0, 1, false);
+    testqueues_settle(&world->t);
+    testqueues_crash(&world->t);
+    world->queue = testqueues_queue(&world->t, "q");
+    attach(world);
+    assert_int_equal(expect(world, 0, 1, true), ids[0]);
+    assert_int_equal(expect(world, 10, 1, true), ids[1]);
+    assert_int_equal(expect(world, 0, 1, true), last);
+}
+
+// nor where none is.
+static void test_queue_gives_the_same_identifier_after_sequences_have_begun_again(void **state)
+{
+    struct world *world = *state;
+    const uint16_t none = 0;
+    uint16_t last;
+
+    settle(world, begin_again(world, IDS + 100));
+    pass(world, 1, IDS + 100, &none);
+    publish(world, 0, 1);
+    last = expect(world, 0, 1, false);
+    testqueues_settle(&world->t);
+    testqueues_crash(&world->t);
+    world->queue = testqueues_queue(&world->t, "q");
+    attach(world);
+    assert_int_equal(expect(world, 0, 1, true), last);
 }
 
 int main(void)
@@ -760,6 +893,9 @@ int main(void)
         TEST(test_queue_is_after_a_crash_what_was_durable),
         TEST(test_queue_gives_no_identifier_twice_at_a_time),
         TEST(test_queue_has_an_identifier_durable_before_it_is_given),
+        TEST(test_queue_costs_no_more_behind_a_message_that_stays),
+        TEST(test_queue_gives_identifiers_anew_where_sequences_begin_again),
+        TEST(test_queue_gives_the_same_identifier_after_sequences_have_begun_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

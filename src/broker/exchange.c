@@ -44,10 +44,17 @@ struct wz_exchange {
     uint64_t seed;
     size_t max_len; // of topics and patterns
     size_t max_words;
+    struct wz_budget *budget; // NULL: none
     bool publishing;
 };
 
 #define TABLE_FIRST 64
+
+// What a binding costs beside its pattern's bytes, each of which stands in three places: here, in a
+// word of the trie, and where its retained messages are looked for. Each word is a node of the trie
+// and its place in a table.
+#define BINDING_BYTES 256
+#define BINDING_WORD_BYTES 96
 
 // The cache lines of a slot that are fetched ahead: a route of the router and its bytes.
 #define SLOT_LINES 4
@@ -72,6 +79,11 @@ void wz_exchange_limit(struct wz_exchange *exchange, size_t max_len, size_t max_
 {
     exchange->max_len = max_len;
     exchange->max_words = max_words < WZ_TRIE_DEPTH_MAX ? max_words : WZ_TRIE_DEPTH_MAX;
+}
+
+void wz_exchange_keep_under(struct wz_exchange *exchange, struct wz_budget *budget)
+{
+    exchange->budget = budget;
 }
 
 void wz_exchange_free(struct wz_exchange *exchange)
@@ -233,15 +245,31 @@ static void resolve(struct wz_exchange *exchange, struct entry *entry)
     exchange->entry_bytes += count * sizeof(struct target);
 }
 
-// Whether a topic or pattern is longer, or has more words, than is allowed: it is refused, for it
-// would reach nobody.
-static bool is_too_large(const struct wz_exchange *exchange, struct wz_slice s)
+static size_t count_words(const struct wz_exchange *exchange, struct wz_slice s)
 {
     size_t words = 1;
 
     for (size_t i = 0; i < s.len; i++)
         words += s.ptr[i] == exchange->form->separator;
-    return s.len > exchange->max_len || words > exchange->max_words;
+    return words;
+}
+
+// What a binding keeps of the budget. A tier's, which is asked first, is no peer's.
+static size_t kept_bytes(const struct wz_exchange_binding *binding)
+{
+    struct wz_slice pattern = wz_exchange_binding_pattern(binding);
+
+    if (binding->exchange->budget == NULL || binding->receiver->asked_first)
+        return 0;
+    return BINDING_BYTES + 3 * pattern.len +
+           BINDING_WORD_BYTES * count_words(binding->exchange, pattern);
+}
+
+// Whether a topic or pattern is longer, or has more words, than is allowed: it is refused, for it
+// would reach nobody.
+static bool is_too_large(const struct wz_exchange *exchange, struct wz_slice s)
+{
+    return s.len > exchange->max_len || count_words(exchange, s) > exchange->max_words;
 }
 
 int wz_exchange_bind(struct wz_exchange *exchange, struct wz_receiver *receiver,
@@ -268,6 +296,8 @@ int wz_exchange_bind(struct wz_exchange *exchange, struct wz_receiver *receiver,
     if (pattern.len > 0)
         memcpy(binding->pattern, pattern.ptr, pattern.len);
     exchange->version++;
+    if (exchange->budget != NULL)
+        wz_budget_keep(exchange->budget, 0, kept_bytes(binding));
     *ret_binding = binding;
     return WZ_OK;
 }
@@ -288,6 +318,8 @@ void wz_exchange_unbind(struct wz_exchange_binding *binding)
     // It is there: bind put it there.
     wz_ignore(wz_trie_remove(exchange->trie, wz_exchange_binding_pattern(binding), binding));
     exchange->version++;
+    if (exchange->budget != NULL)
+        wz_budget_keep(exchange->budget, kept_bytes(binding), 0);
     if (binding->receiver->forget != NULL)
         wz_exchange_forget(exchange); // its slots go while the receiver is still there
     wz_free(binding);

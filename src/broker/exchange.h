@@ -46,6 +46,10 @@ struct wz_exchange *wz_exchange_new(const struct wz_topic_form *form);
 // WZ_TRIE_DEPTH_MAX; before that only the latter holds.
 void wz_exchange_limit(struct wz_exchange *exchange, size_t max_len, size_t max_words);
 
+// Keeps bindings under BUDGET, which must outlive the exchange: each with about what it costs,
+// here, in the trie and with its owner. Set before there are any; without it nobody counts them.
+void wz_exchange_keep_under(struct wz_exchange *exchange, struct wz_budget *budget);
+
 // Frees it; all bindings must be gone.
 void wz_exchange_free(struct wz_exchange *exchange);
 

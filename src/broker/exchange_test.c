@@ -81,7 +81,7 @@ static void listener_init(struct listener *listener, struct wz_exchange *exchang
     };
 }
 
-static void bind(struct listener *listener, int index, const char *pattern, unsigned qos)
+static void bind_to(struct listener *listener, int index, const char *pattern, unsigned qos)
 {
     assert_int_equal(wz_exchange_bind(listener->exchange, &listener->receiver,
                                       wz_slice_str(pattern), qos, &listener->bindings[index]),
@@ -134,10 +134,10 @@ static void test_exchange_gives_a_message_once_at_the_highest_qos(void **state)
     (void)state;
     listener_init(&one, exchange);
     listener_init(&two, exchange);
-    bind(&one, 0, "a/+", 0);
-    bind(&one, 1, "a/#", 2);
-    bind(&one, 2, "#", 1);
-    bind(&two, 0, "a/b", 1);
+    bind_to(&one, 0, "a/+", 0);
+    bind_to(&one, 1, "a/#", 2);
+    bind_to(&one, 2, "#", 1);
+    bind_to(&two, 0, "a/b", 1);
     assert_int_equal(publish_to(exchange, "a/b"), WZ_OK);
     assert_int_equal(one.got, 1);
     assert_int_equal(one.last_qos, 2);
@@ -157,7 +157,7 @@ static void test_exchange_follows_every_change_of_the_bindings(void **state)
     listener_init(&one, exchange);
     assert_false(wz_exchange_bound(exchange));
     assert_int_equal(publish_to(exchange, "a/b"), WZ_OK); // cached without receivers
-    bind(&one, 0, "a/b", 0);
+    bind_to(&one, 0, "a/b", 0);
     assert_true(wz_exchange_bound(exchange));
     assert_int_equal(publish_to(exchange, "a/b"), WZ_OK);
     assert_int_equal(one.got, 1);
@@ -165,7 +165,7 @@ static void test_exchange_follows_every_change_of_the_bindings(void **state)
     wz_exchange_rebind(one.bindings[0], 1);
     assert_int_equal(publish_to(exchange, "a/b"), WZ_OK);
     assert_int_equal(one.last_qos, 1);
-    bind(&one, 1, "a/#", 2);
+    bind_to(&one, 1, "a/#", 2);
     assert_int_equal(publish_to(exchange, "a/b"), WZ_OK);
     assert_int_equal(one.last_qos, 2);
     unbind(&one, 1);
@@ -188,8 +188,8 @@ static void test_exchange_never_calls_a_receiver_that_has_gone(void **state)
     (void)state;
     listener_init(gone, exchange);
     listener_init(&stays, exchange);
-    bind(gone, 0, "#", 1);
-    bind(&stays, 0, "#", 1);
+    bind_to(gone, 0, "#", 1);
+    bind_to(&stays, 0, "#", 1);
     assert_int_equal(publish_to(exchange, "a"), WZ_OK);
     unbind_all(gone);
     wz_free(gone); // the sanitizer sees whoever looks at it again
@@ -209,12 +209,12 @@ static void test_exchange_keeps_a_slot_over_changes_of_other_bindings(void **sta
     listener_init(&one, exchange);
     listener_init(&other, exchange);
     one.receiver.forget = forget;
-    bind(&one, 0, "#", 1);
+    bind_to(&one, 0, "#", 1);
     assert_int_equal(publish_to(exchange, "a"), WZ_OK);
     assert_int_equal(publish_to(exchange, "b"), WZ_OK);
     assert_int_equal(one.slots_made, 2);
-    bind(&other, 0, "a", 0);
-    bind(&one, 1, "a", 2);
+    bind_to(&other, 0, "a", 0);
+    bind_to(&one, 1, "a", 2);
     assert_int_equal(publish_to(exchange, "a"), WZ_OK);
     assert_true(one.slot_was_there);
     unbind(&other, 0);
@@ -237,7 +237,7 @@ static void test_exchange_forgets_each_slot_once(void **state)
     (void)state;
     listener_init(&one, exchange);
     one.receiver.forget = forget;
-    bind(&one, 0, "#", 1);
+    bind_to(&one, 0, "#", 1);
     for (int i = 0; i < 300; i++) {
         (void)snprintf(topic, sizeof(topic), "t/%d", i);
         assert_int_equal(publish_to(exchange, topic), WZ_OK);
@@ -267,10 +267,10 @@ static void test_exchange_refusal_comes_before_anybody_has_the_message(void **st
     listener_init(&after, exchange);
     asked.receiver.asked_first = true;
     asked.answer = WZ_ERR_BUSY;
-    bind(&before, 0, "#", 1);
-    bind(&asked, 0, "a/#", 0);
-    bind(&asked, 1, "#", 2);
-    bind(&after, 0, "#", 1);
+    bind_to(&before, 0, "#", 1);
+    bind_to(&asked, 0, "a/#", 0);
+    bind_to(&asked, 1, "#", 2);
+    bind_to(&after, 0, "#", 1);
     assert_int_equal(publish_to(exchange, "a/b"), WZ_ERR_BUSY);
     assert_int_equal(before.got + after.got, 0);
     asked.answer = WZ_OK;
@@ -293,7 +293,7 @@ static void test_exchange_failure_of_one_who_may_not_refuse_concerns_nobody_else
     for (int i = 0; i < 3; i++) {
         listener_init(&listeners[i], exchange);
         listeners[i].answer = i == 1 ? WZ_ERR_BUSY : WZ_OK;
-        bind(&listeners[i], 0, "#", 1);
+        bind_to(&listeners[i], 0, "#", 1);
     }
     assert_int_equal(publish_to(exchange, "a"), WZ_OK);
     assert_int_equal(listeners[0].got + listeners[2].got, 2);
@@ -326,8 +326,8 @@ static void test_exchange_message_is_copied_once_for_all_who_keep_it(void **stat
     listener_init(&two, exchange);
     one.receiver.receive = keep;
     two.receiver.receive = keep;
-    bind(&one, 0, "#", 1);
-    bind(&two, 0, "#", 1);
+    bind_to(&one, 0, "#", 1);
+    bind_to(&two, 0, "#", 1);
     assert_int_equal(wz_exchange_publish(exchange, &msg, any_topic, &ticket), WZ_OK);
     assert_int_equal(ticket.offset, 42);
     assert_ptr_equal(one.kept, two.kept);
@@ -374,7 +374,7 @@ static void test_exchange_cache_makes_room_when_it_holds_too_many_topics(void **
     (void)state;
     listener_init(&one, exchange);
     one.receiver.forget = forget;
-    bind(&one, 0, "#", 1);
+    bind_to(&one, 0, "#", 1);
     for (int i = 0; i < WZ_EXCHANGE_CACHE_TOPICS; i++) {
         (void)snprintf(topic, sizeof(topic), "flood/%d", i);
         assert_int_equal(publish_to(exchange, topic), WZ_OK);
@@ -412,7 +412,7 @@ static void test_exchange_expects_topics_without_any_effect(void **state)
     listener_init(&one, exchange);
     one.receiver.forget = forget;
     assert_int_equal(publish_to(exchange, names[0]), WZ_OK); // cached without a receiver
-    bind(&one, 0, "next/+", 1);
+    bind_to(&one, 0, "next/+", 1);
     assert_int_equal(publish_to(exchange, names[1]), WZ_OK); // and with one
     wz_exchange_expect(exchange, topics, WZ_EXCHANGE_EXPECT_MAX);
     assert_int_equal(wz_exchange_cached(exchange), 2);
@@ -455,15 +455,15 @@ static void test_exchange_cache_makes_no_room_because_subscribers_come_and_go(vo
     (void)state;
     listener_init(&one, exchange);
     one.receiver.forget = forget;
-    bind(&one, 0, "#", 1);
+    bind_to(&one, 0, "#", 1);
     assert_int_equal(publish_to(exchange, "a"), WZ_OK);
     for (int i = 0; i < 64; i++)
         listener_init(&many[i], exchange);
     for (int round = 0; round < 40000; round++) {
         for (int i = 0; i < 64 && (round == 0 || i < 1); i++)
-            bind(&many[i], 0, "a", 1);
+            bind_to(&many[i], 0, "a", 1);
         for (int i = 0; i < 64 && round == 0; i++)
-            bind(&many[i], 1, "#", 1);
+            bind_to(&many[i], 1, "#", 1);
         assert_int_equal(publish_to(exchange, "a"), WZ_OK);
         unbind(&many[0], 0);
     }
@@ -492,7 +492,7 @@ static void test_exchange_cache_makes_room_when_its_topics_have_too_many_receive
         }
         for (int i = 0; i < RECEIVERS && round == 0; i++) {
             listener_init(&many[i], exchange);
-            bind(&many[i], 0, "#", 1);
+            bind_to(&many[i], 0, "#", 1);
         }
     }
     assert_int_equal(many[0].got, TOPICS);
@@ -516,8 +516,8 @@ static void test_exchange_receiver_may_publish_to_another_exchange(void **state)
     listener_init(&one, in);
     listener_init(&two, out);
     one.forward_to = out;
-    bind(&one, 0, "#", 1);
-    bind(&two, 0, "#", 1);
+    bind_to(&one, 0, "#", 1);
+    bind_to(&two, 0, "#", 1);
     assert_int_equal(publish_to(in, "a"), WZ_OK);
     assert_int_equal(publish_to(in, "b"), WZ_OK);
     assert_int_equal(two.got, 2);
@@ -555,8 +555,8 @@ static void test_exchange_receiver_may_publish_to_its_own_exchange(void **state)
     listener_init(&one, exchange);
     listener_init(&two, exchange);
     one.receiver.receive = forward_once;
-    bind(&one, 0, "#", 1);
-    bind(&two, 0, "start", 1);
+    bind_to(&one, 0, "#", 1);
+    bind_to(&two, 0, "start", 1);
     assert_int_equal(publish_to(exchange, "start"), WZ_OK);
     assert_int_equal(one.got, 201);
     assert_int_equal(two.got, 1);

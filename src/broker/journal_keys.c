@@ -10,6 +10,12 @@
 #define VERSION 1
 #define ID_BYTES 8
 
+// No message has this sequence, and no shared body this number: there is always one more.
+#define LAST "\xff\xff\xff\xff\xff\xff\xff\xff"
+
+// The kind of a queue that is an MQTT session.
+#define QUEUE_SESSION 1
+
 static const struct {
     char letter;
     const char *name;
@@ -58,7 +64,19 @@ static bool is_entry(struct wz_slice value)
     flags = wz_cursor_get_u8(&cur);
     if (qos < 1 || qos > 2 || flags > 3)
         return false;
-    return (flags & 2) != 0 ? wz_cursor_left(&cur) == 8 : is_message(&cur);
+    if ((flags & 2) != 0)
+        return wz_cursor_left(&cur) == 8 && memcmp(cur.pos, LAST, 8) != 0;
+    return is_message(&cur);
+}
+
+// A QoS and, while what is retained is walked over, 1 and the topic that the walk has come to.
+static bool is_binding(struct wz_slice value)
+{
+    if (value.len == 0 || value.ptr[0] > 2)
+        return false;
+    return value.len == 1 ||
+           (value.ptr[1] == 1 &&
+            (value.len == 2 || wz_mqtt_topic_valid(wz_slice_sub(value, 2, value.len - 2))));
 }
 
 static bool is_shifts(struct wz_slice value)
@@ -76,9 +94,9 @@ static bool is_value(enum wz_journal_key kind, struct wz_slice value)
 
     switch (kind) {
     case WZ_JOURNAL_KEY_QUEUE:
-        return value.len > 9 && value.ptr[0] == 1;
+        return value.len > 9 && value.ptr[0] == QUEUE_SESSION;
     case WZ_JOURNAL_KEY_BINDING:
-        return value.len == 1 && value.ptr[0] <= 2;
+        return is_binding(value);
     case WZ_JOURNAL_KEY_ENTRY:
         return is_entry(value);
     case WZ_JOURNAL_KEY_SHARED:
@@ -100,13 +118,31 @@ static bool is_key(enum wz_journal_key kind, struct wz_slice rest)
         return false;
     if (kind == WZ_JOURNAL_KEY_RECEIVED) // packet identifiers begin with 1
         return rest.ptr[8] != 0 || rest.ptr[9] != 0;
+    if (kind == WZ_JOURNAL_KEY_ENTRY)
+        return memcmp(rest.ptr + ID_BYTES, LAST, 8) != 0;
+    if (kind == WZ_JOURNAL_KEY_SHARED)
+        return memcmp(rest.ptr, LAST, 8) != 0;
     if (kind == WZ_JOURNAL_KEY_BINDING)
         return wz_pattern_valid(&wz_topic_mqtt, wz_slice_sub(rest, 8, rest.len - 8));
     return kind != WZ_JOURNAL_KEY_RETAINED || wz_mqtt_topic_valid(rest);
 }
 
+// Looks at a key without its letter, and its value without the version.
+static int check(enum wz_journal_key kind, struct wz_slice key, struct wz_slice value)
+{
+    if (!is_key(kind, key))
+        return WZ_ERR_CORRUPT;
+    if (is_value(kind, value))
+        return WZ_OK;
+    // A queue that is none of ours has a form that we cannot know.
+    return kind == WZ_JOURNAL_KEY_QUEUE && value.len > 0 && value.ptr[0] != QUEUE_SESSION
+               ? WZ_ERR_UNSUPPORTED
+               : WZ_ERR_CORRUPT;
+}
+
 int wz_journal_key_check(struct wz_slice key, struct wz_slice value, enum wz_journal_key *ret_kind)
 {
+    struct wz_slice rest;
     int kind = 0;
 
     while (kind < WZ_JOURNAL_KEY_COUNT && (key.len == 0 || key.ptr[0] != kinds[kind].letter))
@@ -114,11 +150,17 @@ int wz_journal_key_check(struct wz_slice key, struct wz_slice value, enum wz_jou
     if (kind == WZ_JOURNAL_KEY_COUNT)
         return WZ_ERR_UNSUPPORTED;
     *ret_kind = (enum wz_journal_key)kind;
-    if (!is_key(*ret_kind, wz_slice_sub(key, 1, key.len - 1)))
-        return WZ_ERR_CORRUPT;
+    rest = wz_slice_sub(key, 1, key.len - 1);
     if (value.ptr == NULL)
-        return WZ_OK;
+        return is_key(*ret_kind, rest) ? WZ_OK : WZ_ERR_CORRUPT;
     if (value.len == 0 || value.ptr[0] != VERSION)
-        return WZ_ERR_UNSUPPORTED;
-    return is_value(*ret_kind, wz_slice_sub(value, 1, value.len - 1)) ? WZ_OK : WZ_ERR_CORRUPT;
+        return is_key(*ret_kind, rest) ? WZ_ERR_UNSUPPORTED : WZ_ERR_CORRUPT;
+    return check(*ret_kind, rest, wz_slice_sub(value, 1, value.len - 1));
+}
+
+int wz_journal_key_check_record(enum wz_journal_key kind, const struct wz_journal_record *record)
+{
+    if (record->removed)
+        return is_key(kind, record->key) ? WZ_OK : WZ_ERR_CORRUPT;
+    return check(kind, record->key, record->value);
 }

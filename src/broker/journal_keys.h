@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The keys of the journal as docs/formats/journal.md lists them, for who looks at a journal from
-// outside: the one table of their letters, names and forms. Pure.
+// The keys of the journal as docs/formats/journal.md lists them, for who reads a journal back or
+// looks at one from outside: the one table of their letters, names and forms. Pure.
 #pragma once
 
-#include "base/err.h"
-#include "base/slice.h"
+#include "stream/journal.h"
 
 // letter, name, plural name
 #define WZ_JOURNAL_KEYS_TABLE(X)                                                                   \
@@ -37,3 +36,9 @@ bool wz_journal_key_of_queue(enum wz_journal_key kind);
 // WZ_ERR_CORRUPT for what does not have the form.
 WZ_MUST int wz_journal_key_check(struct wz_slice key, struct wz_slice value,
                                  enum wz_journal_key *ret_kind);
+
+// The same for a record as the journal replays it to the owner of KIND, who then reads key and
+// value without looking at their form again. WZ_ERR_UNSUPPORTED for a value that a newer version
+// has made.
+WZ_MUST int wz_journal_key_check_record(enum wz_journal_key kind,
+                                        const struct wz_journal_record *record);

@@ -27,9 +27,15 @@ static const struct {
     {B("Q" ID "x"), B("\1\1" ID "client"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_QUEUE},
     {B("Q" ID), B("\1\1" ID), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_QUEUE},
     {B("Q" ID), B("\2\1" ID "client"), WZ_ERR_UNSUPPORTED, WZ_JOURNAL_KEY_QUEUE},
+    {B("Q" ID), B("\1\2" ID "client"), WZ_ERR_UNSUPPORTED, WZ_JOURNAL_KEY_QUEUE},
     {B("B" ID "a/#"), B("\1\2"), WZ_OK, WZ_JOURNAL_KEY_BINDING},
     {B("B" ID), B("\1\2"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_BINDING},
     {B("B" ID "a/#"), B("\1\3"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_BINDING},
+    {B("B" ID "a/#"), B("\1\2\1"), WZ_OK, WZ_JOURNAL_KEY_BINDING},
+    {B("B" ID "a/#"), B("\1\2\1a/b"), WZ_OK, WZ_JOURNAL_KEY_BINDING},
+    {B("B" ID "a/#"), B("\1\3\1a/b"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_BINDING},
+    {B("B" ID "a/#"), B("\1\2\2a/b"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_BINDING},
+    {B("B" ID "a/#"), B("\1\2\1a/#"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_BINDING},
     {B("E" ID ID), B("\1\1\0\0\3a/bbody"), WZ_OK, WZ_JOURNAL_KEY_ENTRY},
     {B("E" ID ID), B("\1\2\1\0\3a/b"), WZ_OK, WZ_JOURNAL_KEY_ENTRY},
     {B("E" ID ID), B("\1\2\2" ID), WZ_OK, WZ_JOURNAL_KEY_ENTRY},
@@ -38,6 +44,12 @@ static const struct {
     {B("E" ID ID), B("\1\1\0\0\4a/b"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_ENTRY},
     {B("E" ID ID), B("\1\1\2" ID "x"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_ENTRY},
     {B("E" ID ID), B("\1\1\0\0\3a/+"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_ENTRY},
+    {B("E" ID ID), B("\1\1\4\0\3a/b"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_ENTRY},
+    {B("E" ID "\xff\xff\xff\xff\xff\xff\xff\xff"), GONE, WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_ENTRY},
+    {B("E" ID ID), B("\1\1\2\xff\xff\xff\xff\xff\xff\xff\xff"), WZ_ERR_CORRUPT,
+     WZ_JOURNAL_KEY_ENTRY},
+    {B("M\xff\xff\xff\xff\xff\xff\xff\xff"), B("\1\0\3a/bbody"), WZ_ERR_CORRUPT,
+     WZ_JOURNAL_KEY_SHARED},
     {B("M" ID), B("\1\0\3a/bbody"), WZ_OK, WZ_JOURNAL_KEY_SHARED},
     {B("M" ID), B("\1\0"), WZ_ERR_CORRUPT, WZ_JOURNAL_KEY_SHARED},
     {B("H" ID), B("\1" ID), WZ_OK, WZ_JOURNAL_KEY_HEAD},
@@ -84,6 +96,24 @@ static void test_journal_key_check_refuses_what_it_does_not_know(void **state)
     assert_int_equal(wz_journal_key_check(S("P"), S(""), &kind), WZ_ERR_UNSUPPORTED);
 }
 
+// As the owner of the keys is given them: without letter and version.
+static void test_journal_key_check_record_is_as_strict(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool removed = rows[i].value == NULL;
+        struct wz_journal_record record = {
+            .key = wz_slice(rows[i].key + 1, rows[i].key_len - 1),
+            .value =
+                removed ? (struct wz_slice){0} : wz_slice(rows[i].value + 1, rows[i].value_len - 1),
+            .removed = removed,
+        };
+
+        if (removed || rows[i].value[0] == 1)
+            assert_int_equal(wz_journal_key_check_record(rows[i].kind, &record), rows[i].result);
+    }
+}
+
 static void test_journal_key_names_are_words(void **state)
 {
     (void)state;
@@ -99,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_journal_key_check_knows_every_form),
         cmocka_unit_test(test_journal_key_check_refuses_what_it_does_not_know),
+        cmocka_unit_test(test_journal_key_check_record_is_as_strict),
         cmocka_unit_test(test_journal_key_names_are_words),
     };
 

@@ -5,6 +5,8 @@
 // takeover--> GONE.
 #include "broker/mqtt.h"
 
+#include <malloc.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -12,6 +14,9 @@
 
 // How often silent clients are looked for.
 #define TICK_MS 1000
+
+// So much less must be held before the system gets memory back; so much the allocator keeps then.
+#define GIVE_BACK_BYTES ((size_t)4 * 1024 * 1024)
 
 // Wills that wait for room; more are lost, which is logged.
 #define WILLS_MAX 20000
@@ -58,10 +63,30 @@ static void hold_up(struct wz_mqtt_client *client, struct wz_list *list, struct 
     wz_conn_pause(&client->conn);
 }
 
+// Among whom a client waits whose packet could not be taken. Publishers that wait for room on the
+// disk are not asked each time that something becomes durable: others take messages out meanwhile.
+static struct wz_list *waiting_room(struct wz_mqtt *mqtt, const struct wz_mqtt_frame *frame)
+{
+    return frame->type == WZ_MQTT_PUBLISH && wz_space_low(mqtt->options.space) ? &mqtt->starved
+                                                                               : &mqtt->blocked;
+}
+
 // Whether a client has more answers to read than it may leave unread; messages stop before that.
 static bool is_choked(const struct wz_mqtt_client *client)
 {
     return wz_conn_out_bytes(&client->conn) > 2 * client->mqtt->options.session.max_out_bytes;
+}
+
+// Whether the next packet may have to wait with an ack for which there is no memory now. Acks are
+// waited for then, and they make room.
+static bool is_owed_too_much(struct wz_mqtt_client *client)
+{
+    size_t growth = wz_acks_growth(&client->acks);
+
+    if (growth == 0)
+        return false;
+    wz_mqtt_client_weigh(client);
+    return !wz_conn_may_hold(&client->conn, growth);
 }
 
 // Tells the exchange which topics the next packets of INPUT are published to. Returns how many
@@ -108,9 +133,11 @@ static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
             break;
         }
         if (r == WZ_OK)
-            r = client->state == WZ_MQTT_CLIENT_OPENING ? WZ_ERR_BUSY : dispatch(client, &frame);
+            r = client->state == WZ_MQTT_CLIENT_OPENING || is_owed_too_much(client)
+                    ? WZ_ERR_BUSY
+                    : dispatch(client, &frame);
         if (r == WZ_ERR_BUSY) {
-            hold_up(client, &client->mqtt->blocked, &client->blocked);
+            hold_up(client, waiting_room(client->mqtt, &frame), &client->blocked);
             break;
         }
         if (r < 0)
@@ -118,6 +145,7 @@ static ssize_t on_input(struct wz_conn *conn, struct wz_slice input)
         pos += frame.len;
         client->mqtt->packets++;
     }
+    wz_mqtt_client_weigh(client);
     return (ssize_t)pos;
 }
 
@@ -164,6 +192,18 @@ static void on_offer(struct wz_listener *listener, void *arg)
         wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_LIMIT);
 }
 
+// When much less is held than before, the allocator gives it back to the system: by itself it does
+// so only when nothing lies above it.
+static void give_back(struct wz_mqtt *mqtt)
+{
+    struct wz_budget *budget = &mqtt->options.loop->budget;
+
+    if (budget->bytes + GIVE_BACK_BYTES >= budget->most)
+        return;
+    (void)malloc_trim(GIVE_BACK_BYTES); // there may have been nothing
+    budget->most = budget->bytes;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct wz_mqtt *mqtt = timer->data;
@@ -180,13 +220,15 @@ static void on_tick(uv_timer_t *timer)
                         : client->keep_alive_ms > 0 && silent_ms > client->keep_alive_ms;
 
         wz_acks_trim(&client->acks);
-        wz_received_trim(&client->received);
+        wz_packet_ids_trim(&client->received);
         if (client->state == WZ_MQTT_CLIENT_OPEN)
             wz_session_trim(&client->session);
+        wz_mqtt_client_weigh(client);
         // Who is held up by us is not silent.
         if (late && wz_list_empty(&client->blocked) && !wz_conn_is_stopped(&client->conn))
             wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
     }
+    give_back(mqtt);
     wz_queues_expire(mqtt->options.queues, mqtt->options.loop->now_ms, now(mqtt));
 }
 
@@ -226,6 +268,7 @@ static void publish_wills(struct wz_mqtt *mqtt)
     while ((will = wz_queue_first(&mqtt->wills, &qos)) != NULL &&
            wz_mqtt_publish_message(mqtt, &will->message, &ticket) != WZ_ERR_BUSY)
         wz_queue_pop(&mqtt->wills);
+    wz_mqtt_weigh_wills(mqtt);
 }
 
 void wz_mqtt_durable(struct wz_mqtt *mqtt)
@@ -239,6 +282,8 @@ void wz_mqtt_durable(struct wz_mqtt *mqtt)
     wz_list_init(&blocked);
     while ((it = wz_list_shift(&mqtt->blocked)) != NULL)
         wz_list_push(&blocked, it);
+    while (!wz_space_low(mqtt->options.space) && (it = wz_list_shift(&mqtt->starved)) != NULL)
+        wz_list_push(&blocked, it);
     WZ_LIST_EACH(it, tmp, &mqtt->waiting)
     {
         wz_mqtt_client_acks(WZ_CONTAINER(it, struct wz_mqtt_client, waiting));
@@ -247,6 +292,7 @@ void wz_mqtt_durable(struct wz_mqtt *mqtt)
         struct wz_mqtt_client *client = WZ_CONTAINER(it, struct wz_mqtt_client, blocked);
 
         wz_mqtt_client_opened(client);
+        client->heard_ms = now(mqtt); // he was not listened to
         if (client->state == WZ_MQTT_CLIENT_OPENING)
             wz_list_push(&mqtt->blocked, &client->blocked);
         else
@@ -269,6 +315,7 @@ int wz_mqtt_open(const struct wz_mqtt_options *options, struct wz_mqtt **ret_mqt
     wz_list_init(&mqtt->clients);
     wz_list_init(&mqtt->waiting);
     wz_list_init(&mqtt->blocked);
+    wz_list_init(&mqtt->starved);
     wz_list_init(&mqtt->choked);
     wz_list_init(&mqtt->pumps);
     mqtt->wills = (struct wz_queue){.max_count = WILLS_MAX, .max_bytes = WILLS_MAX_BYTES};
@@ -308,6 +355,7 @@ void wz_mqtt_free(struct wz_mqtt *mqtt)
     wz_loop_leave(&mqtt->part);
     wz_map_release(&mqtt->by_id);
     wz_queue_release(&mqtt->wills);
+    wz_mqtt_weigh_wills(mqtt);
     wz_sys_topics_free(mqtt->sys);
     wz_free(mqtt);
 }

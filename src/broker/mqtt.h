@@ -5,10 +5,11 @@
 #include "base/problem.h"
 #include "broker/session.h"
 #include "loop/listener.h"
+#include "stream/space.h"
 
 struct wz_mqtt;
 
-// How the door is opened. All of it is needed.
+// How the door is opened. All of it is needed but SPACE.
 struct wz_mqtt_options {
     struct wz_loop *loop;
     struct wz_exchange *exchange; // amq.topic
@@ -16,6 +17,7 @@ struct wz_mqtt_options {
     int port; // 0: any free one
     struct wz_queues *queues;
     struct wz_retained *retained;
+    struct wz_space *space; // NULL: there always is room
     struct wz_session_limits session;
     size_t max_packet_bytes;
     uint32_t max_connections;
@@ -33,8 +35,8 @@ void wz_mqtt_close(struct wz_mqtt *mqtt);
 // Frees it, after the loop has returned; NULL is fine.
 void wz_mqtt_free(struct wz_mqtt *mqtt);
 
-// Something has become durable: sends the acks that waited for it, and lets publishers that were
-// held up go on.
+// Something has become durable, or there is room on the disk again: sends the acks that waited for
+// it, and lets publishers that were held up go on.
 void wz_mqtt_durable(struct wz_mqtt *mqtt);
 
 // The port it listens on.

@@ -26,13 +26,13 @@ struct wz_mqtt_client {
     struct wz_mqtt *mqtt;
     struct wz_list link;    // among all clients
     struct wz_list waiting; // among those that are owed acks
-    struct wz_list blocked; // among those whose message could not be taken
+    struct wz_list blocked; // among those whose message could not be taken; on STARVED, too
     struct wz_list choked;  // among those who do not read what they are answered
     struct wz_session session;
     struct wz_ticket opening; // what CONNACK waits for
     struct wz_acks acks;
-    struct wz_buf answers;       // SUBACKs among them, one behind the other
-    struct wz_received received; // of a clean session: QoS 2 messages between PUBLISH and PUBREL
+    struct wz_buf answers;         // SUBACKs among them, one behind the other
+    struct wz_packet_ids received; // of a clean session: QoS 2 messages from PUBLISH to PUBREL
     struct wz_parcel *will;
     struct wz_slice id;     // owned bytes
     int64_t heard_ms;       // on the loop's own clock; before CONNECT, when it came
@@ -50,9 +50,11 @@ struct wz_mqtt {
     struct wz_list clients;
     struct wz_list waiting;
     struct wz_list blocked;
+    struct wz_list starved; // publishers that wait for room on the disk
     struct wz_list choked;
     struct wz_list pumps;
-    struct wz_queue wills; // of clients that have gone, to be published when there is room
+    struct wz_queue wills;      // of clients that have gone, to be published when there is room
+    size_t wills_counted_bytes; // of these, in the loop's budget
     struct wz_map by_id;
     struct wz_session_counts counts;
     struct wz_conn_traffic traffic; // of this turn, as are the counts and those that follow
@@ -99,6 +101,14 @@ int wz_mqtt_client_acked(struct wz_mqtt_client *client, const struct wz_mqtt_fra
 int wz_mqtt_client_pubrel(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
 int wz_mqtt_client_subscribe(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
 int wz_mqtt_client_unsubscribe(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame);
+
+// Counts what is held for the client beside input and output: acks that wait, with their packets,
+// identifiers, its will.
+void wz_mqtt_client_weigh(struct wz_mqtt_client *client);
+
+// Counts the wills that wait. They were counted with their clients before, so none is refused for
+// want of memory.
+void wz_mqtt_weigh_wills(struct wz_mqtt *mqtt);
 
 // Sends the acks that may leave.
 void wz_mqtt_client_acks(struct wz_mqtt_client *client);

@@ -195,14 +195,30 @@ static void log_end(const struct wz_mqtt_client *client, int err)
            WZ_F_ERR(err));
 }
 
+void wz_mqtt_weigh_wills(struct wz_mqtt *mqtt)
+{
+    wz_budget_count(&mqtt->options.loop->budget, mqtt->wills_counted_bytes, mqtt->wills.bytes);
+    mqtt->wills_counted_bytes = mqtt->wills.bytes;
+}
+
+void wz_mqtt_client_weigh(struct wz_mqtt_client *client)
+{
+    wz_conn_hold(&client->conn,
+                 wz_acks_bytes(&client->acks) + client->answers.cap +
+                     wz_packet_ids_bytes(&client->received) + wz_session_bytes(&client->session) +
+                     (client->will != NULL ? sizeof(*client->will) + client->will->len : 0));
+}
+
 // Publishes a will, now or when there is room; takes over the reference.
 static void publish_will(struct wz_mqtt *mqtt, struct wz_parcel *will)
 {
     struct wz_ticket ticket;
 
     if (wz_mqtt_publish_message(mqtt, &will->message, &ticket) == WZ_ERR_BUSY) {
-        if (wz_queue_push(&mqtt->wills, will, will->message.qos) == WZ_OK)
+        if (wz_queue_push(&mqtt->wills, will, will->message.qos) == WZ_OK) {
+            wz_mqtt_weigh_wills(mqtt);
             return;
+        }
         if (wz_log_allow(&mqtt->lost_us))
             WZ_LOG(WZ_LOG_ERROR, "mqtt.will_lost", WZ_F_SLICE("client", will->message.client));
     }
@@ -224,7 +240,7 @@ void wz_mqtt_client_end(struct wz_mqtt_client *client, int err)
     wz_list_remove(&client->choked);
     wz_acks_release(&client->acks);
     wz_buf_release(&client->answers);
-    wz_received_release(&client->received);
+    wz_packet_ids_release(&client->received);
     if (client->state == WZ_MQTT_CLIENT_OPEN || client->state == WZ_MQTT_CLIENT_OPENING) {
         if (wz_map_get(&mqtt->by_id, client->id) == client)
             (void)wz_map_remove(&mqtt->by_id, client->id); // it is itself
@@ -234,6 +250,7 @@ void wz_mqtt_client_end(struct wz_mqtt_client *client, int err)
     }
     client->state = WZ_MQTT_CLIENT_GONE;
     client->will = NULL;
+    wz_mqtt_client_weigh(client);
     if (will != NULL)
         publish_will(mqtt, will);
 }

@@ -15,29 +15,33 @@ void wz_mqtt_client_send_ack(struct wz_mqtt_client *client, enum wz_mqtt_type ty
     client->mqtt->counts.answers++;
 }
 
-// Sends the first of the packets that are kept.
-static void send_answer(struct wz_mqtt_client *client, size_t len)
+// Sends the packet of LEN bytes at POS of those that are kept.
+static void send_answer(struct wz_mqtt_client *client, size_t pos, size_t len)
 {
-    memcpy(wz_conn_reserve(&client->conn, len), client->answers.ptr, len);
+    memcpy(wz_conn_reserve(&client->conn, len), client->answers.ptr + pos, len);
     wz_conn_commit(&client->conn, len);
-    wz_buf_consume(&client->answers, len);
-    if (client->answers.len == 0)
-        wz_buf_release(&client->answers); // it is seldom that somebody subscribes
     client->mqtt->counts.answers++;
 }
 
 void wz_mqtt_client_acks(struct wz_mqtt_client *client)
 {
     struct wz_ack ack;
+    size_t pos = 0;
 
     while (wz_acks_take(&client->acks, &ack)) {
         if (ack.len > 0)
-            send_answer(client, ack.len);
+            send_answer(client, pos, ack.len);
         else
             wz_mqtt_client_send_ack(client, ack.type, ack.packet_id);
+        pos += ack.len;
     }
+    if (pos > 0)
+        wz_buf_consume(&client->answers, pos); // once, for there may be very many
+    if (client->answers.len == 0)
+        wz_buf_release(&client->answers); // it is seldom that somebody subscribes
     if (client->acks.count == 0)
         wz_list_remove(&client->waiting);
+    wz_mqtt_client_weigh(client);
 }
 
 // Owes the client an ack, or sends it at once when nothing before it, nor its own message, has to
@@ -89,7 +93,7 @@ int wz_mqtt_publish_message(struct wz_mqtt *mqtt, const struct wz_message *msg,
     struct wz_queues *queues = mqtt->options.queues;
     int r;
 
-    if (!wz_queues_ready(queues))
+    if (!wz_queues_ready(queues) || !wz_space_takes(mqtt->options.space))
         return WZ_ERR_BUSY;
     *ret_ticket = (struct wz_ticket){0};
     if (wz_sys_topics_own(msg->topic))
@@ -102,13 +106,44 @@ int wz_mqtt_publish_message(struct wz_mqtt *mqtt, const struct wz_message *msg,
     return r;
 }
 
-// A QoS 2 message. What of it is there already, because it came before, is not done again.
+// A QoS 2 message of a clean session.
+static int publish_clean(struct wz_mqtt_client *client, const struct wz_message *msg,
+                         uint16_t packet_id, struct wz_ticket *ret_ticket)
+{
+    int r;
+
+    if (wz_packet_ids_has(&client->received, packet_id))
+        return WZ_OK; // its PUBREC comes behind that of the first time
+    r = wz_mqtt_publish_message(client->mqtt, msg, ret_ticket);
+    if (r == WZ_OK)
+        (void)wz_packet_ids_add(&client->received, packet_id); // it is new
+    return r;
+}
+
+// Whether the identifier of one more QoS 2 message may be remembered. If not, its client is closed:
+// MQTT 3.1.1 has no other way to refuse a message, and the client sends it again later (4.4), what
+// it releases first.
+static bool may_receive(struct wz_mqtt_client *client, const struct wz_received *all)
+{
+    const struct wz_budget *budget = &client->mqtt->options.loop->budget;
+    size_t bytes = wz_received_growth(all);
+
+    if (bytes == 0 || wz_budget_may_keep(budget, bytes))
+        return true;
+    if (wz_log_allow(&client->mqtt->log_us))
+        WZ_LOG(WZ_LOG_WARN, "mqtt.unreleased", WZ_F_SLICE("client", client->id),
+               WZ_F_INT("messages", all->count),
+               WZ_F_STR("why", "memory.max has no room for more that are not released"));
+    return false;
+}
+
+// A QoS 2 message of a persistent session. What of it is there already, because it came before, is
+// not done again.
 static int publish_once(struct wz_mqtt_client *client, struct wz_message *msg, uint16_t packet_id,
                         struct wz_ticket *ret_ticket)
 {
     struct wz_durable_queue *durable = client->session.options.durable;
-    struct wz_received *all = durable != NULL ? &durable->received : &client->received;
-    struct wz_received_message *before = wz_received_get(all, packet_id);
+    const struct wz_received_message *before = wz_received_get(&durable->received, packet_id);
     struct wz_queues *queues = client->mqtt->options.queues;
     int64_t offset = before != NULL ? before->offset : -1;
     int r;
@@ -118,15 +153,14 @@ static int publish_once(struct wz_mqtt_client *client, struct wz_message *msg, u
         wz_queues_received_ticket(queues, before, ret_ticket);
         return WZ_OK;
     }
-    if (durable != NULL)
-        msg->packet_id = packet_id;
+    if (before == NULL && !may_receive(client, &durable->received))
+        return WZ_ERR_LIMIT;
+    msg->packet_id = packet_id;
     msg->recorded = before != NULL && !before->unrecorded;
     msg->queued = before != NULL && !before->unqueued;
     wz_queues_begin(queues);
     r = wz_mqtt_publish_message(client->mqtt, msg, ret_ticket);
-    if (r == WZ_OK && durable == NULL)
-        (void)wz_received_add(all, packet_id); // there is nothing else to remember
-    if (r == WZ_OK && durable != NULL)
+    if (r == WZ_OK)
         wz_queues_received(durable, packet_id,
                            ret_ticket->stream != NULL ? ret_ticket->offset : offset);
     wz_queues_end(queues, ret_ticket);
@@ -150,7 +184,9 @@ int wz_mqtt_client_publish(struct wz_mqtt_client *client, const struct wz_mqtt_f
         .retain = publish.retain,
         .offset = -1,
     };
-    if (publish.qos == 2)
+    if (publish.qos == 2 && client->session.options.durable == NULL)
+        r = publish_clean(client, &msg, publish.packet_id, &ack.ticket);
+    else if (publish.qos == 2)
         r = publish_once(client, &msg, publish.packet_id, &ack.ticket);
     else
         r = wz_mqtt_publish_message(client->mqtt, &msg, &ack.ticket);
@@ -195,13 +231,28 @@ int wz_mqtt_client_pubrel(struct wz_mqtt_client *client, const struct wz_mqtt_fr
     if (durable != NULL)
         wz_queues_forget_received(durable, ack.packet_id);
     else
-        (void)wz_received_remove(&client->received, ack.packet_id); // PUBREL twice (4.3.3)
+        (void)wz_packet_ids_remove(&client->received, ack.packet_id); // PUBREL twice (4.3.3)
     wz_queues_end(queues, &ack.ticket);
     return owe_ack(client, &ack);
 }
 
-// So many bytes of SUBACKs may wait for the disk; then no more is read from the client.
+// So many bytes of SUBACKs may wait for the disk, and so many when memory is short; then no more is
+// read from the client.
 #define ANSWERS_MAX 65536
+#define ANSWERS_FEW 1024
+
+// Whether there is room for the answer to a SUBSCRIBE: a byte for each of its filters, each of
+// which has four bytes and more. A packet that has a buffer of its own gives more back than it
+// takes. When there is none, others wait before it, so the disk makes room.
+static bool has_answer_room(const struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame)
+{
+    size_t len = client->answers.len + frame->len / 4;
+
+    if (client->answers.len > ANSWERS_MAX)
+        return false;
+    return frame->len > WZ_CONN_HELD_COPY || len <= ANSWERS_FEW ||
+           wz_conn_may_hold(&client->conn, 2 * len);
+}
 
 int wz_mqtt_client_subscribe(struct wz_mqtt_client *client, const struct wz_mqtt_frame *frame)
 {
@@ -216,7 +267,7 @@ int wz_mqtt_client_subscribe(struct wz_mqtt_client *client, const struct wz_mqtt
 
     if (r < 0)
         return r;
-    if (client->answers.len > ANSWERS_MAX)
+    if (!has_answer_room(client, frame))
         return WZ_ERR_BUSY;
     wz_queues_begin(queues);
     while ((r = wz_mqtt_filters_next(&filters, &entry)) == WZ_OK) {

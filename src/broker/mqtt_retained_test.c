@@ -12,6 +12,15 @@
 #include "base/mem.h"
 #include "broker/testdoor_test.h"
 
+// The first byte of the packet that comes next, which stays to be read.
+static uint8_t first_byte(struct door *door, int fd)
+{
+    uint8_t byte = 0;
+
+    DOOR_UNTIL(door, recv(fd, &byte, 1, MSG_PEEK) == 1);
+    return byte;
+}
+
 // Reads PACKETS, and a SUBACK somewhere between them or around: who subscribes may be sent messages
 // before he is told that he has (3.8.4), and what waits for the disk comes later than what does
 // not.
@@ -22,10 +31,8 @@ static void expect_and_suback(struct door *door, int fd, struct wz_slice packets
 
     while (packets.len > 0 || !seen) {
         struct wz_mqtt_frame frame;
-        uint8_t first;
 
-        DOOR_UNTIL(door, recv(fd, &first, 1, MSG_PEEK) == 1);
-        if (first == suback.ptr[0]) {
+        if (first_byte(door, fd) == suback.ptr[0]) {
             door_expect(door, fd, suback);
             assert_false(seen);
             seen = true;
@@ -154,13 +161,15 @@ static void test_mqtt_door_sends_all_of_many_that_are_retained(void **state)
     (void)close(pub);
 }
 
-static void test_mqtt_session_gets_all_of_many_that_are_retained_at_qos_1(void **state)
+// How many topics retain_many makes.
+#define MANY 2500
+
+// Retains a message on each of MANY topics, in their order.
+static void retain_many(struct door *door)
 {
-    enum { COUNT = 2500 };
-    struct door *door = *state;
     int fd = door_client(door, 'p');
 
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < MANY; i++) {
         uint8_t packet[] = "\x33\x09\0\3r??\1\1x!";
 
         packet[5] = (uint8_t)('A' + i / 50);
@@ -169,10 +178,20 @@ static void test_mqtt_session_gets_all_of_many_that_are_retained_at_qos_1(void *
         door_expect(door, fd, P("\x40\2\1\1"));
     }
     door_leave(door, fd);
+}
+
+static void test_mqtt_session_gets_all_of_many_that_are_retained_at_qos_1(void **state)
+{
+    struct door *door = *state;
+    int fd;
+
+    retain_many(door);
     for (int k = 0; k < 2; k++) {
+        bool told = false;
+
         fd = k == 0 ? door_client(door, 's') : door_lasting_client(door, 'l', false);
         door_send(door, fd, P("\x82\6\0\1\0\1#\1"));
-        for (int i = 0; i < COUNT; i++) {
+        for (int i = 0; i < MANY; i++) {
             uint16_t id = (uint16_t)(i + 1);
             uint8_t packet[] = "\x33\x09\0\3r????x!";
 
@@ -180,15 +199,118 @@ static void test_mqtt_session_gets_all_of_many_that_are_retained_at_qos_1(void *
             packet[6] = (uint8_t)('A' + i % 50);
             packet[7] = (uint8_t)(id >> 8);
             packet[8] = (uint8_t)id;
-            if (i == 0)
-                expect_and_suback(door, fd, wz_slice(packet, 11), P("\x90\3\0\1\1"));
-            else
-                door_expect(door, fd, wz_slice(packet, 11));
+            if (!told && first_byte(door, fd) == 0x90) { // once it is durable
+                door_expect(door, fd, P("\x90\3\0\1\1"));
+                told = true;
+            }
+            door_expect(door, fd, wz_slice(packet, 11));
             door_send(door, fd, wz_slice((uint8_t[]){0x40, 2, packet[7], packet[8]}, 4));
         }
+        assert_true(told);
         door_expect_quiet(door, fd);
         door_leave(door, fd);
     }
+}
+
+// Takes one retained message of retain_many and acks it; returns the number of its topic.
+static int take_one(struct door *door, int fd)
+{
+    uint8_t packet[11];
+    int number;
+
+    DOOR_UNTIL(door, recv(fd, packet, sizeof(packet), MSG_PEEK) == sizeof(packet));
+    assert_int_equal(recv(fd, packet, sizeof(packet), 0), sizeof(packet));
+    assert_int_equal(packet[0] & ~8, 0x33); // DUP or not
+    assert_memory_equal(packet + 1, "\x09\0\3r", 4);
+    number = (packet[5] - 'A') * 50 + packet[6] - 'A';
+    assert_in_range(number, 0, MANY - 1);
+    door_send(door, fd, wz_slice((uint8_t[]){0x40, 2, packet[7], packet[8]}, 4));
+    return number;
+}
+
+// Reads as far as ANSWER; marks the messages before it in SEEN.
+static void take_until(struct door *door, int fd, struct wz_slice answer, bool *seen)
+{
+    while (first_byte(door, fd) != answer.ptr[0])
+        seen[take_one(door, fd)] = true;
+    door_expect(door, fd, answer);
+}
+
+static bool is_walking(const struct door *door)
+{
+    struct wz_durable_queue *queue = wz_queues_find(door->t.queues, P("l"));
+    struct wz_queue_walk walk;
+    size_t state = 0;
+
+    return wz_durable_queue_next_walk(queue, &state, &walk);
+}
+
+// What was not sent before comes after it, whatever has ended the connection; only what was sent
+// last may come again.
+static void test_mqtt_session_gets_the_rest_of_what_is_retained_when_it_comes_back(void **state)
+{
+    static void (*const ends[])(struct door * door) = {door_crash, door_restart, NULL};
+    static const int taken[] = {0, 700, 1400};
+    struct door *door = *state;
+    static bool seen[MANY];
+    int count = 0;
+    int fd;
+
+    retain_many(door);
+    fd = door_lasting_client(door, 'l', false);
+    door_send(door, fd, P("\x82\6\0\1\0\1#\1"));
+    take_until(door, fd, P("\x90\3\0\1\1"), seen);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        for (; count < taken[i]; count++)
+            seen[take_one(door, fd)] = true;
+        door_turn(door);
+        assert_true(is_walking(door));
+        if (ends[i] != NULL)
+            ends[i](door);
+        (void)close(fd);
+        fd = door_lasting_client(door, 'l', true);
+    }
+    while (!seen[MANY - 1]) {
+        seen[take_one(door, fd)] = true;
+        count++;
+    }
+    for (int i = 0; i < MANY; i++)
+        assert_true(seen[i]);
+    assert_in_range(count, MANY, MANY + 2000);
+    door_expect_quiet(door, fd);
+    assert_false(is_walking(door));
+    door_restart(door); // in order, so that the last acks are not lost
+    (void)close(fd);
+    fd = door_lasting_client(door, 'l', true);
+    door_expect_quiet(door, fd);
+    assert_false(is_walking(door));
+    (void)close(fd);
+}
+
+static void test_mqtt_session_that_unsubscribes_gets_nothing_more_of_what_is_retained(void **state)
+{
+    static bool seen[MANY];
+    struct door *door = *state;
+    size_t count;
+    int fd;
+
+    retain_many(door);
+    fd = door_lasting_client(door, 'l', false);
+    door_send(door, fd, P("\x82\6\0\1\0\1#\1"));
+    take_until(door, fd, P("\x90\3\0\1\1"), seen);
+    assert_true(is_walking(door));
+    door_send(door, fd, P("\xa2\5\0\2\0\1#"));
+    take_until(door, fd, P("\xb0\2\0\2"), seen);
+    assert_false(is_walking(door));
+    door_crash(door);
+    (void)close(fd);
+    count = wz_queues_find(door->t.queues, P("l"))->count;
+    assert_in_range(count, 1, MANY / 2);
+    fd = door_lasting_client(door, 'l', true);
+    for (size_t i = 0; i < count; i++)
+        (void)take_one(door, fd);
+    door_expect_quiet(door, fd);
+    (void)close(fd);
 }
 
 // Whose window is full of retained messages cannot make us remember ever more filters, nor get what
@@ -242,6 +364,8 @@ int main(void)
         TEST(test_mqtt_session_is_told_at_its_return_that_a_message_was_retained),
         TEST(test_mqtt_door_sends_all_of_many_that_are_retained),
         TEST(test_mqtt_session_gets_all_of_many_that_are_retained_at_qos_1),
+        TEST(test_mqtt_session_gets_the_rest_of_what_is_retained_when_it_comes_back),
+        TEST(test_mqtt_session_that_unsubscribes_gets_nothing_more_of_what_is_retained),
         TEST(test_mqtt_door_sends_what_is_retained_once_a_subscription_at_most),
     };
 

@@ -8,15 +8,28 @@
 
 // The identifiers in use. All zero is an empty set.
 struct wz_packet_ids {
-    uint64_t *bits;
+    uint64_t **pages; // a bit for each; NULL: none of them, and so a page
     uint32_t count;
     uint16_t last; // the one given last by wz_packet_ids_next
+    uint8_t page_count;
 };
+
+// How many pages there may be, of 64-bit words.
+#define WZ_PACKET_IDS_PAGES 16
+#define WZ_PACKET_IDS_WORDS (65536 / 64 / WZ_PACKET_IDS_PAGES)
+
+// The memory of the bits: at the most 8 KiB and the pages' addresses.
+static inline size_t wz_packet_ids_bytes(const struct wz_packet_ids *ids)
+{
+    return ids->pages == NULL ? 0
+                              : WZ_PACKET_IDS_PAGES * sizeof(uint64_t *) +
+                                    ids->page_count * WZ_PACKET_IDS_WORDS * sizeof(uint64_t);
+}
 
 // Frees the bits; the set is empty then.
 void wz_packet_ids_release(struct wz_packet_ids *ids);
 
-// Frees the bits of an empty set; else does nothing. Called now and then, not after each message.
+// Frees memory in which nothing is. Called now and then, not after each message.
 void wz_packet_ids_trim(struct wz_packet_ids *ids);
 
 // Takes the next free identifier behind the last one given; at least one must be free.
@@ -28,7 +41,9 @@ bool wz_packet_ids_add(struct wz_packet_ids *ids, uint16_t id);
 // Whether an identifier is in the set.
 static inline bool wz_packet_ids_has(const struct wz_packet_ids *ids, uint16_t id)
 {
-    return ids->bits != NULL && (ids->bits[id >> 6] >> (id & 63) & 1) != 0;
+    const uint64_t *page = ids->pages != NULL ? ids->pages[id / 64 / WZ_PACKET_IDS_WORDS] : NULL;
+
+    return page != NULL && (page[id / 64 % WZ_PACKET_IDS_WORDS] >> (id & 63) & 1) != 0;
 }
 
 // Takes an identifier out; false when it is not there.

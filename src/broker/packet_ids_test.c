@@ -79,9 +79,9 @@ static void test_packet_ids_of_an_empty_set_cost_nothing(void **state)
 
     (void)state;
     assert_false(wz_packet_ids_remove(&ids, 1));
-    assert_null(ids.bits);
+    assert_null(ids.pages);
     wz_packet_ids_release(&ids);
-    assert_null(ids.bits);
+    assert_null(ids.pages);
 }
 
 static void test_packet_ids_trim_frees_only_an_empty_set(void **state)
@@ -94,9 +94,35 @@ static void test_packet_ids_trim_frees_only_an_empty_set(void **state)
     assert_true(wz_packet_ids_has(&ids, 1));
     assert_true(wz_packet_ids_remove(&ids, 1));
     wz_packet_ids_trim(&ids);
-    assert_null(ids.bits);
+    assert_null(ids.pages);
     assert_int_equal(wz_packet_ids_next(&ids), 2); // the count goes on
     wz_packet_ids_release(&ids);
+}
+
+static void test_packet_ids_take_memory_for_the_part_that_is_in_use(void **state)
+{
+    struct wz_packet_ids ids = {0};
+
+    (void)state;
+    assert_int_equal(wz_packet_ids_bytes(&ids), 0);
+    for (int i = 0; i < 4000; i++)
+        (void)wz_packet_ids_next(&ids);
+    assert_int_equal(wz_packet_ids_bytes(&ids), 128 + 512);
+    for (uint32_t id = 1; id <= UINT16_MAX; id += 97)
+        (void)wz_packet_ids_add(&ids, (uint16_t)id);
+    assert_int_equal(wz_packet_ids_bytes(&ids), 128 + 8192);
+    for (uint32_t id = 1; id <= UINT16_MAX; id++) {
+        if (id != 1 && id != 20000)
+            (void)wz_packet_ids_remove(&ids, (uint16_t)id);
+    }
+    (void)wz_packet_ids_add(&ids, 1);
+    (void)wz_packet_ids_add(&ids, 20000);
+    wz_packet_ids_trim(&ids);
+    assert_int_equal(wz_packet_ids_bytes(&ids), 128 + 2 * 512);
+    assert_true(wz_packet_ids_has(&ids, 1) && wz_packet_ids_has(&ids, 20000));
+    assert_int_equal(ids.count, 2);
+    wz_packet_ids_release(&ids);
+    assert_int_equal(wz_packet_ids_bytes(&ids), 0);
 }
 
 int main(void)
@@ -108,6 +134,7 @@ int main(void)
         cmocka_unit_test(test_packet_ids_are_in_the_set_once),
         cmocka_unit_test(test_packet_ids_of_an_empty_set_cost_nothing),
         cmocka_unit_test(test_packet_ids_trim_frees_only_an_empty_set),
+        cmocka_unit_test(test_packet_ids_take_memory_for_the_part_that_is_in_use),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

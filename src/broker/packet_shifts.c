@@ -82,6 +82,22 @@ void wz_packet_shifts_cut(struct wz_packet_shifts *shifts, uint64_t low)
     memmove(shifts->items, shifts->items + number - 1, shifts->count * sizeof(shifts->items[0]));
 }
 
+bool wz_packet_shifts_forget(struct wz_packet_shifts *shifts, uint64_t low, uint64_t high)
+{
+    size_t kept = 0;
+    bool any;
+
+    for (size_t i = 0; i < shifts->count; i++) {
+        uint64_t end = i + 1 < shifts->count ? shifts->items[i + 1].from : UINT64_MAX;
+
+        if (shifts->items[i].from <= low || end > high)
+            shifts->items[kept++] = shifts->items[i];
+    }
+    any = kept < shifts->count;
+    shifts->count = kept;
+    return any;
+}
+
 void wz_packet_shifts_encode(const struct wz_packet_shifts *shifts, struct wz_buf *buf)
 {
     for (size_t i = 0; i < shifts->count; i++) {

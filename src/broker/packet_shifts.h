@@ -41,6 +41,9 @@ WZ_MUST int wz_packet_shifts_add(struct wz_packet_shifts *shifts, uint64_t from)
 // Forgets what no sequence from LOW on needs.
 void wz_packet_shifts_cut(struct wz_packet_shifts *shifts, uint64_t low);
 
+// Forgets what only sequences above LOW and below HIGH need. Whether there was anything.
+bool wz_packet_shifts_forget(struct wz_packet_shifts *shifts, uint64_t low, uint64_t high);
+
 // Adds them to BUF as the value of an 'N', and takes them from one; WZ_ERR_CORRUPT for what is
 // none.
 void wz_packet_shifts_encode(const struct wz_packet_shifts *shifts, struct wz_buf *buf);

@@ -190,6 +190,31 @@ static void test_packet_shifts_are_what_looking_at_each_sequence_gives(void **st
     }
 }
 
+static void test_packet_shifts_forget_what_lies_between(void **state)
+{
+    struct wz_packet_shifts shifts = {0};
+    uint16_t ids[6];
+
+    (void)state;
+    for (uint64_t i = 1; i <= 5; i++)
+        assert_int_equal(wz_packet_shifts_add(&shifts, i * 100), WZ_OK);
+    for (uint64_t i = 0; i <= 5; i++)
+        ids[i] = wz_packet_shifts_id(&shifts, i * 100 + 50);
+    assert_false(wz_packet_shifts_forget(&shifts, 150, 199)); // nothing begins there
+    assert_false(wz_packet_shifts_forget(&shifts, 150, 299)); // the one of 200 holds for 299
+    assert_int_equal(shifts.count, 5);
+    assert_true(wz_packet_shifts_forget(&shifts, 150, 450)); // those of 200 and 300
+    assert_int_equal(shifts.count, 3);
+    assert_int_equal(wz_packet_shifts_id(&shifts, 50), ids[0]);
+    assert_int_equal(wz_packet_shifts_id(&shifts, 150), ids[1]);
+    assert_int_equal(wz_packet_shifts_id(&shifts, 450), ids[4]);
+    assert_int_equal(wz_packet_shifts_id(&shifts, 550), ids[5]);
+    assert_true(wz_packet_shifts_forget(&shifts, 450, UINT64_MAX));
+    assert_int_equal(shifts.count, 2);
+    assert_int_equal(wz_packet_shifts_id(&shifts, 450), ids[4]);
+    wz_packet_shifts_release(&shifts);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +225,7 @@ int main(void)
         cmocka_unit_test(test_packet_shifts_stand_in_the_journal_as_documented),
         cmocka_unit_test(test_packet_shifts_refuse_values_that_are_none),
         cmocka_unit_test(test_packet_shifts_are_what_looking_at_each_sequence_gives),
+        cmocka_unit_test(test_packet_shifts_forget_what_lies_between),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

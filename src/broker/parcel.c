@@ -50,6 +50,19 @@ void wz_parcel_unref(struct wz_parcel *parcel)
         wz_free(parcel);
 }
 
+void wz_parcel_hold(struct wz_parcel *parcel, struct wz_budget *budget)
+{
+    if (parcel->queues++ == 0)
+        wz_budget_count(budget, 0, sizeof(*parcel) + parcel->len);
+}
+
+void wz_parcel_let_go(struct wz_parcel *parcel, struct wz_budget *budget)
+{
+    WZ_ASSERT(parcel->queues > 0);
+    if (--parcel->queues == 0)
+        wz_budget_count(budget, sizeof(*parcel) + parcel->len, 0);
+}
+
 struct wz_parcel *wz_delivery_keep(struct wz_delivery *delivery)
 {
     if (delivery->parcel == NULL)

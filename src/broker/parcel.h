@@ -4,12 +4,13 @@
 
 #include "broker/message.h"
 #include "broker/ticket.h"
+#include "loop/budget.h"
 
 // An owned, immutable message with a count of those who keep it. Loop thread only.
 struct wz_parcel {
     struct wz_message message; // its slices lie in BYTES
     uint32_t refs;
-    uint32_t queues; // that hold it under a budget
+    uint32_t queues; // that hold it, see wz_parcel_hold
     uint32_t len;    // of the bytes
     uint8_t bytes[];
 };
@@ -22,6 +23,10 @@ struct wz_parcel *wz_parcel_ref(struct wz_parcel *parcel);
 
 // One keeper less; the last one frees it. NULL is fine.
 void wz_parcel_unref(struct wz_parcel *parcel);
+
+// One queue more, and less, holds it: BUDGET counts its memory once for all of them.
+void wz_parcel_hold(struct wz_parcel *parcel, struct wz_budget *budget);
+void wz_parcel_let_go(struct wz_parcel *parcel, struct wz_budget *budget);
 
 // A message while it is handed around: the first who keeps it makes the copy that all share; who
 // takes on a duty for it leaves the ticket that the publisher's ack waits for.

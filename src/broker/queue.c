@@ -49,8 +49,8 @@ int wz_queue_push(struct wz_queue *queue, struct wz_parcel *parcel, unsigned qos
         return WZ_ERR_LIMIT;
     if (queue->budget != NULL && !wz_budget_allows(queue->budget, queue->bytes))
         return WZ_ERR_LIMIT;
-    if (queue->budget != NULL && parcel->queues++ == 0)
-        wz_budget_count(queue->budget, 0, weight(parcel));
+    if (queue->budget != NULL)
+        wz_parcel_hold(parcel, queue->budget);
     if (queue->count == queue->size)
         grow(queue);
     queue->ring[(queue->head + queue->count) & (queue->size - 1)] =
@@ -75,8 +75,8 @@ void wz_queue_pop(struct wz_queue *queue)
     queue->head = (queue->head + 1) & (queue->size - 1);
     queue->count--;
     queue->bytes -= weight(parcel);
-    if (queue->budget != NULL && --parcel->queues == 0)
-        wz_budget_count(queue->budget, weight(parcel), 0);
+    if (queue->budget != NULL)
+        wz_parcel_let_go(parcel, queue->budget);
     wz_parcel_unref(parcel);
     if (queue->count == 0)
         free_ring(queue);

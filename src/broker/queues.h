@@ -11,7 +11,8 @@ struct wz_queues_limits {
     size_t max_count; // messages in one queue
     size_t max_bytes; // of their topics and bodies
     size_t max_bindings;
-    int64_t expiry_ms; // a queue that nobody has used for so long is deleted; 0: never
+    size_t max_inflight; // of a queue's messages are with its consumer, which keeps to that itself
+    int64_t expiry_ms;   // a queue that nobody has used for so long is deleted; 0: never
 };
 
 // How the queues are made; all of it is needed but RAW, and borrowed.
@@ -86,9 +87,8 @@ void wz_queues_durable(struct wz_queues *queues);
 // expires for it.
 void wz_queues_expire(struct wz_queues *queues, int64_t now_ms, int64_t mono_ms);
 
-// How many queues there are, messages in all of them, and bindings.
+// How many queues there are, and bindings of all of them.
 size_t wz_queues_count(const struct wz_queues *queues);
-size_t wz_queues_messages(const struct wz_queues *queues);
 size_t wz_queues_bindings(const struct wz_queues *queues);
 
 // How many messages are stored: one that waits in several queues is one.

@@ -304,7 +304,7 @@ static void check(struct world *world)
         messages += model->count;
         for (size_t filter = 0; filter < FILTERS; filter++)
             bindings += model->qos[filter] >= 0;
-        assert_int_equal(wz_durable_queue_bindings(queue), bindings);
+        assert_int_equal(queue->bindings.count, bindings);
         for (uint16_t packet = 0; packet < PACKETS; packet++) {
             const struct wz_received_message *message =
                 wz_received_get(&queue->received, (uint16_t)(packet + 1));
@@ -319,7 +319,7 @@ static void check(struct world *world)
         detach(world, i);
     }
     assert_int_equal(wz_queues_count(world->t.queues), there);
-    assert_int_equal(wz_queues_messages(world->t.queues), messages);
+    assert_int_equal(testqueues_messages(&world->t), messages);
 }
 
 static void save(struct world *world)

@@ -138,7 +138,7 @@ static void test_queues_that_are_deleted_leave_nothing(void **state)
         delete_queue(t, "q");
         testqueues_publish(t, "t", 11, 2, 100); // goes nowhere
         assert_int_equal(wz_queues_count(t->queues), 0);
-        assert_int_equal(wz_queues_messages(t->queues), 0);
+        assert_int_equal(testqueues_messages(t), 0);
         testqueues_settle(t);
         if (round == 1)
             testqueues_crash(t);
@@ -161,7 +161,7 @@ static void test_queues_of_one_name_have_nothing_in_common(void **state)
         struct wz_durable_queue *queue = testqueues_queue(t, "q");
 
         assert_memory_not_equal(queue->id, id, sizeof(id));
-        assert_int_equal(wz_durable_queue_bindings(queue), 0);
+        assert_int_equal(queue->bindings.count, 0);
         testconsumer_attach(&consumer, queue);
         testconsumer_expect_none(t, &consumer);
         testconsumer_detach(&consumer, 1);
@@ -189,7 +189,7 @@ static void test_queues_share_the_body_of_a_message_for_many(void **state)
     testqueues_publish(t, "t", 2, 1, LEN);
     assert_in_range(live_bytes(t) - before, 2 * LEN, 2 * LEN + 2 * COUNT * 100);
     assert_int_equal(t->queues->shared.count, 2);
-    assert_int_equal(wz_queues_messages(t->queues), 2 * COUNT);
+    assert_int_equal(testqueues_messages(t), 2 * COUNT);
     testqueues_settle(t);
     testqueues_crash(t);
     assert_int_equal(t->queues->shared.count, 2);
@@ -214,7 +214,7 @@ static void test_queues_share_the_body_of_a_message_for_many(void **state)
     assert_in_range(live_bytes(t), LEN, LEN + COUNT * 200);
     testqueues_crash(t);
     assert_int_equal(t->queues->shared.count, 1);
-    assert_int_equal(wz_queues_messages(t->queues), COUNT - (COUNT + 2) / 3);
+    assert_int_equal(testqueues_messages(t), COUNT - (COUNT + 2) / 3);
 }
 
 static void test_queues_forget_shared_bodies_that_nobody_needs(void **state)
@@ -238,7 +238,7 @@ static void test_queues_forget_shared_bodies_that_nobody_needs(void **state)
     testqueues_settle(t);
     testqueues_crash(t); // all of them are in the journal still
     assert_int_equal(t->queues->shared.count, 0);
-    assert_int_equal(wz_queues_messages(t->queues), 0);
+    assert_int_equal(testqueues_messages(t), 0);
 }
 
 static void test_queues_that_are_full_refuse_for_themselves(void **state)
@@ -256,13 +256,19 @@ static void test_queues_that_are_full_refuse_for_themselves(void **state)
     testqueues_publish(t, "t", 4, 1, 10);
     testqueues_publish(t, "t", 5, 1, 10);
     testqueues_publish(t, "t", 6, 1, 10); // both refuse
-    assert_int_equal(wz_queues_messages(t->queues), 4);
+    assert_int_equal(testqueues_messages(t), 4);
     assert_int_equal(t->queues->shared.count, 2);
     testconsumer_attach(&consumer, find(t, "other"));
     (void)testconsumer_expect(t, &consumer, 4, 1, false);
     (void)testconsumer_expect(t, &consumer, 5, 1, false);
     testconsumer_expect_none(t, &consumer);
     testconsumer_detach(&consumer, 1);
+}
+
+static void settle_and_crash(struct testqueues *t)
+{
+    testqueues_settle(t);
+    testqueues_crash(t);
 }
 
 static void test_queues_expire_when_nobody_has_used_them_for_long(void **state)
@@ -272,32 +278,30 @@ static void test_queues_expire_when_nobody_has_used_them_for_long(void **state)
     struct testconsumer left = {0};
     int64_t now_ms;
 
-    t->limits.expiry_ms = 1000000;
+    t->limits.expiry_ms = 10000000;
     testqueues_reopen(t);
     now_ms = t->loop.now_ms;
     testconsumer_attach(&consumer, testqueues_queue(t, "used"));
     testconsumer_attach(&left, testqueues_bound(t, "left", "t", 1));
-    testconsumer_detach(&left, now_ms + 500000);
+    testconsumer_detach(&left, now_ms - 5000000);
     (void)testqueues_queue(t, "never"); // declared, never used
     testqueues_publish(t, "t", 1, 1, 10);
-    wz_queues_expire(t->queues, now_ms + 900000, now_ms + 900000);
+    wz_queues_expire(t->queues, now_ms + 4900000, now_ms + 4900000);
     assert_int_equal(wz_queues_count(t->queues), 3);
-    wz_queues_expire(t->queues, now_ms + 1400000, now_ms + 1400000);
+    wz_queues_expire(t->queues, now_ms + 5100000, now_ms + 5100000);
+    assert_null(find(t, "left"));
+    assert_int_equal(testqueues_messages(t), 0);
+    wz_queues_expire(t->queues, now_ms + 11000000, now_ms + 11000000);
     assert_null(find(t, "never"));
-    assert_int_equal(wz_queues_count(t->queues), 2);
-    testqueues_settle(t);
-    testqueues_crash(t); // who was there has left now
+    assert_int_equal(wz_queues_count(t->queues), 1);
+    settle_and_crash(t); // who was there has left now
     consumer = (struct testconsumer){0};
     now_ms = t->loop.now_ms;
-    assert_int_equal(wz_queues_count(t->queues), 2);
-    wz_queues_expire(t->queues, now_ms + 900000, now_ms + 900000);
-    assert_int_equal(wz_queues_count(t->queues), 2);
-    wz_queues_expire(t->queues, now_ms + 1100000, now_ms + 1100000);
-    assert_null(find(t, "used"));
-    assert_non_null(find(t, "left")); // since half an expiry later
-    wz_queues_expire(t->queues, now_ms + 1600000, now_ms + 1600000);
+    assert_int_equal(wz_queues_count(t->queues), 1);
+    wz_queues_expire(t->queues, now_ms + 9900000, now_ms + 9900000);
+    assert_non_null(find(t, "used"));
+    wz_queues_expire(t->queues, now_ms + 10100000, now_ms + 10100000);
     assert_int_equal(wz_queues_count(t->queues), 0);
-    assert_int_equal(wz_queues_messages(t->queues), 0);
 }
 
 static void test_queues_do_not_expire_because_the_clock_is_set(void **state)
@@ -316,6 +320,125 @@ static void test_queues_do_not_expire_because_the_clock_is_set(void **state)
     assert_int_equal(wz_queues_count(t->queues), 1);
     wz_queues_expire(t->queues, now_ms - INT64_C(1000000000000) + 999000, 1001001); // time goes on
     assert_int_equal(wz_queues_count(t->queues), 0);
+}
+
+// It is in the journal, too, that they were left at other times of the clock.
+static void test_queues_were_left_as_long_ago_after_the_clock_was_set(void **state)
+{
+    struct testqueues *t = *state;
+    int64_t now_ms;
+
+    t->limits.expiry_ms = 10000000;
+    testqueues_reopen(t);
+    now_ms = t->loop.now_ms;
+    (void)testqueues_queue(t, "q");
+    (void)testqueues_queue(t, "r");
+    wz_queues_expire(t->queues, now_ms + 1, 1);
+    wz_queues_expire(t->queues, now_ms - 1000000, 1001); // back
+    settle_and_crash(t);
+    wz_queues_expire(t->queues, now_ms + 8990000, 1);
+    assert_int_equal(wz_queues_count(t->queues), 2);
+    wz_queues_expire(t->queues, now_ms + 9010000, 20001);
+    assert_int_equal(wz_queues_count(t->queues), 0);
+}
+
+// One of thousands, at once.
+static void test_queues_expire_as_soon_as_their_time_has_come(void **state)
+{
+    enum { COUNT = 3000, DUE = 2000 };
+    struct testqueues *t = *state;
+    int64_t now_ms;
+
+    t->limits.max_queues = COUNT;
+    t->limits.expiry_ms = 10000;
+    testqueues_reopen(t);
+    now_ms = t->loop.now_ms;
+    for (int i = 0; i < 2 * COUNT; i++) {
+        struct testconsumer consumer = {0};
+        char name[16];
+
+        (void)snprintf(name, sizeof(name), "%d", i % COUNT);
+        if (i < COUNT) {
+            (void)testqueues_queue(t, name);
+        } else if (i != COUNT + DUE) {
+            testconsumer_attach(&consumer, find(t, name));
+            testconsumer_detach(&consumer, now_ms + 8000);
+        }
+    }
+    wz_queues_expire(t->queues, now_ms + 15000, 1);
+    assert_null(find(t, "2000"));
+    assert_int_equal(wz_queues_count(t->queues), COUNT - 1);
+}
+
+static void test_queues_expire_in_their_order_after_a_start(void **state)
+{
+    struct testqueues *t = *state;
+    struct testconsumer first = {0};
+    struct testconsumer second = {0};
+    int64_t now_ms;
+
+    t->limits.expiry_ms = 10000000;
+    testqueues_reopen(t);
+    now_ms = t->loop.now_ms;
+    testconsumer_attach(&first, testqueues_queue(t, "first")); // made first, left last
+    testconsumer_attach(&second, testqueues_queue(t, "second"));
+    testconsumer_detach(&second, now_ms - 2000000);
+    testconsumer_detach(&first, now_ms - 1000000);
+    settle_and_crash(t);
+    wz_queues_expire(t->queues, now_ms + 8500000, 1);
+    assert_null(find(t, "second"));
+    assert_non_null(find(t, "first"));
+    wz_queues_expire(t->queues, now_ms + 9500000, 1000001);
+    assert_null(find(t, "first"));
+}
+
+#define S(text) WZ_SLICE_LIT(text)
+#define ID "\0\0\0\0\0\0\0\1"
+
+static void put(struct testqueues *t, char letter, struct wz_slice key, struct wz_slice value)
+{
+    struct wz_journal_place place = WZ_JOURNAL_NOWHERE;
+
+    testqueues_begin(t);
+    wz_journal_put(t->journal, letter, key, &value, 1, &place);
+    testqueues_end(t);
+}
+
+// Whatever the clock was set to while nobody watched it.
+static void test_queues_neither_expire_at_a_start_nor_stay_for_ever(void **state)
+{
+    const struct {
+        struct wz_slice value;
+        int64_t expiry_ms;
+        int64_t left_ms; // from the start on
+    } rows[] = {
+        {S("\1\0\0\0\0\0\0\0\1q"), 10000000, 900000},           // 1970
+        {S("\1\0\0\0\0\0\0\0\1q"), 500000, 500000},             // the same, at the most
+        {S("\1\x7f\0\0\0\0\0\0\1q"), 10000000, 10000000},       // not in our time
+        {S("\1\xff\xff\xff\xff\xff\xff\xff\xffq"), 1000, 1000}, // before 1970
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct testqueues t;
+        int64_t now_ms;
+
+        testqueues_init(&t);
+        t.limits.expiry_ms = rows[i].expiry_ms;
+        testqueues_open(&t);
+        put(&t, 'Q', S(ID), rows[i].value);
+        testqueues_settle(&t);
+        testqueues_crash(&t);
+        now_ms = t.loop.now_ms + rows[i].left_ms;
+        wz_queues_expire(t.queues, now_ms, 1);
+        if (wz_queues_count(t.queues) != 1)
+            fail_msg("row %zu: it expires too early", i);
+        wz_queues_expire(t.queues, now_ms + 1000, 1001);
+        if (wz_queues_count(t.queues) != 0)
+            fail_msg("row %zu: it stays", i);
+        testqueues_close(&t);
+        testqueues_release(&t);
+    }
 }
 
 static void test_queues_never_expire_without_an_expiry(void **state)
@@ -387,12 +510,6 @@ static const char *known(struct testqueues *t, const char *name, uint16_t packet
         return "";
     assert_false(message->unrecorded && message->unqueued);
     return message->unrecorded ? "unrecorded" : message->unqueued ? "unqueued" : "there";
-}
-
-static void settle_and_crash(struct testqueues *t)
-{
-    testqueues_settle(t);
-    testqueues_crash(t);
 }
 
 // The journal gets to the disk, and what was recorded meanwhile does not.
@@ -525,18 +642,6 @@ static void test_queues_still_see_at_the_second_opening_what_a_crash_has_lost(vo
 
 // What is refused or dropped at opening.
 
-static void put(struct testqueues *t, char letter, struct wz_slice key, struct wz_slice value)
-{
-    struct wz_journal_place place = WZ_JOURNAL_NOWHERE;
-
-    testqueues_begin(t);
-    wz_journal_put(t->journal, letter, key, &value, 1, &place);
-    testqueues_end(t);
-}
-
-#define S(text) WZ_SLICE_LIT(text)
-#define ID "\0\0\0\0\0\0\0\1"
-
 static void test_queues_refuse_a_journal_that_they_cannot_read(void **state)
 {
     const struct {
@@ -553,7 +658,8 @@ static void test_queues_refuse_a_journal_that_they_cannot_read(void **state)
         {'B', S(ID), S("\1"), WZ_ERR_CORRUPT}, // no filter
         {'B', S(ID "a#"), S("\1"), WZ_ERR_CORRUPT},
         {'B', S(ID "a"), S("\3"), WZ_ERR_CORRUPT},
-        {'B', S(ID "a"), S("\1\1"), WZ_ERR_CORRUPT},
+        {'B', S(ID "a"), S("\1\2"), WZ_ERR_CORRUPT},
+        {'B', S(ID "a"), S("\1\1+"), WZ_ERR_CORRUPT}, // no topic
         {'E', S(ID), S("\1\0\0\1tx"), WZ_ERR_CORRUPT},
         {'E', S(ID "\0\0\0\0\0\0\0\0\0"), S("\1\0\0\1tx"), WZ_ERR_CORRUPT},
         {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\0\0\0\1tx"), WZ_ERR_CORRUPT},
@@ -561,6 +667,9 @@ static void test_queues_refuse_a_journal_that_they_cannot_read(void **state)
         {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\0\0\5tx"), WZ_ERR_CORRUPT},
         {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\2\0\0\0\0\0\0\0"), WZ_ERR_CORRUPT},
         {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\xff\0"), WZ_ERR_CORRUPT},
+        {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\4\0\1tx"), WZ_ERR_CORRUPT}, // another flag
+        {'E', S(ID "\0\0\0\0\0\0\0\0"), S("\1\0\0\1+x"), WZ_ERR_CORRUPT}, // no topic
+        {'E', S(ID "\xff\xff\xff\xff\xff\xff\xff\xff"), S("\1\0\0\1tx"), WZ_ERR_CORRUPT},
         {'H', S("\0\0\0\0\0\0\1"), S("\0\0\0\0\0\0\0\0"), WZ_ERR_CORRUPT},
         {'H', S(ID), S("\0\0\0\0\0\0\0"), WZ_ERR_CORRUPT},
         {'H', S(ID), S("\0\0\0\0\0\0\0\0\0"), WZ_ERR_CORRUPT},
@@ -572,6 +681,7 @@ static void test_queues_refuse_a_journal_that_they_cannot_read(void **state)
         {'I', S(ID "\0\1"), S("\0\0\0\0\0\0\0\0\3"), WZ_ERR_CORRUPT},
         {'M', S("\0\0\0\0\0\0\1"), S("\0\1tx"), WZ_ERR_CORRUPT},
         {'M', S("\0\0\0\0\0\0\0\1\1"), S("\0\1tx"), WZ_ERR_CORRUPT},
+        {'M', S(ID), S("\0\3tx"), WZ_ERR_CORRUPT}, // shorter than its topic
         {'P', S(""), S("\0"), WZ_ERR_CORRUPT},
         {'Z', S(ID), S("\0"), WZ_ERR_UNSUPPORTED},
     };
@@ -608,7 +718,7 @@ static void test_queues_drop_what_belongs_to_none(void **state)
     put(t, 'M', S("\0\0\0\0\0\0\0\7"), S("\0\1tx"));
     settle_and_crash(t);
     assert_int_equal(wz_queues_count(t->queues), 1);
-    assert_int_equal(wz_queues_messages(t->queues), 0);
+    assert_int_equal(testqueues_messages(t), 0);
     assert_int_equal(t->queues->shared.count, 0);
     testqueues_publish(t, "t", 1, 1, 10);                 // is bound to nothing
     assert_int_equal(testqueues_queue(t, "r")->id[7], 3); // the number is not given again
@@ -676,11 +786,11 @@ static void test_queues_bear_two_of_one_name(void **state)
     testconsumer_expect_none(t, &consumer);
     wz_queues_expire(t->queues, t->loop.now_ms + 100000, t->loop.now_ms + 100000); // the other one
     assert_int_equal(find(t, "q")->id[7], 2);
-    assert_int_equal(wz_queues_messages(t->queues), 1);
+    assert_int_equal(testqueues_messages(t), 1);
     testconsumer_detach(&consumer, 1);
     delete_queue(t, "q");
     assert_null(find(t, "q"));
-    assert_int_equal(wz_queues_messages(t->queues), 0);
+    assert_int_equal(testqueues_messages(t), 0);
 }
 
 static void test_queues_stand_in_the_journal_as_documented(void **state)
@@ -767,6 +877,10 @@ int main(void)
         TEST(test_queues_that_are_full_refuse_for_themselves),
         TEST(test_queues_expire_when_nobody_has_used_them_for_long),
         TEST(test_queues_do_not_expire_because_the_clock_is_set),
+        TEST(test_queues_were_left_as_long_ago_after_the_clock_was_set),
+        TEST(test_queues_expire_as_soon_as_their_time_has_come),
+        TEST(test_queues_expire_in_their_order_after_a_start),
+        cmocka_unit_test(test_queues_neither_expire_at_a_start_nor_stay_for_ever),
         TEST(test_queues_never_expire_without_an_expiry),
         TEST(test_queues_expire_all_of_many),
         TEST(test_queues_know_a_qos_2_message_until_it_is_released),

@@ -1,28 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// The QoS 2 messages that one client has published and not yet released (MQTT 3.1.1, 4.3.3), by
-// their packet identifiers.
+// The QoS 2 messages that the client of a durable queue has published and not yet released (MQTT
+// 3.1.1, 4.3.3), by their packet identifiers. A clean session's are a wz_packet_ids: there is
+// nothing else to remember of them.
 #pragma once
 
+#include "loop/budget.h"
 #include "stream/journal.h"
 
 // One message.
 struct wz_received_message {
-    struct wz_journal_place place; // of its 'I', nowhere when the session is not a durable one
+    struct wz_journal_place place; // of its 'I'
     int64_t offset;                // of its record on raw-stream; -1: none
     uint16_t packet_id;            // 0: no message
     bool unrecorded;               // its record was lost in a crash: it is wanted again
     bool unqueued;                 // its place in queues was
 };
 
-// All of them, in a table of as many bytes as there are messages. All zero is none.
+// All of them. All zero is none.
 struct wz_received {
     struct wz_received_message *table; // open addressing by identifier
-    uint32_t size;                     // a power of two, or 0; at most three quarters full
+    uint32_t size;                     // a power of two, or 0
     uint32_t count;
+    struct wz_budget *budget; // which the table is kept under; NULL: under none
 };
 
-// Frees the memory if there are none; else does nothing. Called now and then, not after each
-// message.
+// How many bytes the table has with the next message that is added, when it has to grow for it and
+// is larger than every client may have it; else 0.
+size_t wz_received_growth(const struct wz_received *received);
+
+// Frees the memory that is not needed any more. Called now and then, not after each message.
 void wz_received_trim(struct wz_received *received);
 
 // Frees them.

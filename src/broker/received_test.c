@@ -63,6 +63,7 @@ static void test_received_frees_its_memory_when_there_are_none(void **state)
     assert_non_null(received.table);
     wz_received_trim(&received);
     assert_null(received.table);
+    wz_received_release(&received);
 }
 
 static void test_received_is_what_a_plain_array_is(void **state)
@@ -95,6 +96,47 @@ static void test_received_is_what_a_plain_array_is(void **state)
     wz_received_release(&received);
 }
 
+static void test_received_takes_32_bytes_an_identifier_when_all_are_there(void **state)
+{
+    struct wz_budget budget = {.max = 1 << 30};
+    struct wz_received received = {.budget = &budget};
+
+    (void)state;
+    for (uint32_t id = 1; id <= UINT16_MAX; id++) {
+        size_t growth = wz_received_growth(&received);
+        size_t before = budget.kept;
+
+        (void)wz_received_add(&received, (uint16_t)id);
+        assert_int_equal(growth, budget.kept > before && budget.kept > 1024 ? budget.kept : 0);
+    }
+    assert_int_equal(sizeof(struct wz_received_message), 32);
+    assert_int_equal(budget.kept, 65536 * 32);
+    assert_int_equal(budget.bytes, budget.kept);
+    assert_int_equal(wz_received_growth(&received), 0);
+    wz_received_release(&received);
+    assert_int_equal(budget.kept, 0);
+    assert_int_equal(budget.bytes, 0);
+}
+
+static void test_received_shrinks_when_few_are_left(void **state)
+{
+    struct wz_budget budget = {.max = 1 << 30};
+    struct wz_received received = {.budget = &budget};
+
+    (void)state;
+    for (uint16_t id = 1; id <= 5000; id++)
+        wz_received_add(&received, id)->offset = id;
+    for (uint16_t id = 1; id <= 4997; id++)
+        assert_true(wz_received_remove(&received, id));
+    wz_received_trim(&received);
+    assert_in_range(budget.kept, 1, 512);
+    for (uint16_t id = 4998; id <= 5000; id++)
+        assert_int_equal(wz_received_get(&received, id)->offset, id);
+    assert_int_equal(received.count, 3);
+    wz_received_release(&received);
+    assert_int_equal(budget.kept, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +144,8 @@ int main(void)
         cmocka_unit_test(test_received_has_room_for_every_identifier),
         cmocka_unit_test(test_received_frees_its_memory_when_there_are_none),
         cmocka_unit_test(test_received_is_what_a_plain_array_is),
+        cmocka_unit_test(test_received_takes_32_bytes_an_identifier_when_all_are_there),
+        cmocka_unit_test(test_received_shrinks_when_few_are_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,20 +9,22 @@
 //   head[0] --> a --> a/b --> b --> c/d --> c/e -----> nobody
 //
 // What the journal holds at a start comes in no order: it is gathered in the table alone, and
-// sorted and linked once, when the first one asks.
+// sorted and linked once, when the first one asks. A record that is read back becomes a node at
+// once; it goes into the table when some more have been read, and the place there, which is
+// seldom in the cache, has been fetched meanwhile.
 //
 // How high a node reaches is drawn from a generator that nobody outside can foresee, so nobody can
 // choose topics that make the list slow.
 #include "broker/retained.h"
 
-#include <stdlib.h>
-
 #include "base/cursor.h"
 #include "base/mem.h"
+#include "base/metrics.h"
+#include "base/name_sort.h"
 #include "base/rand.h"
+#include "broker/journal_keys.h"
 #include "broker/topic_table.h"
 #include "topic/pattern.h"
-#include "wire/mqtt.h"
 
 #define LETTER 'R'
 
@@ -47,6 +49,19 @@ struct node {
 // height, what the allocator adds to two blocks, and the table.
 #define MESSAGE_COST (sizeof(struct node) + 2 * sizeof(struct node *) + 32 + WZ_TOPIC_TABLE_COST)
 
+// So many records that were read back wait for their place in the table.
+#define ARRIVALS 32
+
+// So many nodes ahead of the one that is linked are fetched into the cache.
+#define LINK_AHEAD 8
+
+// A record that was read back.
+struct arrival {
+    struct node *node; // owned; not counted, nor in the table
+    uint64_t hash;
+    bool removed; // the topic is gone: of NODE nothing but that counts
+};
+
 struct wz_retained {
     struct wz_journal *journal;
     struct wz_journal_kind kind;
@@ -56,7 +71,12 @@ struct wz_retained {
     bool linked; // all nodes are; before, none is
     size_t count;
     size_t bytes;
+    size_t told_count; // put up as metrics
+    size_t told_bytes;
     uint64_t random;
+    struct arrival arrivals[ARRIVALS]; // a ring
+    size_t arrived_count;              // since the beginning
+    size_t taken_count;                // of those, into the table
 };
 
 // The links that lead over a place in the order, one of each level.
@@ -117,7 +137,7 @@ static size_t cost_of(size_t topic_len, size_t body_len)
     return MESSAGE_COST + topic_len + body_len;
 }
 
-// Makes a node without a body, which is not linked yet.
+// Makes a node without a body, which is in the table and in the order not yet.
 static struct node *node_new(struct wz_retained *retained, struct wz_slice topic)
 {
     uint8_t height = choose_height(retained);
@@ -130,18 +150,45 @@ static struct node *node_new(struct wz_retained *retained, struct wz_slice topic
         .height = height,
     };
     memcpy(&node->next[height], topic.ptr, topic.len);
-    wz_topic_table_put(retained->table, node);
-    retained->count++;
-    retained->bytes += cost_of(topic.len, 0);
     return node;
 }
 
-// Makes a node without a body and links it.
+static void node_free(struct node *node)
+{
+    wz_free(node->body);
+    wz_free(node);
+}
+
+// Counts a node that is in the table, and one that is not any more.
+static void count_in(struct wz_retained *retained, const struct node *node)
+{
+    retained->count++;
+    retained->bytes += cost_of(node->topic_len, node->body_len);
+}
+
+static void count_out(struct wz_retained *retained, const struct node *node)
+{
+    retained->count--;
+    retained->bytes -= cost_of(node->topic_len, node->body_len);
+}
+
+// Puts up how many there are, and their bytes.
+static void tell(struct wz_retained *retained, size_t count, size_t bytes)
+{
+    wz_metric_add(WZ_METRIC_RETAINED, (int64_t)count - (int64_t)retained->told_count);
+    wz_metric_add(WZ_METRIC_RETAINED_BYTES, (int64_t)bytes - (int64_t)retained->told_bytes);
+    retained->told_count = count;
+    retained->told_bytes = bytes;
+}
+
+// Makes a node without a body and puts it where it belongs.
 static struct node *insert(struct wz_retained *retained, struct wz_slice topic)
 {
     struct node *node = node_new(retained, topic);
     struct path path;
 
+    wz_topic_table_put(retained->table, node);
+    count_in(retained, node);
     (void)seek(retained, topic, &path);
     for (int level = 0; level < node->height; level++) {
         node->next[level] = *path.links[level];
@@ -150,85 +197,96 @@ static struct node *insert(struct wz_retained *retained, struct wz_slice topic)
     return node;
 }
 
-static void node_free(struct wz_retained *retained, struct node *node)
+// Takes a node that is not linked out of the table.
+static void forget(struct wz_retained *retained, struct node *node)
 {
-    retained->count--;
-    retained->bytes -= cost_of(node->topic_len, node->body_len);
-    wz_free(node->body);
-    wz_free(node);
+    WZ_ASSERT(node->place.offset < 0);
+    wz_topic_table_remove(retained->table, node);
+    count_out(retained, node);
+    node_free(node);
 }
 
-// A node to be sorted.
-struct sorted {
-    uint64_t front[2]; // the sixteen bytes of its topic behind what all topics begin with
+// Takes the message of FRESH, which was read back later, over into NODE, and frees FRESH.
+static void replace(struct wz_retained *retained, struct node *node, struct node *fresh)
+{
+    uint8_t *body = node->body;
+
+    count_out(retained, node);
+    node->place = fresh->place;
+    node->body = fresh->body;
+    node->body_len = fresh->body_len;
+    node->qos = fresh->qos;
+    count_in(retained, node);
+    fresh->body = body;
+    node_free(fresh);
+}
+
+// Takes the oldest record that waits into the table.
+static void take_arrival(struct wz_retained *retained)
+{
+    struct arrival *arrival = &retained->arrivals[retained->taken_count++ % ARRIVALS];
+    struct node *fresh = arrival->node;
+    struct node *node = wz_topic_table_get_hashed(retained->table, topic_of(fresh), arrival->hash);
+
+    if (node != NULL)
+        wz_journal_drop(retained->journal, &node->place);
+    if (arrival->removed) {
+        if (node != NULL)
+            forget(retained, node);
+        node_free(fresh);
+    } else if (node != NULL) {
+        replace(retained, node, fresh);
+    } else {
+        wz_topic_table_put_hashed(retained->table, fresh, arrival->hash);
+        count_in(retained, fresh);
+    }
+}
+
+static void take_arrivals(struct wz_retained *retained)
+{
+    while (retained->taken_count < retained->arrived_count)
+        take_arrival(retained);
+}
+
+static struct wz_slice name_of(const void *arg, const void *item)
+{
+    (void)arg;
+    return topic_of(item);
+}
+
+// All nodes of the table in their order; RET_COUNT is how many. The caller frees them.
+static struct wz_named *sorted_nodes(const struct wz_retained *retained, size_t *ret_count)
+{
+    struct wz_named *nodes = wz_alloc(retained->count * sizeof(nodes[0]));
     struct node *node;
-};
+    size_t walk = 0;
+    size_t count = 0;
 
-static int by_topic(const void *left, const void *right)
-{
-    const struct sorted *a = left;
-    const struct sorted *b = right;
-
-    if (a->front[0] != b->front[0])
-        return a->front[0] < b->front[0] ? -1 : 1;
-    if (a->front[1] != b->front[1])
-        return a->front[1] < b->front[1] ? -1 : 1;
-    return wz_slice_cmp(topic_of(a->node), topic_of(b->node));
-}
-
-// How many bytes all topics have in common at their beginning.
-static size_t common_len(const struct sorted *nodes, size_t count)
-{
-    struct wz_slice first = count > 0 ? topic_of(nodes[0].node) : (struct wz_slice){0};
-    size_t len = first.len;
-
-    for (size_t i = 1; i < count; i++) {
-        struct wz_slice topic = topic_of(nodes[i].node);
-        size_t same = 0;
-
-        while (same < len && same < topic.len && topic.ptr[same] == first.ptr[same])
-            same++;
-        len = same;
-    }
-    return len;
-}
-
-// Sorts them by their topics. A missing byte counts as 0, which no topic holds.
-static void sort(struct sorted *nodes, size_t count)
-{
-    size_t common = common_len(nodes, count);
-
-    for (size_t i = 0; i < count; i++) {
-        struct wz_slice topic = topic_of(nodes[i].node);
-
-        for (size_t k = 0; k < 16; k++) {
-            uint64_t *front = &nodes[i].front[k / 8];
-
-            *front = *front << 8 | (common + k < topic.len ? topic.ptr[common + k] : 0);
-        }
-    }
-    qsort(nodes, count, sizeof(nodes[0]), by_topic);
+    while ((node = wz_topic_table_next(retained->table, &walk)) != NULL)
+        nodes[count++].item = node;
+    wz_name_sort(nodes, count, name_of, NULL);
+    *ret_count = count;
+    return nodes;
 }
 
 void wz_retained_settle(struct wz_retained *retained)
 {
     struct node **links[LEVELS];
-    struct sorted *nodes;
-    struct node *node;
-    size_t walk = 0;
-    size_t count = 0;
+    struct wz_named *nodes;
+    size_t count;
 
     if (retained->linked)
         return;
+    take_arrivals(retained);
     retained->linked = true;
-    nodes = wz_alloc((retained->count + 1) * sizeof(nodes[0]));
-    while ((node = wz_topic_table_next(retained->table, &walk)) != NULL)
-        nodes[count++].node = node;
-    sort(nodes, count);
+    nodes = sorted_nodes(retained, &count);
     for (int level = 0; level < LEVELS; level++)
         links[level] = &retained->head[level];
     for (size_t i = 0; i < count; i++) {
-        node = nodes[i].node;
+        struct node *node = (struct node *)(uintptr_t)nodes[i].item;
+
+        if (i + LINK_AHEAD < count)
+            __builtin_prefetch(nodes[i + LINK_AHEAD].item, 1);
         for (int level = 0; level < node->height; level++) {
             *links[level] = node;
             links[level] = &node->next[level];
@@ -237,6 +295,7 @@ void wz_retained_settle(struct wz_retained *retained)
     for (int level = 0; level < LEVELS; level++)
         *links[level] = NULL;
     wz_free(nodes);
+    tell(retained, retained->count, retained->bytes);
 }
 
 // Takes a linked node out; its place must be nowhere.
@@ -244,75 +303,62 @@ static void take_out(struct wz_retained *retained, struct node *node)
 {
     struct path path;
 
-    WZ_ASSERT(node->place.offset < 0);
     (void)seek(retained, topic_of(node), &path);
     for (int level = 0; level < node->height; level++)
         *path.links[level] = node->next[level];
-    wz_topic_table_remove(retained->table, node);
-    node_free(retained, node);
+    forget(retained, node);
 }
 
-static void set_message(struct wz_retained *retained, struct node *node, struct wz_slice body,
-                        uint8_t qos)
+static void set_message(struct node *node, struct wz_slice body, uint8_t qos)
 {
     uint8_t *copy = wz_alloc(body.len);
 
     memcpy(copy, body.ptr, body.len); // before the old one goes, whose bytes these may be
     wz_free(node->body);
-    retained->bytes += body.len;
-    retained->bytes -= node->body_len;
     node->body = copy;
     node->body_len = (uint32_t)body.len;
     node->qos = qos;
 }
 
-// Reads a value as it stands in the journal.
-static int read_value(struct wz_slice value, uint8_t *ret_qos, struct wz_slice *ret_body)
+// Fills in the message of a value as it stands in the journal; its form has been looked at.
+static void read_value(struct node *node, struct wz_slice value)
 {
     struct wz_cursor cur = wz_cursor(value);
     uint8_t qos = wz_cursor_get_u8(&cur);
 
     (void)wz_cursor_get_u64(&cur); // the time is for those who read the journal
-    if (cur.failed || qos > 2 || wz_cursor_left(&cur) == 0)
-        return WZ_ERR_CORRUPT; // a message without a body is never retained (3.3.1.3)
-    *ret_qos = qos;
-    *ret_body = wz_cursor_get_bytes(&cur, wz_cursor_left(&cur));
-    return WZ_OK;
+    set_message(node, wz_cursor_get_bytes(&cur, wz_cursor_left(&cur)), qos);
 }
 
 // Takes what the journal holds: the newest record of a topic comes last.
 static int replay(void *arg, const struct wz_journal_record *record)
 {
     struct wz_retained *retained = arg;
-    struct wz_slice body = {0};
-    struct node *node;
-    uint8_t qos = 0;
+    struct arrival *arrival = &retained->arrivals[retained->arrived_count % ARRIVALS];
+    int r = wz_journal_key_check_record(WZ_JOURNAL_KEY_RETAINED, record);
 
-    if (!wz_mqtt_topic_valid(record->key) ||
-        (!record->removed && read_value(record->value, &qos, &body) < 0))
-        return WZ_ERR_CORRUPT;
+    if (r < 0)
+        return r;
     WZ_ASSERT(!retained->linked);
-    node = get(retained, record->key);
-    if (node != NULL)
-        wz_journal_drop(retained->journal, &node->place);
-    if (record->removed) {
-        if (node != NULL) {
-            wz_topic_table_remove(retained->table, node);
-            node_free(retained, node);
-        }
-        return WZ_OK;
+    if (retained->arrived_count - retained->taken_count == ARRIVALS)
+        take_arrival(retained);
+    arrival->node = node_new(retained, record->key);
+    arrival->hash = wz_topic_table_hash(retained->table, record->key);
+    arrival->removed = record->removed;
+    retained->arrived_count++;
+    if (!record->removed) {
+        read_value(arrival->node, record->value);
+        arrival->node->place = record->place;
     }
-    if (node == NULL)
-        node = node_new(retained, record->key);
-    set_message(retained, node, body, qos);
-    node->place = record->place;
     return WZ_OK;
 }
 
 static struct wz_journal_place *find(void *arg, struct wz_slice key)
 {
-    struct node *node = get(arg, key);
+    struct node *node;
 
+    take_arrivals(arg);
+    node = get(arg, key);
     return node != NULL ? &node->place : NULL;
 }
 
@@ -338,9 +384,11 @@ void wz_retained_free(struct wz_retained *retained)
 
     if (retained == NULL)
         return;
+    take_arrivals(retained);
     while ((node = wz_topic_table_next(retained->table, &walk)) != NULL)
-        node_free(retained, node);
+        node_free(node);
     wz_topic_table_free(retained->table);
+    tell(retained, 0, 0);
     wz_free(retained);
 }
 
@@ -364,14 +412,16 @@ int wz_retained_put(struct wz_retained *retained, const struct wz_message *msg, 
     uint8_t value_head[VALUE_HEAD_LEN];
     struct wz_pen pen = wz_pen(value_head, sizeof(value_head));
     struct wz_slice pieces[] = {wz_slice(value_head, sizeof(value_head)), msg->body};
-    struct node *node = get(retained, msg->topic);
     bool clears = msg->body.len == 0;
+    struct node *node;
 
     wz_retained_settle(retained);
+    node = get(retained, msg->topic);
     if (clears || !has_room(retained, node, msg)) {
         if (node != NULL) {
             wz_journal_remove(retained->journal, LETTER, msg->topic, &node->place);
             take_out(retained, node);
+            tell(retained, retained->count, retained->bytes);
         }
         return clears ? WZ_OK : WZ_ERR_LIMIT;
     }
@@ -380,7 +430,10 @@ int wz_retained_put(struct wz_retained *retained, const struct wz_message *msg, 
     if (node == NULL)
         node = insert(retained, msg->topic);
     wz_journal_put(retained->journal, LETTER, msg->topic, pieces, 2, &node->place);
-    set_message(retained, node, msg->body, msg->qos);
+    count_out(retained, node);
+    set_message(node, msg->body, msg->qos);
+    count_in(retained, node);
+    tell(retained, retained->count, retained->bytes);
     return WZ_OK;
 }
 
@@ -493,6 +546,8 @@ int wz_retained_next(struct wz_retained *retained, struct wz_retained_walk *walk
     return r;
 }
 
-size_t wz_retained_count(const struct wz_retained *retained) { return retained->count; }
-
-size_t wz_retained_bytes(const struct wz_retained *retained) { return retained->bytes; }
+size_t wz_retained_count(struct wz_retained *retained)
+{
+    take_arrivals(retained);
+    return retained->count;
+}

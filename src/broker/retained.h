@@ -58,6 +58,5 @@ void wz_retained_walk_release(struct wz_retained_walk *walk);
 WZ_MUST int wz_retained_next(struct wz_retained *retained, struct wz_retained_walk *walk,
                              size_t *budget, struct wz_message *ret_msg);
 
-// How many there are, and their bytes.
-size_t wz_retained_count(const struct wz_retained *retained);
-size_t wz_retained_bytes(const struct wz_retained *retained);
+// How many there are.
+size_t wz_retained_count(struct wz_retained *retained);

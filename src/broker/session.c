@@ -12,12 +12,21 @@
 // While so many messages wait in a durable queue, no retained ones are added.
 #define WALK_QUEUED 1000
 
+// Subscriptions of so many bytes are kept, however short memory is.
+#define KEPT_FREE 2048
+
+// After so many messages it is noted how far a walk of a persistent session has come; they may come
+// twice when wyze dies.
+#define WALK_NOTE 500
+
 // Retained messages that are still to be sent for one subscription.
 struct walk {
     struct wz_list link;
     struct wz_retained_walk at;
-    size_t sys_at; // what the broker says of itself comes first
+    size_t sys_at;    // what the broker says of itself comes first
+    uint32_t unnoted; // messages since it was noted how far it has come
     uint8_t qos;
+    bool noted; // the session is persistent, and goes on with it whatever comes
 };
 
 // Takes part in the pumps of the turns to come.
@@ -43,12 +52,16 @@ static void write_publish(struct wz_session *session, const struct wz_mqtt_publi
 static void send_message(struct wz_session *session, const struct wz_message *msg, unsigned qos,
                          bool retain)
 {
+    uint16_t packet_id = qos > 0 ? wz_packet_ids_next(&session->clean->sent) : 0;
+
+    if (qos == 2)
+        (void)wz_packet_ids_add(&session->clean->twos, packet_id); // it is new
     write_publish(session, &(struct wz_mqtt_publish){
                                .topic = msg->topic,
                                .payload = msg->body,
                                .qos = (uint8_t)qos,
                                .retain = retain,
-                               .packet_id = qos > 0 ? wz_packet_ids_next(&session->clean->sent) : 0,
+                               .packet_id = packet_id,
                            });
 }
 
@@ -108,6 +121,34 @@ static int receive(void *arg, struct wz_delivery *delivery, unsigned qos, void *
 // The durable queue has something.
 static void on_ready(void *arg) { wz_session_pump(arg); }
 
+static struct walk *walk_new(struct wz_session *session, struct wz_slice filter, unsigned qos)
+{
+    struct walk *walk = wz_zalloc(1, sizeof(*walk));
+
+    walk->qos = (uint8_t)qos;
+    wz_retained_walk_init(&walk->at, filter);
+    wz_list_push(&session->walks, &walk->link);
+    (void)wz_map_put(&session->walking, wz_slice(walk->at.filter, walk->at.filter_len),
+                     walk); // there is none now
+    want_pump(session);
+    return walk;
+}
+
+// Goes on with the walks that had not ended when the session was left.
+static void resume_walks(struct wz_session *session)
+{
+    struct wz_queue_walk noted;
+    size_t state = 0;
+
+    while (wz_durable_queue_next_walk(session->options.durable, &state, &noted)) {
+        struct walk *walk = walk_new(session, noted.filter, noted.qos);
+
+        walk->noted = true;
+        walk->at.started = noted.after.len > 0;
+        wz_buf_add_slice(&walk->at.after, noted.after);
+    }
+}
+
 void wz_session_init(struct wz_session *session, const struct wz_session_options *options)
 {
     *session = (struct wz_session){
@@ -116,8 +157,10 @@ void wz_session_init(struct wz_session *session, const struct wz_session_options
     };
     wz_list_init(&session->pump);
     wz_list_init(&session->walks);
-    if (options->durable != NULL)
+    if (options->durable != NULL) {
         wz_durable_queue_attach(options->durable, &session->consumer);
+        resume_walks(session);
+    }
 }
 
 void wz_session_start(struct wz_session *session)
@@ -135,6 +178,17 @@ static void walk_free(struct wz_session *session, struct walk *walk)
     wz_list_remove(&walk->link);
     wz_retained_walk_release(&walk->at);
     wz_free(walk);
+}
+
+// Notes how far a walk of a persistent session has come, inside a group.
+static void note_walk(struct wz_session *session, struct walk *walk)
+{
+    struct wz_slice after = wz_buf_slice(&walk->at.after);
+
+    wz_durable_queue_note_walk(session->options.durable,
+                               wz_slice(walk->at.filter, walk->at.filter_len), &after);
+    walk->noted = true;
+    walk->unnoted = 0;
 }
 
 static struct wz_session_clean *clean_new(struct wz_session *session)
@@ -161,6 +215,7 @@ static void clean_free(struct wz_session_clean *clean)
         wz_exchange_unbind(binding);
     wz_map_release(&clean->subscriptions);
     wz_packet_ids_release(&clean->sent);
+    wz_packet_ids_release(&clean->twos);
     wz_packet_ids_release(&clean->completing);
     wz_queue_release(&clean->queue);
     wz_free(clean);
@@ -171,14 +226,18 @@ void wz_session_release(struct wz_session *session, int64_t now_ms)
     struct wz_list *it;
     struct wz_list *tmp;
 
+    WZ_LIST_EACH(it, tmp, &session->walks)
+    {
+        struct walk *walk = WZ_CONTAINER(it, struct walk, link);
+
+        if (walk->noted && walk->unnoted > 0)
+            note_walk(session, walk);
+        walk_free(session, walk);
+    }
     if (session->options.durable != NULL)
         wz_durable_queue_detach(session->options.durable, now_ms);
     clean_free(session->clean);
     session->clean = NULL;
-    WZ_LIST_EACH(it, tmp, &session->walks)
-    {
-        walk_free(session, WZ_CONTAINER(it, struct walk, link));
-    }
     wz_map_release(&session->walking);
     wz_list_remove(&session->pump);
 }
@@ -215,31 +274,10 @@ static void stop_walk(struct wz_session *session, struct wz_slice filter)
         walk_free(session, walk);
 }
 
-unsigned wz_session_subscribe(struct wz_session *session, struct wz_slice filter, unsigned qos)
-{
-    struct wz_durable_queue *durable = session->options.durable;
-    int r = durable != NULL ? wz_durable_queue_bind(durable, filter, qos)
-                            : bind_clean(session, filter, qos);
-    struct walk *walk;
-
-    if (r < 0)
-        return WZ_MQTT_SUBACK_FAILURE;
-    stop_walk(session, filter); // it begins anew
-    walk = wz_zalloc(1, sizeof(*walk));
-    walk->qos = (uint8_t)qos;
-    wz_retained_walk_init(&walk->at, filter);
-    wz_list_push(&session->walks, &walk->link);
-    (void)wz_map_put(&session->walking, wz_slice(walk->at.filter, walk->at.filter_len),
-                     walk); // there is none now
-    want_pump(session);
-    return qos;
-}
-
-void wz_session_unsubscribe(struct wz_session *session, struct wz_slice filter)
+static void unbind(struct wz_session *session, struct wz_slice filter)
 {
     struct wz_exchange_binding *binding;
 
-    stop_walk(session, filter);
     if (session->options.durable != NULL) {
         wz_durable_queue_unbind(session->options.durable, filter);
         return;
@@ -249,6 +287,55 @@ void wz_session_unsubscribe(struct wz_session *session, struct wz_slice filter)
     binding = wz_map_remove(&session->clean->subscriptions, filter);
     if (binding != NULL)
         wz_exchange_unbind(binding);
+}
+
+// Binds if memory allows. What a binding costs is known when it is there.
+static int bind_any(struct wz_session *session, struct wz_slice filter, unsigned qos)
+{
+    struct wz_budget *budget = &session->options.conn->loop->budget;
+    struct wz_durable_queue *durable = session->options.durable;
+    size_t before = budget->kept;
+    size_t kept;
+    int r = durable != NULL ? wz_durable_queue_bind(durable, filter, qos)
+                            : bind_clean(session, filter, qos);
+
+    if (r < 0)
+        return r;
+    kept = session->kept_bytes + (budget->kept - before);
+    if (budget->kept > before && kept > KEPT_FREE && !wz_budget_may_keep(budget, kept)) {
+        unbind(session, filter);
+        return WZ_ERR_LIMIT;
+    }
+    session->kept_bytes = kept;
+    return WZ_OK;
+}
+
+unsigned wz_session_subscribe(struct wz_session *session, struct wz_slice filter, unsigned qos)
+{
+    struct walk *walk;
+
+    if (bind_any(session, filter, qos) < 0)
+        return WZ_MQTT_SUBACK_FAILURE;
+    stop_walk(session, filter); // it begins anew
+    walk = walk_new(session, filter, qos);
+    // With the subscription, for SUBACK says that it outlives whatever comes; at QoS 0 nothing
+    // does.
+    if (session->options.durable != NULL && qos > 0 &&
+        wz_retained_count(session->options.retained) > 0)
+        note_walk(session, walk);
+    return qos;
+}
+
+void wz_session_unsubscribe(struct wz_session *session, struct wz_slice filter)
+{
+    const struct wz_budget *budget = &session->options.conn->loop->budget;
+    size_t before = budget->kept;
+    size_t freed;
+
+    stop_walk(session, filter);
+    unbind(session, filter);
+    freed = before - budget->kept;
+    session->kept_bytes -= freed < session->kept_bytes ? freed : session->kept_bytes;
 }
 
 // Whether one more retained message can be dealt with.
@@ -283,11 +370,42 @@ static int walk_next(struct wz_session *session, struct walk *walk, size_t *budg
     struct wz_slice filter = wz_slice(walk->at.filter, walk->at.filter_len);
     int r = WZ_END;
 
-    if (session->options.sys != NULL)
+    if (session->options.sys != NULL && !walk->at.started)
         r = wz_sys_topics_next(session->options.sys, filter, &walk->sys_at, budget, ret_msg);
     if (r == WZ_END)
         r = wz_retained_next(session->options.retained, &walk->at, budget, ret_msg);
     return r;
+}
+
+// Ends a walk that has come to its end.
+static void end_walk(struct wz_session *session, struct walk *walk)
+{
+    struct wz_ticket ticket;
+
+    if (walk->noted) {
+        wz_queues_begin(session->options.queues);
+        wz_durable_queue_note_walk(session->options.durable,
+                                   wz_slice(walk->at.filter, walk->at.filter_len), NULL);
+        wz_queues_end(session->options.queues, &ticket);
+    }
+    walk_free(session, walk);
+}
+
+// Notes how far the first walk has come, which is the one that goes on. It stands behind the
+// messages in the journal, so none is left out.
+static void note_first_walk(struct wz_session *session)
+{
+    struct wz_ticket ticket;
+    struct walk *walk;
+
+    if (wz_list_empty(&session->walks))
+        return;
+    walk = WZ_CONTAINER(session->walks.next, struct walk, link);
+    if (!walk->noted || walk->unnoted < WALK_NOTE || !wz_queues_ready(session->options.queues))
+        return;
+    wz_queues_begin(session->options.queues);
+    note_walk(session, walk);
+    wz_queues_end(session->options.queues, &ticket);
 }
 
 static void pump_walks(struct wz_session *session)
@@ -300,11 +418,14 @@ static void pump_walks(struct wz_session *session)
         struct walk *walk = WZ_CONTAINER(session->walks.next, struct walk, link);
 
         r = walk_next(session, walk, &budget, &msg);
-        if (r == WZ_OK)
+        if (r == WZ_OK) {
             give_retained(session, &msg, walk->qos);
-        else if (r == WZ_END)
-            walk_free(session, walk);
+            walk->unnoted++;
+        } else if (r == WZ_END) {
+            end_walk(session, walk);
+        }
     }
+    note_first_walk(session);
     if (budget == 0 && !wz_list_empty(&session->walks))
         wz_loop_again(session->options.conn->loop);
 }
@@ -370,17 +491,25 @@ void wz_session_pump(struct wz_session *session)
         wz_list_remove(&session->pump);
 }
 
-static void acked_clean(struct wz_session_clean *clean, enum wz_mqtt_type type, uint16_t packet_id)
+// As a durable queue settles: what does not fit the message closes the connection (4.8).
+static int acked_clean(struct wz_session_clean *clean, enum wz_mqtt_type type, uint16_t packet_id)
 {
-    if (clean == NULL)
-        return;
+    bool two;
+
+    if (clean == NULL || !wz_packet_ids_has(&clean->sent, packet_id))
+        return WZ_OK;
+    two = wz_packet_ids_has(&clean->twos, packet_id);
     if (type == WZ_MQTT_PUBREC) {
-        if (wz_packet_ids_has(&clean->sent, packet_id))
-            (void)wz_packet_ids_add(&clean->completing, packet_id); // PUBREC may come twice
-        return;
+        if (!two)
+            return WZ_ERR_PROTOCOL;
+        (void)wz_packet_ids_add(&clean->completing, packet_id); // PUBREC may come twice
+        return WZ_OK;
     }
-    (void)wz_packet_ids_remove(&clean->completing, packet_id); // of QoS 1 it was not
-    (void)wz_packet_ids_remove(&clean->sent, packet_id);       // or it is ignored
+    if (two && !wz_packet_ids_remove(&clean->completing, packet_id))
+        return WZ_ERR_PROTOCOL;
+    (void)wz_packet_ids_remove(&clean->twos, packet_id); // of QoS 1 it was not
+    (void)wz_packet_ids_remove(&clean->sent, packet_id); // it is there
+    return WZ_OK;
 }
 
 int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_t packet_id)
@@ -388,7 +517,7 @@ int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_
     int r = WZ_OK;
 
     if (session->options.durable == NULL)
-        acked_clean(session->clean, type, packet_id);
+        r = acked_clean(session->clean, type, packet_id);
     else
         r = wz_durable_queue_settle(session->options.durable, packet_id,
                                     type == WZ_MQTT_PUBREC ? WZ_RELEASED : WZ_SETTLED);
@@ -396,10 +525,20 @@ int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type, uint16_
     return r == WZ_ERR_NOT_FOUND ? WZ_OK : r;
 }
 
+size_t wz_session_bytes(const struct wz_session *session)
+{
+    const struct wz_session_clean *clean = session->clean;
+
+    return clean == NULL ? 0
+                         : wz_packet_ids_bytes(&clean->sent) + wz_packet_ids_bytes(&clean->twos) +
+                               wz_packet_ids_bytes(&clean->completing);
+}
+
 void wz_session_trim(struct wz_session *session)
 {
     if (session->clean != NULL) {
         wz_packet_ids_trim(&session->clean->sent);
+        wz_packet_ids_trim(&session->clean->twos);
         wz_packet_ids_trim(&session->clean->completing);
     }
     if (session->options.durable != NULL)

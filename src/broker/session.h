@@ -48,7 +48,8 @@ struct wz_session_clean {
     struct wz_receiver receiver;
     struct wz_map subscriptions;     // filter -> binding
     struct wz_packet_ids sent;       // on their way
-    struct wz_packet_ids completing; // of these, QoS 2 messages that the client has received
+    struct wz_packet_ids twos;       // of these, at QoS 2,
+    struct wz_packet_ids completing; // and of these, messages that the client has received
     struct wz_queue queue;
 };
 
@@ -60,6 +61,7 @@ struct wz_session {
     struct wz_list pump;
     struct wz_list walks;  // retained messages that are still to be sent
     struct wz_map walking; // filter -> its walk, one at the most
+    size_t kept_bytes;     // of the subscriptions that were made since it began
     bool started;
 };
 
@@ -75,7 +77,8 @@ void wz_session_start(struct wz_session *session);
 void wz_session_release(struct wz_session *session, int64_t now_ms);
 
 // Subscribes to a well-formed filter, inside a group. Returns the QoS granted or
-// WZ_MQTT_SUBACK_FAILURE at a limit. Retained messages that match follow (3.8.4).
+// WZ_MQTT_SUBACK_FAILURE at a limit, or for want of memory. Retained messages that match follow
+// (3.8.4).
 unsigned wz_session_subscribe(struct wz_session *session, struct wz_slice filter, unsigned qos);
 
 // Ends a subscription, inside a group; nothing happens when there is none (3.10.4).
@@ -88,6 +91,9 @@ WZ_MUST int wz_session_acked(struct wz_session *session, enum wz_mqtt_type type,
 
 // Sends what waits, as far as window and connection allow. Not inside a group.
 void wz_session_pump(struct wz_session *session);
+
+// The memory of a clean session's identifiers.
+size_t wz_session_bytes(const struct wz_session *session);
 
 // Frees memory that is not in use just now.
 void wz_session_trim(struct wz_session *session);

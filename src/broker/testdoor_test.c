@@ -9,12 +9,11 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "loop/dial_test.h"
 
 // The one door there is.
 static struct door *the_door;
@@ -247,18 +246,7 @@ void door_turn(struct door *door)
     (void)uv_run(&door->t.loop.uv, UV_RUN_NOWAIT);
 }
 
-int door_dial(struct door *door)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)wz_mqtt_port(door->mqtt)),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-    return fd;
-}
+int door_dial(struct door *door) { return dial(wz_mqtt_port(door->mqtt)); }
 
 size_t door_send_some(int fd, struct wz_slice bytes)
 {

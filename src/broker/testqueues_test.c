@@ -16,6 +16,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "broker/queues_inside.h"
+#include "stream/testjournal_test.h"
 
 #define WITHIN_US (60 * 1000000LL)
 
@@ -46,7 +47,8 @@ void testqueues_init(struct testqueues *t)
         .limits = {.max_queues = 1000,
                    .max_count = 1000000,
                    .max_bytes = SIZE_MAX,
-                   .max_bindings = 1000},
+                   .max_bindings = 1000,
+                   .max_inflight = 1000},
         .retained_limits = {.max_count = SIZE_MAX, .max_bytes = SIZE_MAX},
     };
     make_dir(t->dir);
@@ -145,41 +147,11 @@ void testqueues_reopen(struct testqueues *t)
     testqueues_open(t);
 }
 
-struct copying {
-    const char *from;
-    const char *to;
-};
-
-static int copy_name(const char *name, void *arg)
-{
-    const struct copying *copying = arg;
-    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
-    WZ_AUTO(wz_fs_close_auto) int fd = -1;
-    struct iovec piece;
-    char path[512];
-    int r;
-
-    if (strcmp(name, "lock") == 0)
-        return WZ_OK;
-    (void)snprintf(path, sizeof(path), "%s/%s", copying->from, name);
-    r = wz_fs_load(path, (size_t)1 << 30, &buf);
-    if (r < 0)
-        return r == WZ_ERR_NOT_FOUND ? WZ_OK : r;
-    (void)snprintf(path, sizeof(path), "%s/%s", copying->to, name);
-    r = wz_fs_open(path, WZ_FS_CREATE, &fd);
-    piece = (struct iovec){.iov_base = buf.ptr, .iov_len = buf.len};
-    if (r == WZ_OK && buf.len > 0)
-        r = wz_fs_write(fd, &piece, 1, 0);
-    return r;
-}
-
 // Makes a folder with the files that are in DIR, and puts its name into RET_DIR.
 static void copy_dir(const char *dir, char ret_dir[static 64])
 {
-    struct copying copying = {.from = dir, .to = ret_dir};
-
     make_dir(ret_dir);
-    assert_int_equal(wz_fs_walk(dir, copy_name, &copying), WZ_OK);
+    assert_int_equal(testjournal_copy_files(dir, ret_dir), WZ_OK);
 }
 
 void testqueues_copy(const struct testqueues *t, char ret_dir[static 64],
@@ -317,6 +289,8 @@ void testqueues_publish(struct testqueues *t, const char *topic, uint32_t number
     assert_int_equal(wz_queues_publish(t->queues, t->exchange, &msg, any_topic, &ticket), WZ_OK);
     wz_free(bytes);
 }
+
+size_t testqueues_messages(const struct testqueues *t) { return t->queues->messages; }
 
 uint32_t testqueues_number(const struct wz_message *msg)
 {

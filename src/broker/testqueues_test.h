@@ -87,6 +87,9 @@ struct wz_durable_queue *testqueues_bound(struct testqueues *t, const char *name
 void testqueues_publish(struct testqueues *t, const char *topic, uint32_t number, unsigned qos,
                         size_t len);
 
+// How many messages are in all queues.
+size_t testqueues_messages(const struct testqueues *t);
+
 // The number of a message whose body is as testqueues_publish has made it; the test fails if it is
 // not.
 uint32_t testqueues_number(const struct wz_message *msg);

@@ -58,9 +58,19 @@ void wz_topic_table_free(struct wz_topic_table *table)
     wz_free(table);
 }
 
-void *wz_topic_table_get(const struct wz_topic_table *table, struct wz_slice topic)
+uint64_t wz_topic_table_hash(const struct wz_topic_table *table, struct wz_slice topic)
 {
     uint64_t hash = wz_hash(topic, table->seed);
+    const struct part *part = &table->parts[PART_OF(hash)];
+
+    if (part->count > 0)
+        __builtin_prefetch(&part->places[hash & (part->size - 1)], 1);
+    return hash;
+}
+
+void *wz_topic_table_get_hashed(const struct wz_topic_table *table, struct wz_slice topic,
+                                uint64_t hash)
+{
     const struct part *part = &table->parts[PART_OF(hash)];
     size_t mask = (size_t)part->size - 1;
     const struct place *place;
@@ -72,6 +82,11 @@ void *wz_topic_table_get(const struct wz_topic_table *table, struct wz_slice top
             return place->item;
     }
     return NULL;
+}
+
+void *wz_topic_table_get(const struct wz_topic_table *table, struct wz_slice topic)
+{
+    return wz_topic_table_get_hashed(table, topic, wz_hash(topic, table->seed));
 }
 
 // Puts into the first empty place; there is one.
@@ -99,9 +114,8 @@ static void part_resize(struct part *part, uint32_t size)
     wz_free(old);
 }
 
-void wz_topic_table_put(struct wz_topic_table *table, void *item)
+void wz_topic_table_put_hashed(struct wz_topic_table *table, void *item, uint64_t hash)
 {
-    uint64_t hash = wz_hash(table->topic_of(item), table->seed);
     struct part *part = &table->parts[PART_OF(hash)];
 
     if (part->size == 0)
@@ -110,6 +124,11 @@ void wz_topic_table_put(struct wz_topic_table *table, void *item)
         part_resize(part, part->size * 2);
     put_place(part, (struct place){.hash = hash, .item = item});
     part->count++;
+}
+
+void wz_topic_table_put(struct wz_topic_table *table, void *item)
+{
+    wz_topic_table_put_hashed(table, item, wz_hash(table->topic_of(item), table->seed));
 }
 
 // Empties place I. An item behind it moves there when it may stand in front of where it is: when

@@ -26,6 +26,15 @@ void *wz_topic_table_get(const struct wz_topic_table *table, struct wz_slice top
 // Puts ITEM, not NULL, whose topic is not there yet.
 void wz_topic_table_put(struct wz_topic_table *table, void *item);
 
+// The hash of TOPIC in this table, for the functions below. It has the place that they look at
+// first fetched into the cache: who has many topics asks for the hashes of some ahead.
+uint64_t wz_topic_table_hash(const struct wz_topic_table *table, struct wz_slice topic);
+
+// As wz_topic_table_get and wz_topic_table_put, for a topic whose hash is known.
+void *wz_topic_table_get_hashed(const struct wz_topic_table *table, struct wz_slice topic,
+                                uint64_t hash);
+void wz_topic_table_put_hashed(struct wz_topic_table *table, void *item, uint64_t hash);
+
 // Takes ITEM out, which is there.
 void wz_topic_table_remove(struct wz_topic_table *table, const void *item);
 

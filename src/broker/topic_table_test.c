@@ -143,6 +143,28 @@ static void test_topic_table_finds_what_was_put_however_it_grows(void **state)
     check(world);
 }
 
+static void test_topic_table_finds_by_a_hash_that_was_asked_for_ahead(void **state)
+{
+    struct world *world = *state;
+    uint64_t *hashes = wz_zalloc(ITEMS, sizeof(hashes[0]));
+
+    for (int i = 0; i < ITEMS; i++) // of an empty table: what grows keeps them
+        hashes[i] = wz_topic_table_hash(world->table, topic_of(&world->items[i]));
+    for (int i = 0; i < ITEMS; i++) {
+        struct item *item = &world->items[i];
+
+        assert_null(wz_topic_table_get_hashed(world->table, topic_of(item), hashes[i]));
+        wz_topic_table_put_hashed(world->table, item, hashes[i]);
+        item->there = true;
+        world->count++;
+        assert_ptr_equal(wz_topic_table_get_hashed(world->table, topic_of(item), hashes[i]), item);
+    }
+    check(world);
+    for (int i = 0; i < ITEMS; i++)
+        assert_int_equal(wz_topic_table_hash(world->table, topic_of(&world->items[i])), hashes[i]);
+    wz_free(hashes);
+}
+
 static void test_topic_table_compares_topics_whole(void **state)
 {
     struct world *world = *state;
@@ -237,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_topic_table_is_empty_at_first),
         TEST(test_topic_table_finds_what_was_put_however_it_grows),
+        TEST(test_topic_table_finds_by_a_hash_that_was_asked_for_ahead),
         TEST(test_topic_table_compares_topics_whole),
         TEST(test_topic_table_is_empty_again_when_all_are_removed),
         TEST(test_topic_table_takes_what_it_says_and_gives_it_back),

@@ -10,6 +10,7 @@
 #include "broker/queues.h"
 #include "broker/sys_topics.h"
 #include "bus/embedded.h"
+#include "stream/space.h"
 #include "wire/mqtt.h"
 
 // A logical topic's length at the most (AMQP's short string).
@@ -20,7 +21,8 @@ struct wz_bus {
     struct wz_exchange *exchanges[WZ_BUS_COUNT];
     struct wz_mail *pending; // posts that wait for the disk, newest first
     struct wz_bus_waiter *waiters;
-    struct wz_queues *queues; // NULL: none
+    struct wz_queues *queues;     // NULL: none
+    const struct wz_space *space; // NULL: there always is room
 };
 
 // A consumer's binding: the broker's receiver and what the consumer gave.
@@ -83,6 +85,8 @@ void wz_bus_free(struct wz_bus *bus)
 }
 
 void wz_bus_join_queues(struct wz_bus *bus, struct wz_queues *queues) { bus->queues = queues; }
+
+void wz_bus_join_space(struct wz_bus *bus, const struct wz_space *space) { bus->space = space; }
 
 struct wz_exchange *wz_bus_exchange(struct wz_bus *bus, enum wz_bus_exchange id)
 {
@@ -158,6 +162,8 @@ int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id, const struct wz_
 
     if (id == WZ_BUS_DEVICES && wz_sys_topics_own(msg->topic))
         return WZ_ERR_INVALID;
+    if (wz_space_low(bus->space))
+        return WZ_ERR_BUSY;
     if (bus->queues == NULL)
         return wz_exchange_publish(exchange, msg, valid, ret_ticket);
     if (!wz_queues_ready(bus->queues))
@@ -194,6 +200,8 @@ static void on_post(struct wz_mail *mail)
     struct wz_bus *bus = post->bus;
     int r = wz_bus_publish(bus, post->exchange, &post->message, &post->ticket);
 
+    if (r == WZ_ERR_BUSY && wz_space_low(bus->space))
+        r = WZ_ERR_NOSPACE; // it may last
     if (r < 0 || wz_ticket_safe(&post->ticket)) {
         answer(post, r);
         return;
@@ -245,6 +253,8 @@ void wz_bus_durable(struct wz_bus *bus)
             place = &(*place)->next;
         }
     }
+    if (wz_space_low(bus->space))
+        return; // nothing would be taken of them
     bus->waiters = NULL;
     while (waiter != NULL) {
         struct wz_bus_waiter *next = waiter->next;

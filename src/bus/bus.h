@@ -76,7 +76,8 @@ struct wz_bus_post {
     struct wz_ticket ticket; // set with the result
 };
 
-// Publishes from any thread; DONE runs when the message is durable or refused. WZ_ERR_BUSY when too
+// Publishes from any thread; DONE runs when the message is durable or refused: with WZ_ERR_BUSY
+// when it cannot be taken now, WZ_ERR_NOSPACE while room on the disk is short. WZ_ERR_BUSY when too
 // much is under way, WZ_ERR_CLOSED at the end: then DONE does not run.
 WZ_MUST int wz_bus_post(struct wz_bus *bus, struct wz_bus_post *post);
 

@@ -205,10 +205,10 @@ static bool is_journal(const char *dir)
 // Verifies the stream in DIR and adds what was found to ROWS.
 static int verify(struct wz_cli *cli, const char *dir, json_t *rows)
 {
-    struct wz_log_options options = {.read_only = true};
+    bool journal = is_journal(dir);
+    struct wz_log_options options = {.read_only = true, .keys_unindexed = journal};
     struct findings findings = {0};
     struct present present = {.findings = &findings};
-    bool journal = is_journal(dir);
     json_t *row;
     struct wz_log *log;
     int r = wz_log_open(dir, &options, &log, &findings.recovery, &cli->problem);
@@ -233,9 +233,11 @@ static int verify(struct wz_cli *cli, const char *dir, json_t *rows)
     return WZ_OK;
 }
 
+// What has a folder of the same name in the data folder.
+static const char *const streams[] = {"raw-stream", "processed-stream", "journal"};
+
 static int verify_data(struct wz_cli *cli, json_t *rows)
 {
-    static const char *const streams[] = {"raw-stream", "processed-stream", "journal"};
     const char *data = wz_config_str(cli->config, WZ_CONFIG_DATA);
     int r = WZ_OK;
 
@@ -252,6 +254,25 @@ static int verify_data(struct wz_cli *cli, json_t *rows)
     return r;
 }
 
+// WORD is the name of a stream in the data folder ("raw", "raw-stream", "journal"), or a folder.
+static int verify_named(struct wz_cli *cli, const char *word, json_t *rows)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf dir = {0};
+    size_t len = strlen(word);
+
+    for (size_t i = 0; i < sizeof(streams) / sizeof(streams[0]); i++) {
+        if (strcmp(word, streams[i]) != 0 &&
+            (strncmp(word, streams[i], len) != 0 || strcmp(streams[i] + len, "-stream") != 0))
+            continue;
+        wz_buf_addf(&dir, "%s/%s", wz_config_str(cli->config, WZ_CONFIG_DATA), streams[i]);
+        if (access(wz_buf_str(&dir), F_OK) == 0)
+            return verify(cli, wz_buf_str(&dir), rows);
+        return wz_problem_set(&cli->problem, WZ_ERR_NOT_FOUND, WZ_CODE_STREAM_NOT_FOUND,
+                              "There is no %s in the data folder.", streams[i]);
+    }
+    return verify(cli, word, rows);
+}
+
 int wz_cmd_log_verify(struct wz_cli *cli)
 {
     static const struct wz_column columns[] = {
@@ -264,8 +285,8 @@ int wz_cmd_log_verify(struct wz_cli *cli)
     json_t *row;
     size_t i;
     int code;
-    int r =
-        cli->args.word_count > 0 ? verify(cli, cli->args.words[0], rows) : verify_data(cli, rows);
+    int r = cli->args.word_count > 0 ? verify_named(cli, cli->args.words[0], rows)
+                                     : verify_data(cli, rows);
 
     code = r == WZ_OK ? wz_cli_print_rows(cli, rows, columns, sizeof(columns) / sizeof(columns[0]))
                       : wz_cli_exit(r);

@@ -68,10 +68,29 @@ static void test_log_verify_tells_whole_from_damaged(void **state)
     terminal_close(&t);
 }
 
+static void test_log_verify_finds_a_stream_by_its_name(void **state)
+{
+    static const char *const names[] = {"raw", "raw-stream"};
+    struct terminal t;
+
+    (void)state;
+    terminal_open(&t);
+    assert_int_equal(TERMINAL(&t, "log", "verify", "raw"), WZ_EXIT_NOT_FOUND);
+    fill(&t);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(TERMINAL(&t, "log", "verify", names[i]), 0);
+        assert_non_null(strstr(t.output, "\"state\":\"whole\",\"records\":3,"));
+    }
+    assert_int_equal(TERMINAL(&t, "log", "verify", "journal"), WZ_EXIT_NOT_FOUND);
+    assert_int_not_equal(TERMINAL(&t, "log", "verify", "ra"), 0); // no name: a folder
+    terminal_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_log_verify_tells_whole_from_damaged),
+        cmocka_unit_test(test_log_verify_finds_a_stream_by_its_name),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,13 +96,18 @@ static int start_worker(struct check *check, struct wz_slice code)
 {
     const struct wz_worker_process_events events = {
         .readable = on_readable, .writable = on_writable, .exited = on_exited, .arg = check};
+    static const char *const words[] = {"without-landlock", NULL};
     WZ_AUTO(wz_buf_release) struct wz_buf path = {0};
+    struct wz_worker_program program = {.name = "check"};
     struct wz_frame_load load = {
         .name = WZ_SLICE_LIT("check"), .code = code, .config = WZ_SLICE_LIT("{}")};
     int r;
 
     wz_worker_path_add(&path);
-    r = wz_worker_process_start(&check->uv, wz_buf_str(&path), "check", &events, &check->process);
+    program.path = wz_buf_str(&path);
+    if (wz_config_int(check->cli->config, WZ_CONFIG_SCRIPTS_SANDBOX) != 0)
+        program.words = words;
+    r = wz_worker_process_start(&check->uv, &program, &events, &check->process);
     if (r < 0) {
         (void)wz_problem_set(&check->cli->problem, WZ_ERR_SYSTEM, WZ_CODE_SCRIPT_WORKER,
                              "The program that runs scripts cannot be started: %s.",

@@ -24,8 +24,8 @@
     X(LOG_LEVEL, "log.level", CHOICE, "info", 0, 0, "error|warn|info|debug",                       \
       "the least important lines that the program's own log shows")                                \
     X(MEMORY_MAX, "memory.max", SIZE, "256MiB", 16 * WZ_MIB, WZ_TIB, NULL,                         \
-      "what MQTT clients make wyze hold: partial packets, output that they do not take, messages " \
-      "that wait in memory")                                                                       \
+      "what clients make wyze hold: partial packets, output that they do not take, messages and "  \
+      "acks that wait in memory, subscriptions")                                                   \
     X(MQTT_CONNECT_TIMEOUT, "mqtt.connect_timeout", DURATION, "10s", 100, 10 * WZ_MINUTE_MS, NULL, \
       "how long a new connection may take until its CONNECT is complete")                          \
     X(MQTT_LISTEN, "mqtt.listen", ADDRESS, "127.0.0.1:1883", 0, 0, NULL,                           \
@@ -58,10 +58,17 @@
       "how often the values under $SYS/broker/ are made anew and published; 0: there are none")    \
     X(SCRIPTS_MAX_MESSAGE_TIME, "scripts.max_message_time", DURATION, "30s", 10, WZ_DAY_MS, NULL,  \
       "how long a script may take for one message before its worker is ended")                     \
+    X(SCRIPTS_SANDBOX, "scripts.sandbox", CHOICE, "full", 0, 0, "full|without-landlock",           \
+      "what keeps scripts from the machine: full, all that docs/sandbox.md tells, and a kernel "   \
+      "that cannot do it runs none; without-landlock, they run there too and can read every "      \
+      "file that wyze can")                                                                        \
     X(SCRIPTS_WINDOW, "scripts.window", SIZE, "1MiB", 4 * WZ_KIB, 256 * WZ_MIB, NULL,              \
       "bytes of messages that are under way to one worker")                                        \
     X(SCRIPTS_LOG_BYTES, "scripts.log_bytes", SIZE, "64MiB", WZ_MIB, 64 * WZ_GIB, NULL,            \
       "how much of what scripts say is kept")                                                      \
+    X(STREAMS_MIN_FREE, "streams.min_free", SIZE, "64MiB", 0, WZ_TIB, NULL,                        \
+      "with less free on the disk no messages are taken in, so that those that are there can be "  \
+      "taken out; when not given, at most a twentieth of the disk; 0B: no such floor")             \
     X(STREAMS_SEGMENT_BYTES, "streams.segment_bytes", SIZE, "256MiB", WZ_MIB, WZ_GIB, NULL,        \
       "the length at which a stream begins its next file")
 

@@ -215,6 +215,7 @@ static struct wz_script_parts make_parts(struct wz_engine *engine)
         .window_bytes = options->window_bytes > 0 ? options->window_bytes : WZ_ENGINE_WINDOW_BYTES,
         .max_quarantined =
             options->max_quarantined > 0 ? options->max_quarantined : WZ_ENGINE_MAX_QUARANTINED,
+        .without_landlock = options->without_landlock,
         .events = {.fed = on_fed,
                    .busy = on_busy,
                    .changed = on_changed,

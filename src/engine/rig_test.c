@@ -360,16 +360,33 @@ void rig_start(struct rig *rig, struct wz_engine_options options)
     rig->engine = wz_engine_new(&options);
 }
 
+// Takes over BODY; NULL: no script.
+static void apply(struct rig *rig, json_t *body)
+{
+    struct wz_document document = {
+        .name = (char *)"probe", .revision = ++rig->revision, .body = body};
+
+    wz_engine_apply(rig->engine, &document, body ? 1 : 0);
+    json_decref(body);
+}
+
+static json_t *make_body(const char *code, int workers)
+{
+    return json_pack("{s:s, s:i, s:[{s:s, s:s}, {s:s}]}", "code", code, "workers", workers,
+                     "bindings", "stream", "raw", "pattern", "in.#", "pattern", "in.b");
+}
+
 void rig_apply_workers(struct rig *rig, const char *code, int workers)
 {
-    struct wz_document document = {.name = (char *)"probe", .revision = ++rig->revision};
+    apply(rig, code ? make_body(code, workers) : NULL);
+}
 
-    if (code)
-        document.body =
-            json_pack("{s:s, s:i, s:[{s:s, s:s}, {s:s}]}", "code", code, "workers", workers,
-                      "bindings", "stream", "raw", "pattern", "in.#", "pattern", "in.b");
-    wz_engine_apply(rig->engine, &document, code ? 1 : 0);
-    json_decref(document.body);
+void rig_apply_writing(struct rig *rig, const char *code, const char *folder)
+{
+    json_t *body = make_body(code, 1);
+
+    json_object_set_new(body, "grants", json_pack("{s:[s]}", "write", folder));
+    apply(rig, body);
 }
 
 void rig_apply(struct rig *rig, const char *code) { rig_apply_workers(rig, code, 1); }

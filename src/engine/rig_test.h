@@ -78,6 +78,9 @@ void rig_stop(struct rig *rig);
 void rig_apply(struct rig *rig, const char *code);
 void rig_apply_workers(struct rig *rig, const char *code, int workers);
 
+// As above, and grants it writing in FOLDER.
+void rig_apply_writing(struct rig *rig, const char *code, const char *folder);
+
 // Appends COUNT records of a body {"_id", "n": how many there were before} to raw-stream and shows
 // them on the exchange.
 void rig_feed(struct rig *rig, const char *topic, int64_t count);

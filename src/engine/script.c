@@ -493,6 +493,7 @@ static void make_workers(struct wz_script *script)
         .uv = &script->parts->loop->uv,
         .path = script->parts->worker_path,
         .script = script->name,
+        .words = (const char *const *)script->document.grants.words,
         .max_message_ms = script->parts->max_message_ms,
         .load_ms = script->parts->load_ms,
         .drain_ms = script->parts->drain_ms,
@@ -552,6 +553,8 @@ static void switch_document(struct wz_script *script)
 
     wz_script_document_release(&script->document);
     wz_script_document_init(&script->document, script->next_body);
+    if (script->parts->without_landlock)
+        wz_grants_add(&script->document.grants, "without-landlock");
     json_decref(script->next_body);
     script->next_body = NULL;
     script->document_ran = false;
@@ -695,8 +698,8 @@ static void on_ended(void *arg, struct wz_worker *worker, const struct wz_worker
 // Whether two bodies run the same.
 static bool runs_same(json_t *a, json_t *b)
 {
-    static const char *const members[] = {"code",   "bindings", "config",
-                                          "active", "workers",  "durable"};
+    static const char *const members[] = {"code",    "bindings", "config", "active",
+                                          "workers", "durable",  "limits", "grants"};
 
     for (size_t i = 0; a && i < sizeof(members) / sizeof(members[0]); i++) {
         json_t *one = json_object_get(a, members[i]);

@@ -39,6 +39,7 @@ struct wz_script_parts {
     int64_t retry_ms;       // a message that failed waits this long, then four times, 16 times
     size_t window_bytes;    // of records in memory
     size_t max_quarantined; // messages of one script; more, and it is parked
+    bool without_landlock;  // scripts run also where the kernel cannot keep them from files
     struct wz_script_events events;
 };
 

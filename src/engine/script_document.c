@@ -30,7 +30,8 @@ static const struct member document_members[] = {
     {"description", is_string, "a text"}, {"code", is_string, "a text"},
     {"bindings", is_array, "a list"},     {"active", is_boolean, "true or false"},
     {"config", is_object, "an object"},   {"workers", is_integer, "a number"},
-    {"durable", is_boolean, "true or false"}, {NULL, NULL, NULL},
+    {"limits", is_object, "an object"},   {"durable", is_boolean, "true or false"},
+    {"grants", is_object, "an object"},   {NULL, NULL, NULL},
 };
 
 static const struct member binding_members[] = {
@@ -191,6 +192,12 @@ int wz_script_document_check(const char *name, json_t *body, struct wz_problem *
     r = check_workers(json_object_get(body, "workers"), name, ret_problem);
     if (r < 0)
         return r;
+    r = wz_grants_check(json_object_get(body, "limits"), json_object_get(body, "grants"),
+                        ret_problem);
+    if (r < 0) {
+        wz_problem_where(ret_problem, "scripts/%s", name);
+        return r;
+    }
     return check_bindings(json_object_get(body, "bindings"), name, ret_problem);
 }
 
@@ -216,6 +223,8 @@ void wz_script_document_init(struct wz_script_document *ret_document, json_t *bo
         ret_document->bindings[i].stream = find_stream(binding);
         ret_document->bindings[i].pattern = string_slice(json_object_get(binding, "pattern"));
     }
+    wz_grants_init(&ret_document->grants, json_object_get(body, "limits"),
+                   json_object_get(body, "grants"));
     if (config) {
         char *text = json_dumps(config, JSON_COMPACT);
 
@@ -229,6 +238,7 @@ void wz_script_document_release(struct wz_script_document *document)
 {
     json_decref(document->body);
     wz_buf_release(&document->config);
+    wz_grants_release(&document->grants);
     wz_free(document->bindings);
     *document = (struct wz_script_document){0};
 }

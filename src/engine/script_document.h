@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A script as the store holds it: {"description", "code", "bindings": [{"stream", "pattern"}],
-// "active", "config", "workers", "durable"}; all but code may be left out.
+// "active", "config", "workers", "durable", "limits", "grants"}; all but code may be left out.
 #pragma once
 
 #include <jansson.h>
 
 #include "base/buf.h"
 #include "base/problem.h"
+#include "engine/grants.h"
 
 // The most bindings and workers of one script, and bytes of its name.
 #define WZ_SCRIPT_BINDINGS_MAX 1000
@@ -36,6 +37,7 @@ struct wz_script_document {
     int workers;
     struct wz_script_binding *bindings;
     size_t binding_count;
+    struct wz_grants grants; // and limits
 };
 
 // Says whether BODY can be saved as the script NAME: known members only, each of its type, code and

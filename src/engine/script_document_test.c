@@ -21,6 +21,16 @@ static const struct {
     {"alarm", "{\"code\":\"x\",\"bindings\":[{\"pattern\":\"a.*.#\"}]}", NULL, NULL},
     {"alarm", "{\"code\":\"x\",\"bindings\":[{\"stream\":\"processed\",\"pattern\":\"#\"}]}", NULL,
      NULL},
+    {"alarm", "{\"code\":\"x\",\"limits\":{\"memory\":\"1GiB\"},\"grants\":{\"read\":[\"/srv\"]}}",
+     NULL, NULL},
+    {"alarm", "{\"code\":\"x\",\"limits\":[]}", "\"limits\" must be an object", "scripts/alarm"},
+    {"alarm", "{\"code\":\"x\",\"grants\":true}", "\"grants\" must be an object", "scripts/alarm"},
+    {"alarm", "{\"code\":\"x\",\"limits\":{\"memory\":1}}", "\"memory\" of \"limits\"",
+     "scripts/alarm"},
+    {"alarm", "{\"code\":\"x\",\"grants\":{\"read\":[\"/\"]}}", "\"read\" of \"grants\"",
+     "scripts/alarm"},
+    {"alarm", "{\"code\":\"x\",\"grants\":{\"exec\":true}}",
+     "there is no member \"exec\" of \"grants\"", "scripts/alarm"},
     {"", "{\"code\":\"x\"}", "a script's name must be", "scripts/"},
     {"a/b", "{\"code\":\"x\"}", "a script's name must be", "scripts/a/b"},
     {"a\nb", "{\"code\":\"x\"}", "a script's name must be", "scripts/a\nb"},
@@ -86,9 +96,9 @@ static void test_script_document_check_limits_the_bindings(void **state)
 
 static void test_script_document_init_fills_in_what_is_left_out(void **state)
 {
-    json_t *body =
-        json_pack("{s:s, s:[{s:s}, {s:s, s:s}], s:{s:[i]}}", "code", "x = 1", "bindings", "pattern",
-                  "a.#", "stream", "processed", "pattern", "b", "config", "limits", 3);
+    json_t *body = json_pack("{s:s, s:[{s:s}, {s:s, s:s}], s:{s:[i]}, s:{s:b}}", "code", "x = 1",
+                             "bindings", "pattern", "a.#", "stream", "processed", "pattern", "b",
+                             "config", "limits", 3, "grants", "threads", 1);
     struct wz_script_document document;
 
     (void)state;
@@ -101,6 +111,8 @@ static void test_script_document_init_fills_in_what_is_left_out(void **state)
     assert_int_equal(document.bindings[1].stream, WZ_SCRIPT_PROCESSED);
     assert_true(wz_slice_eq(document.bindings[1].pattern, WZ_SLICE_LIT("b")));
     assert_string_equal(wz_buf_str(&document.config), "{\"limits\":[3]}");
+    assert_int_equal(document.grants.count, 1);
+    assert_string_equal(document.grants.words[0], "threads");
     wz_script_document_release(&document);
 }
 

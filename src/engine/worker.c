@@ -29,6 +29,7 @@ struct wz_worker {
     struct wz_frame frame;
     struct wz_worker_end end;
     int64_t progress_us; // when a result came, or the first record was given
+    int64_t last_look_us; // when one more turn was given to it, though it seemed to take too long
     bool holds;
 };
 
@@ -64,7 +65,11 @@ static void on_watch(uv_timer_t *timer)
         set_timer(worker, on_watch, worker->options.max_message_ms);
     else if (left_ms > 0)
         set_timer(worker, on_watch, left_ms);
-    else
+    else if (worker->last_look_us < worker->progress_us) {
+        // wyze may have stood still itself: what has come meanwhile is read before 1 ms is over.
+        worker->last_look_us = wz_clock_mono_us();
+        set_timer(worker, on_watch, 1);
+    } else
         on_overdue(timer);
 }
 
@@ -183,8 +188,12 @@ bool wz_worker_start(struct wz_worker *worker, const struct wz_frame_load *load,
         .exited = on_exited,
         .arg = worker,
     };
-    int r = wz_worker_process_start(worker->options.uv, worker->options.path,
-                                    worker->options.script, &events, &worker->process);
+    const struct wz_worker_program program = {
+        .path = worker->options.path,
+        .name = worker->options.script,
+        .words = worker->options.words,
+    };
+    int r = wz_worker_process_start(worker->options.uv, &program, &events, &worker->process);
 
     if (r < 0) {
         (void)snprintf(ret_why, cap, "cannot be started from %s: %s", worker->options.path,

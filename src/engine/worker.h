@@ -47,6 +47,7 @@ struct wz_worker_options {
     uv_loop_t *uv;
     const char *path;   // of the program
     const char *script; // its name
+    const char *const *words; // of the sandbox, as wz_worker_program has them
     int64_t max_message_ms;
     int64_t load_ms;
     int64_t drain_ms;

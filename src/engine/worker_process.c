@@ -95,12 +95,29 @@ static int open_handles(struct wz_worker_process *process, uv_loop_t *uv)
     return WZ_OK;
 }
 
+// The program's arguments, in one block; its strings are borrowed.
+static char **make_argv(const struct wz_worker_program *program, char *parent)
+{
+    size_t count = 0;
+    char **argv;
+
+    while (program->words && program->words[count])
+        count++;
+    argv = wz_zalloc(count + 4, sizeof(*argv));
+    argv[0] = (char *)program->path;
+    argv[1] = (char *)program->name;
+    argv[2] = parent;
+    for (size_t i = 0; i < count; i++)
+        argv[3 + i] = (char *)program->words[i];
+    return argv;
+}
+
 // The handles are closed even when the start has failed: libuv has begun to use both.
-static int spawn(struct wz_worker_process *process, uv_loop_t *uv, const char *path,
-                 const char *name)
+static int spawn(struct wz_worker_process *process, uv_loop_t *uv,
+                 const struct wz_worker_program *program)
 {
     char parent[16];
-    char *argv[] = {(char *)path, (char *)name, parent, NULL};
+    char **argv = make_argv(program, parent);
     char *env[] = {NULL};
     uv_stdio_container_t stdio[4] = {
         {.flags = UV_IGNORE},
@@ -111,7 +128,7 @@ static int spawn(struct wz_worker_process *process, uv_loop_t *uv, const char *p
     };
     uv_process_options_t options = {
         .exit_cb = on_process_exit,
-        .file = path,
+        .file = program->path,
         .args = argv,
         .env = env,
         .flags = UV_PROCESS_DETACHED, // a terminal's Ctrl-C is for wyze alone
@@ -122,13 +139,14 @@ static int spawn(struct wz_worker_process *process, uv_loop_t *uv, const char *p
 
     (void)snprintf(parent, sizeof(parent), "%d", (int)getpid());
     r = uv_spawn(uv, &process->process, &options);
+    wz_free(argv);
     process->handle_count = 2;
     if (r == UV_ENOENT || r == UV_EACCES)
         return WZ_ERR_NOT_FOUND;
     return r < 0 ? WZ_ERR_SYSTEM : WZ_OK;
 }
 
-int wz_worker_process_start(uv_loop_t *uv, const char *path, const char *name,
+int wz_worker_process_start(uv_loop_t *uv, const struct wz_worker_program *program,
                             const struct wz_worker_process_events *events,
                             struct wz_worker_process **ret_process)
 {
@@ -140,7 +158,7 @@ int wz_worker_process_start(uv_loop_t *uv, const char *path, const char *name,
         return r;
     }
     process->events = *events;
-    r = spawn(process, uv, path, name);
+    r = spawn(process, uv, program);
     if (r < 0) {
         process->exited = true;
         wz_worker_process_free(process);

@@ -14,6 +14,13 @@ struct wz_worker_end {
     int signal; // 0 when it exited by itself
 };
 
+// What is started.
+struct wz_worker_program {
+    const char *path;
+    const char *name;         // of the script
+    const char *const *words; // of its sandbox (docs/formats/worker.md), NULL behind them; or NULL
+};
+
 // Told on the loop thread; none of these may free the process but EXITED.
 struct wz_worker_process_events {
     // Frames may be waiting: take them with wz_worker_process_next until WZ_AGAIN.
@@ -25,10 +32,10 @@ struct wz_worker_process_events {
     void *arg;
 };
 
-// Starts the program PATH for the script NAME: empty environment, its own session, the pipe on
+// Starts PROGRAM (borrowed during the call): empty environment, its own session, the pipe on
 // descriptor 3. WZ_ERR_NOT_FOUND or WZ_ERR_SYSTEM when it cannot be started. The caller owns
 // RET_PROCESS and gives it to wz_worker_process_free.
-WZ_MUST int wz_worker_process_start(uv_loop_t *uv, const char *path, const char *name,
+WZ_MUST int wz_worker_process_start(uv_loop_t *uv, const struct wz_worker_program *program,
                                     const struct wz_worker_process_events *events,
                                     struct wz_worker_process **ret_process);
 

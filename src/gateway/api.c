@@ -137,8 +137,11 @@ void wz_api_refuse(struct wz_request *req, int err)
         {WZ_ERR_UNSUPPORTED, 501, WZ_CODE_API_REQUEST,
          "The request's HTTP version or transfer coding is not supported.", "Use HTTP/1.1."},
         {WZ_ERR_TIMEOUT, 408, WZ_CODE_API_REQUEST, "The request took too long to arrive.", ""},
-        {WZ_ERR_BUSY, 503, WZ_CODE_API_BUSY, "Too many connections are open.",
+        {WZ_ERR_BUSY, 503, WZ_CODE_API_BUSY, "Too many requests are under way.",
          "Close some, or try again later."},
+        {WZ_ERR_NOSPACE, 503, WZ_CODE_API_BUSY,
+         "There is no memory for the request or its answer: memory.max is near.",
+         "Ask for less, or try again later."},
         {WZ_ERR_PROTOCOL, 400, WZ_CODE_API_REQUEST, "The request is not well-formed HTTP/1.1.", ""},
     };
     size_t last = sizeof(refusals) / sizeof(refusals[0]) - 1;

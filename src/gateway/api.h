@@ -10,6 +10,8 @@
 #include "gateway/request.h"
 #include "store/store.h"
 
+struct wz_budget;
+
 // The most streams.
 #define WZ_API_STREAMS_MAX 8
 
@@ -50,7 +52,9 @@ struct wz_api_parts {
     const struct wz_config *config;
     struct wz_api_stream streams[WZ_API_STREAMS_MAX];
     size_t stream_count;
-    struct wz_log *journal; // NULL: there is none
+    struct wz_log *journal;   // NULL: there is none
+    struct wz_budget *budget; // lends the memory of requests and answers; NULL: it is not counted
+    const struct wz_space *space;
     wz_api_import_fn import;
     wz_api_export_fn export;
     void *mapping_arg;
@@ -77,7 +81,8 @@ void wz_api_release(struct wz_api *api);
 void wz_api_handle(struct wz_api *api, struct wz_request *req);
 
 // Refuses a request that could not be read: ERR is what wz_http_read_request said, or
-// WZ_ERR_TOO_LARGE for its body.
+// WZ_ERR_TOO_LARGE for its body, WZ_ERR_BUSY when too many are under way, WZ_ERR_NOSPACE for want
+// of memory.
 void wz_api_refuse(struct wz_request *req, int err);
 
 // Tells the live requests that more can be read, or that it is time for a sign of life.

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "gateway/listen.h"
 #include "gateway/peer.h"
+#include "loop/budget.h"
 #include "stream/reader.h"
 
 // Bytes that one connection is given in its turn.
@@ -25,6 +26,17 @@
 
 // How often the connections' times are looked at.
 #define WZ_GATEWAY_TICK_US (1000 * 1000)
+
+// Room for those who are closed, until they are gone, and for what libwebsockets has open.
+#define WZ_GATEWAY_DESCRIPTORS_MORE 96
+
+// A listening socket, and the slots of those who came through it.
+struct door {
+    int fd; // -1: it is not open
+    size_t max;
+    size_t count;
+    struct wz_peer_group group;
+};
 
 struct wz_gateway {
     struct wz_api api;
@@ -36,7 +48,9 @@ struct wz_gateway {
     atomic_bool stopping;
     atomic_bool written; // a log can be read further
     struct wz_list conns;
-    size_t conn_count;
+    struct door tcp;
+    struct door local;
+    struct door *accepting; // the one through which the next connection comes
     lws_sorted_usec_list_t tick;
 };
 
@@ -46,7 +60,10 @@ struct conn {
     struct lws *wsi;
     struct wz_gateway *gateway;
     struct wz_peer *peer;
+    struct door *door;
     struct wz_list link;
+    size_t unsent_bytes; // counted, of what libwebsockets keeps
+    bool leaving;        // its slot is another's already
 };
 
 // What libwebsockets keeps for each socket; a listening one has no connection.
@@ -69,10 +86,27 @@ static void open_conn(struct session *session, struct lws *wsi)
     conn->session = session;
     conn->wsi = wsi;
     conn->gateway = gw;
+    conn->door = gw->accepting;
+    conn->door->count++;
     conn->peer = wz_peer_new(&gw->api, wake_peer, conn);
+    wz_peer_join(conn->peer, &conn->door->group);
     wz_list_push(&gw->conns, &conn->link);
-    gw->conn_count++;
     session->conn = conn;
+}
+
+// Counts what libwebsockets keeps for the connection; false when there is no memory for it.
+static bool count_unsent(struct conn *conn, size_t bytes)
+{
+    struct wz_budget *budget = conn->gateway->api.parts.budget;
+
+    if (bytes <= WZ_PEER_FREE_BYTES)
+        bytes = 0;
+    if (budget == NULL || bytes == conn->unsent_bytes)
+        return true;
+    if (!wz_budget_lend(budget, conn->unsent_bytes, bytes))
+        return false;
+    conn->unsent_bytes = bytes;
+    return true;
 }
 
 static void close_conn(struct session *session)
@@ -82,7 +116,9 @@ static void close_conn(struct session *session)
     if (conn == NULL)
         return;
     session->conn = NULL;
-    conn->gateway->conn_count--;
+    if (!conn->leaving)
+        conn->door->count--;
+    (void)count_unsent(conn, 0); // less is fine
     wz_list_remove(&conn->link);
     wz_peer_free(conn->peer);
     wz_free(conn);
@@ -97,6 +133,9 @@ static int write_conn(struct conn *conn)
     // What the socket does not take at once libwebsockets keeps, and asks again only when it is
     // gone.
     if (buf.len > 0 && lws_write(conn->wsi, buf.ptr, buf.len, LWS_WRITE_RAW) < 0)
+        return -1;
+    // Records may be long. Who is cut off reads on from where it was.
+    if (!count_unsent(conn, lws_partial_buffered(conn->wsi) ? buf.len : 0))
         return -1;
     if (r == WZ_END && !lws_partial_buffered(conn->wsi))
         return -1;
@@ -113,26 +152,41 @@ static int read_conn(struct conn *conn, const void *bytes, size_t len)
     return 0;
 }
 
-// Tells one who is too many, as well as one write can.
-static void turn_away(int fd)
+// Closes the connection that is needed least: one without a request before one whose request has
+// not come yet, and of these the one that has been so longest. There is one, for not all may be
+// busy.
+static void make_room(struct wz_gateway *gw, const struct door *door)
 {
-    static const char body[] = "{\"type\":\"about:blank\",\"title\":\"Too much is under way\","
-                               "\"status\":503,\"code\":\"WYZ-6005\","
-                               "\"detail\":\"Too many connections are open.\"}\n";
-    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+    struct conn *found = NULL;
+    enum wz_peer_rest found_rest = WZ_PEER_BUSY;
+    int64_t found_since_us = 0;
+    struct wz_list *it;
+    struct wz_list *tmp;
 
-    wz_buf_addf(&text,
-                "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-                "Content-Length: %zu\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s",
-                sizeof(body) - 1, body);
-    (void)send(fd, text.ptr, text.len, MSG_DONTWAIT | MSG_NOSIGNAL); // nobody to be told
-    wz_fs_close(fd);
+    WZ_LIST_EACH(it, tmp, &gw->conns)
+    {
+        struct conn *conn = WZ_CONTAINER(it, struct conn, link);
+        int64_t since_us;
+        enum wz_peer_rest rest = wz_peer_rest(conn->peer, &since_us);
+
+        if (conn->door != door || conn->leaving || rest == WZ_PEER_BUSY || rest < found_rest ||
+            (rest == found_rest && since_us >= found_since_us))
+            continue;
+        found = conn;
+        found_rest = rest;
+        found_since_us = since_us;
+    }
+    WZ_ASSERT(found != NULL);
+    found->leaving = true;
+    found->door->count--;
+    lws_set_timeout(found->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
 }
 
 // Takes in the connections that wait at a listening socket.
 static void accept_all(struct wz_gateway *gw, int listen_fd)
 {
     static const int one = 1;
+    struct door *door = listen_fd == gw->tcp.fd ? &gw->tcp : &gw->local;
 
     for (int i = 0; i < 16; i++) {
         lws_sock_file_fd_type sock;
@@ -140,10 +194,9 @@ static void accept_all(struct wz_gateway *gw, int listen_fd)
         sock.sockfd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (sock.sockfd < 0)
             return;
-        if (gw->conn_count >= WZ_GATEWAY_CONNECTIONS_MAX) {
-            turn_away(sock.sockfd);
-            continue;
-        }
+        if (door->count >= door->max)
+            make_room(gw, door);
+        gw->accepting = door;
         (void)setsockopt(sock.sockfd, IPPROTO_TCP, TCP_NODELAY, &one,
                          sizeof(one)); // a Unix socket has none
         (void)lws_adopt_descriptor_vhost(gw->vhost, LWS_ADOPT_SOCKET, sock, "http",
@@ -261,7 +314,8 @@ static int make_context(struct wz_gateway *gw)
     info.protocols = protocols;
     info.user = gw;
     info.pt_serv_buf_size = 16 * 1024;
-    info.fd_limit_per_thread = WZ_GATEWAY_CONNECTIONS_MAX + 32;
+    info.fd_limit_per_thread =
+        WZ_GATEWAY_CONNECTIONS_MAX + WZ_GATEWAY_LOCAL_MAX + WZ_GATEWAY_DESCRIPTORS_MORE;
     info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
     gw->context = lws_create_context(&info);
     if (gw->context != NULL)
@@ -286,13 +340,16 @@ static int listen_all(struct wz_gateway *gw, const struct wz_gateway_options *op
 
     if (options->listen != NULL && !options->listen->off) {
         r = wz_listen_tcp(options->listen, &fd, &gw->port, ret_problem);
-        if (r == WZ_OK)
+        if (r == WZ_OK) {
+            gw->tcp.fd = fd;
             r = adopt_listener(gw, fd);
+        }
     }
     if (r == WZ_OK && options->socket_path != NULL) {
         r = wz_listen_unix(options->socket_path, &fd, ret_problem);
         if (r == WZ_OK) {
             gw->socket_path = wz_strdup(options->socket_path);
+            gw->local.fd = fd;
             r = adopt_listener(gw, fd);
         }
     }
@@ -318,6 +375,11 @@ static void watch_logs(const struct wz_api_parts *parts, struct wz_gateway *gw)
         wz_log_watch(parts->streams[i].log, gw != NULL ? on_written : NULL, gw);
 }
 
+static void door_init(struct door *door, size_t max)
+{
+    *door = (struct door){.fd = -1, .max = max, .group = {.busy_max = max - WZ_GATEWAY_SPARE}};
+}
+
 int wz_gateway_start(const struct wz_gateway_options *options, struct wz_gateway **ret_gateway,
                      struct wz_problem *ret_problem)
 {
@@ -325,6 +387,8 @@ int wz_gateway_start(const struct wz_gateway_options *options, struct wz_gateway
     int r;
 
     wz_list_init(&gw->conns);
+    door_init(&gw->tcp, WZ_GATEWAY_CONNECTIONS_MAX);
+    door_init(&gw->local, WZ_GATEWAY_LOCAL_MAX);
     wz_api_init(&gw->api, &options->parts, wake_thread, gw);
     (void)wz_problem_set(ret_problem, WZ_ERR_SYSTEM, 0, "The API's server cannot be started.");
     r = make_context(gw);

@@ -13,8 +13,13 @@ struct wz_gateway_options {
     const char *socket_path;         // NULL: no Unix socket
 };
 
-// Connections at one time; further ones are told so and closed.
+// Connections at one time, over TCP and over the Unix socket. One more takes the place of the one
+// that has been idle longest.
 #define WZ_GATEWAY_CONNECTIONS_MAX 256
+#define WZ_GATEWAY_LOCAL_MAX 64
+
+// Of these, so many stay free of long requests: for who asks how the program is.
+#define WZ_GATEWAY_SPARE 16
 
 // Listens and starts the thread. The caller owns RET_GATEWAY and gives it to wz_gateway_stop. All
 // parts must outlive it. The logs' one watcher each (wz_log_watch) is the gateway's.

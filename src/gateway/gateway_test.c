@@ -159,22 +159,74 @@ static void test_gateway_carries_a_long_answer_to_a_slow_reader(void **state)
     house_close(&house);
 }
 
-static void test_gateway_tells_who_is_too_many(void **state)
+static void assert_closed(int fd)
+{
+    char byte;
+
+    assert_true(recv(fd, &byte, 1, 0) <= 0);
+}
+
+static void assert_alive(int fd)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
-    WZ_AUTO(wz_buf_release) struct wz_buf first_buf = {0};
+
+    send_text(fd, "GET /livez" HOST "\r\n");
+    await(fd, "ok\n", 1, &buf);
+}
+
+static void test_gateway_closes_who_is_idle_longest_for_one_more(void **state)
+{
     struct house house;
-    int fds[WZ_GATEWAY_CONNECTIONS_MAX + 1];
+    int fds[WZ_GATEWAY_LOCAL_MAX + 2];
 
     (void)state;
     house_open(&house);
-    for (int i = 0; i <= WZ_GATEWAY_CONNECTIONS_MAX; i++)
+    for (int i = 0; i < WZ_GATEWAY_LOCAL_MAX; i++) {
         fds[i] = house_connect(&house);
-    await(fds[WZ_GATEWAY_CONNECTIONS_MAX], "WYZ-6005", 1, &buf);
-    send_text(fds[0], "GET /livez" HOST "\r\n");
-    await(fds[0], "ok\n", 1, &first_buf);
-    for (int i = 0; i <= WZ_GATEWAY_CONNECTIONS_MAX; i++)
+        assert_alive(fds[i]);
+    }
+    send_text(fds[1], "GET /livez HTTP/1.1\r\n"); // one is coming in: it goes later
+    assert_alive(fds[0]);
+    for (int i = WZ_GATEWAY_LOCAL_MAX; i < WZ_GATEWAY_LOCAL_MAX + 2; i++) {
+        fds[i] = house_connect(&house);
+        assert_alive(fds[i]);
+    }
+    assert_closed(fds[2]);
+    assert_closed(fds[3]);
+    assert_alive(fds[0]);
+    send_text(fds[1], "Host: localhost\r\n\r\n");
+    assert_alive(fds[4]);
+    for (int i = 0; i < WZ_GATEWAY_LOCAL_MAX + 2; i++)
         wz_fs_close(fds[i]);
+    house_close(&house);
+}
+
+static void test_gateway_keeps_slots_for_who_asks_how_it_is(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf refused = {0};
+    struct house house;
+    int fds[WZ_GATEWAY_LOCAL_MAX];
+    int last;
+
+    (void)state;
+    house_open(&house);
+    for (int i = 0; i < WZ_GATEWAY_LOCAL_MAX; i++) {
+        fds[i] = house_connect(&house);
+        send_text(fds[i], "GET /api/v1/streams/raw-stream/live" HOST "\r\n");
+    }
+    await(fds[WZ_GATEWAY_LOCAL_MAX - 1], "WYZ-6005", 1, &refused);
+    for (int i = 0; i < WZ_GATEWAY_LOCAL_MAX; i++) {
+        WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+        bool first = i < WZ_GATEWAY_LOCAL_MAX - WZ_GATEWAY_SPARE;
+
+        if (i < WZ_GATEWAY_LOCAL_MAX - 1)
+            await(fds[i], first ? "retry: 1000" : "HTTP/1.1 503", 1, &buf);
+    }
+    last = house_connect(&house); // one of those that were refused goes
+    assert_alive(last);
+    for (int i = 0; i < WZ_GATEWAY_LOCAL_MAX; i++)
+        wz_fs_close(fds[i]);
+    wz_fs_close(last);
     house_close(&house);
 }
 
@@ -219,7 +271,8 @@ int main(void)
         cmocka_unit_test(test_gateway_takes_bytes_one_at_a_time),
         cmocka_unit_test(test_gateway_wakes_live_readers_when_records_are_written),
         cmocka_unit_test(test_gateway_carries_a_long_answer_to_a_slow_reader),
-        cmocka_unit_test(test_gateway_tells_who_is_too_many),
+        cmocka_unit_test(test_gateway_closes_who_is_idle_longest_for_one_more),
+        cmocka_unit_test(test_gateway_keeps_slots_for_who_asks_how_it_is),
         cmocka_unit_test(test_gateway_stops_with_requests_and_readers_on_it),
         cmocka_unit_test(test_gateway_refuses_a_folder_that_another_serves),
     };

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "gateway/route.h"
+#include "loop/budget.h"
 
 enum state {
     HEAD,    // a request's head is coming in, or none yet
@@ -32,6 +33,10 @@ struct wz_peer {
     struct wz_buf ready; // output made outside an answer
     struct wz_request *req;
     struct wz_http_body body;
+    size_t content_pos; // so much of the answer's content is out
+    size_t lent_bytes;  // counted
+    struct wz_peer_group *group;
+    bool busy;    // takes a slot of the group
     bool refused; // the rest of the input cannot be understood
     bool close;   // after this answer
     bool chunked;
@@ -48,10 +53,53 @@ struct wz_peer *wz_peer_new(struct wz_api *api, wz_peer_wake_fn wake, void *arg)
     return peer;
 }
 
+void wz_peer_join(struct wz_peer *peer, struct wz_peer_group *group) { peer->group = group; }
+
+// Counts what the connection holds. False when there is no memory for it: then as before.
+static bool count(struct wz_peer *peer)
+{
+    struct wz_budget *budget = peer->api->parts.budget;
+    const struct wz_request *req = peer->req;
+    size_t bytes = peer->input.cap + peer->ready.cap;
+
+    if (req != NULL)
+        bytes += req->head_bytes.cap + req->body.cap + req->fields.cap + req->content.cap;
+    if (bytes <= WZ_PEER_FREE_BYTES)
+        bytes = 0;
+    if (budget == NULL || bytes == peer->lent_bytes)
+        return true;
+    if (!wz_budget_lend(budget, peer->lent_bytes, bytes))
+        return false;
+    peer->lent_bytes = bytes;
+    return true;
+}
+
+// Whether the request at hand may begin; takes a slot for it.
+static bool take_slot(struct wz_peer *peer)
+{
+    if (peer->group == NULL || wz_route_is_vital(peer->req))
+        return true;
+    if (peer->group->busy >= peer->group->busy_max)
+        return false;
+    peer->group->busy++;
+    peer->busy = true;
+    return true;
+}
+
+static void leave_slot(struct wz_peer *peer)
+{
+    if (peer->busy)
+        peer->group->busy--;
+    peer->busy = false;
+}
+
 void wz_peer_free(struct wz_peer *peer)
 {
     if (peer == NULL)
         return;
+    leave_slot(peer);
+    if (peer->lent_bytes > 0)
+        wz_ignore(wz_budget_lend(peer->api->parts.budget, peer->lent_bytes, 0)); // less is fine
     wz_request_abandon(peer->req);
     wz_buf_release(&peer->input);
     wz_buf_release(&peer->ready);
@@ -64,11 +112,25 @@ static void enter(struct wz_peer *peer, enum state state)
     peer->since_us = wz_clock_mono_us();
 }
 
+// Says that there is no memory for the answer at hand, in its place.
+static void withdraw_answer(struct wz_request *req)
+{
+    wz_buf_release(&req->fields);
+    wz_buf_release(&req->content);
+    req->answered = false;
+    wz_api_refuse(req, WZ_ERR_NOSPACE);
+}
+
+// There is an answer, which counts from now on: it may be long before the client takes it.
 static void wake(void *arg)
 {
     struct wz_peer *peer = arg;
 
-    peer->wake(peer->arg);
+    if (!count(peer) && peer->req->answered && peer->req->next_content == NULL &&
+        peer->req->content.len > WZ_PEER_FREE_BYTES)
+        withdraw_answer(peer->req); // which wakes again
+    else
+        peer->wake(peer->arg);
 }
 
 // Answers the request at hand, or one that could not be read, with a refusal, and closes then.
@@ -84,6 +146,15 @@ static void refuse(struct wz_peer *peer, int err)
     peer->close = true;
     enter(peer, HANDLED);
     wz_api_refuse(peer->req, err);
+}
+
+// Refuses a request for which there is no memory.
+static void refuse_large(struct wz_peer *peer)
+{
+    if (peer->req != NULL)
+        wz_buf_release(&peer->req->body);
+    wz_buf_release(&peer->input);
+    refuse(peer, WZ_ERR_NOSPACE);
 }
 
 // Drops the empty lines that may stand in front of a request (RFC 9112, section 2.2).
@@ -169,8 +240,15 @@ static bool read_body(struct wz_peer *peer)
         refuse(peer, r);
         return true;
     }
+    if (!count(peer)) {
+        refuse_large(peer);
+        return true;
+    }
     enter(peer, HANDLED);
-    wz_api_handle(peer->api, peer->req);
+    if (take_slot(peer))
+        wz_api_handle(peer->api, peer->req);
+    else
+        wz_api_refuse(peer->req, WZ_ERR_BUSY);
     return true;
 }
 
@@ -197,6 +275,16 @@ void wz_peer_input(struct wz_peer *peer, struct wz_slice bytes)
         peer->since_us = wz_clock_mono_us();
     wz_buf_add_slice(&peer->input, bytes);
     advance(peer);
+    if (!count(peer) && (peer->state == HEAD || peer->state == BODY))
+        refuse_large(peer);
+}
+
+enum wz_peer_rest wz_peer_rest(const struct wz_peer *peer, int64_t *ret_since_us)
+{
+    *ret_since_us = peer->since_us;
+    if (peer->state == HANDLED || peer->state == CONTENT)
+        return WZ_PEER_BUSY;
+    return peer->state == BODY || peer->input.len > 0 ? WZ_PEER_ASKING : WZ_PEER_IDLE;
 }
 
 bool wz_peer_wants_input(const struct wz_peer *peer)
@@ -216,8 +304,8 @@ static void add_date(struct wz_buf *buf)
         wz_buf_add_str(buf, text);
 }
 
-// Adds the answer's head, and its content if that is at hand.
-static void add_head(struct wz_peer *peer, struct wz_buf *buf)
+// Adds the answer's head. Whether content follows.
+static bool add_head(struct wz_peer *peer, struct wz_buf *buf)
 {
     struct wz_request *req = peer->req;
     bool none = req->status == 204 || req->status == 304;
@@ -238,8 +326,8 @@ static void add_head(struct wz_peer *peer, struct wz_buf *buf)
     if (peer->close)
         wz_buf_add_str(buf, "Connection: close\r\n");
     wz_buf_add_str(buf, "\r\n");
-    if (req->next_content == NULL && !none && !req->head_only)
-        wz_buf_add_slice(buf, wz_buf_slice(&req->content));
+    peer->content_pos = 0;
+    return !req->head_only && (req->next_content != NULL || (!none && req->content.len > 0));
 }
 
 // The answer is out: on to the next request, or to the end.
@@ -247,6 +335,8 @@ static void finish(struct wz_peer *peer)
 {
     wz_request_abandon(peer->req);
     peer->req = NULL;
+    leave_slot(peer);
+    (void)count(peer); // less is fine
     if (peer->refused)
         enter(peer, LINGER);
     else if (peer->close)
@@ -256,12 +346,30 @@ static void finish(struct wz_peer *peer)
     advance(peer);
 }
 
-// Adds more content of an answer that is made bit by bit.
+// Adds more of a content that is at hand: what a slow client has not taken is here once.
+static int add_part(struct wz_peer *peer, struct wz_buf *buf, size_t budget)
+{
+    struct wz_slice content = wz_buf_slice(&peer->req->content);
+    size_t left = content.len - peer->content_pos;
+    size_t len = left < budget ? left : budget;
+
+    wz_buf_add_slice(buf, wz_slice_sub(content, peer->content_pos, len));
+    peer->content_pos += len;
+    if (len < left)
+        return WZ_OK;
+    finish(peer);
+    return WZ_END;
+}
+
+// Adds more content of an answer.
 static int add_content(struct wz_peer *peer, struct wz_buf *buf, size_t budget)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf piece = {0};
-    int r = peer->req->next_content(peer->req, &piece, budget);
+    int r;
 
+    if (peer->req->next_content == NULL)
+        return add_part(peer, buf, budget);
+    r = peer->req->next_content(peer->req, &piece, budget);
     if (r < 0) {
         enter(peer, DONE); // without the last chunk, so that the client sees that it is cut
         return WZ_END;
@@ -278,6 +386,15 @@ static int add_content(struct wz_peer *peer, struct wz_buf *buf, size_t budget)
     return r;
 }
 
+// Begins the answer.
+static void begin_answer(struct wz_peer *peer, struct wz_buf *buf)
+{
+    if (add_head(peer, buf))
+        enter(peer, CONTENT);
+    else
+        finish(peer);
+}
+
 int wz_peer_output(struct wz_peer *peer, struct wz_buf *ret_buf, size_t budget)
 {
     size_t before = ret_buf->len;
@@ -290,11 +407,7 @@ int wz_peer_output(struct wz_peer *peer, struct wz_buf *ret_buf, size_t budget)
             r = add_content(peer, ret_buf, budget - (ret_buf->len - before));
             r = r == WZ_END && peer->state != DONE ? WZ_OK : r;
         } else if (peer->state == HANDLED && peer->req->answered) {
-            add_head(peer, ret_buf);
-            if (peer->req->next_content == NULL || peer->req->head_only)
-                finish(peer);
-            else
-                enter(peer, CONTENT);
+            begin_answer(peer, ret_buf);
         } else {
             break;
         }

@@ -11,11 +11,35 @@ struct wz_peer;
 // Told on the API's thread that wz_peer_output may have something, or more input is wanted.
 typedef void (*wz_peer_wake_fn)(void *arg);
 
+// Connections that share slots: so many of their requests may be under way or read by a slow
+// client. Who only asks how the program is needs no slot.
+struct wz_peer_group {
+    size_t busy_max;
+    size_t busy;
+};
+
+// How much a connection is needed.
+enum wz_peer_rest {
+    WZ_PEER_BUSY,   // a request is under way
+    WZ_PEER_ASKING, // one is coming in
+    WZ_PEER_IDLE,   // nothing is
+};
+
+// A connection holds so much without its being counted.
+#define WZ_PEER_FREE_BYTES (16 * 1024)
+
 // Makes a connection; the caller frees it.
 struct wz_peer *wz_peer_new(struct wz_api *api, wz_peer_wake_fn wake, void *arg);
 
 // Frees it; work that is under way for it goes on without it. NULL is fine.
 void wz_peer_free(struct wz_peer *peer);
+
+// Puts it into a group, which must outlive it. To be called before anything comes in; without it
+// there are slots without number.
+void wz_peer_join(struct wz_peer *peer, struct wz_peer_group *group);
+
+// What it is doing, and since when nothing has moved on it, on the monotonic clock.
+enum wz_peer_rest wz_peer_rest(const struct wz_peer *peer, int64_t *ret_since_us);
 
 // Takes bytes from the other side; all of them, so the caller stops reading while
 // wz_peer_wants_input says no.

@@ -2,6 +2,7 @@
 #include "gateway/stage_test.h"
 
 #include "base/clock.h"
+#include "loop/budget.h"
 
 #define HOST " HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -180,6 +181,88 @@ static void test_peer_that_goes_leaves_its_work_to_end_by_itself(void **state)
     stage_close(&stage);
 }
 
+static void test_peer_refuses_what_there_is_no_memory_for(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+    struct wz_budget budget = {.max = 400 * 1000};
+    struct stage stage;
+    int r;
+
+    (void)state;
+    stage_open(&stage);
+    stage.parts.budget = &budget;
+    stage_begin(&stage);
+    // A body.
+    wz_buf_addf(&text, "PUT /api/v1/settings/a" HOST "Content-Length: %d\r\n\r\n{\"b\":\"", 300000);
+    (void)stage_exchange(&stage, wz_buf_slice(&text));
+    text.len = 0;
+    while (text.len < 10000)
+        wz_buf_add_byte(&text, 'x');
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(stage_exchange(&stage, wz_buf_slice(&text)), WZ_AGAIN);
+    assert_in_range(atomic_load(&budget.lent), 120 * 1000, 200 * 1000);
+    for (int i = 0; !stage_has(&stage, "HTTP/1.1 503") && i < 10; i++)
+        (void)stage_exchange(&stage, wz_buf_slice(&text));
+    assert_true(stage_has(&stage, "HTTP/1.1 503"));
+    assert_int_equal(count(&stage, "WYZ-6005"), 1);
+    assert_int_equal(atomic_load(&budget.lent), 0);
+    // An answer.
+    wz_peer_free(stage.peer);
+    stage.peer = wz_peer_new(&stage.api, stage_wake, NULL);
+    for (int i = 0; i < 30; i++)
+        (void)stage_append(&stage, "a", wz_buf_str(&text), INT64_C(1770000000000));
+    r = stage_exchange(
+        &stage, WZ_SLICE_LIT("GET /api/v1/streams/raw-stream/records?format=json" HOST "\r\n"));
+    assert_int_equal(r, WZ_AGAIN);
+    assert_true(stage_has(&stage, "HTTP/1.1 503"));
+    assert_int_equal(atomic_load(&budget.lent), 0);
+    r = stage_exchange(
+        &stage,
+        WZ_SLICE_LIT("GET /api/v1/streams/raw-stream/records?format=json&limit=3" HOST "\r\n"));
+    assert_int_equal(r, WZ_AGAIN);
+    assert_true(stage_has(&stage, "HTTP/1.1 200"));
+    assert_int_equal(atomic_load(&budget.lent), 0); // it is out
+    stage_close(&stage);
+}
+
+static void test_peer_takes_a_slot_while_its_answer_is_not_out(void **state)
+{
+    static const char live[] = "GET /api/v1/streams/raw-stream/live" HOST "\r\n";
+    struct wz_peer_group group = {.busy_max = 1};
+    struct wz_slice text = wz_slice(live, sizeof(live) - 1);
+    struct wz_peer *first;
+    int64_t since_us;
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage);
+    stage_begin(&stage);
+    wz_peer_join(stage.peer, &group);
+    assert_int_equal(wz_peer_rest(stage.peer, &since_us), WZ_PEER_IDLE);
+    (void)stage_exchange(&stage, WZ_SLICE_LIT("GET /api/v1/settings" HOST));
+    assert_int_equal(wz_peer_rest(stage.peer, &since_us), WZ_PEER_ASKING);
+    (void)stage_exchange(&stage, WZ_SLICE_LIT("\r\n"));
+    assert_int_equal(group.busy, 0);
+    (void)stage_exchange(&stage, text);
+    assert_true(stage_has(&stage, "HTTP/1.1 200"));
+    assert_int_equal(group.busy, 1);
+    assert_int_equal(wz_peer_rest(stage.peer, &since_us), WZ_PEER_BUSY);
+    first = stage.peer;
+    stage.peer = wz_peer_new(&stage.api, stage_wake, NULL);
+    wz_peer_join(stage.peer, &group);
+    (void)stage_exchange(&stage, text);
+    assert_true(stage_has(&stage, "HTTP/1.1 503"));
+    assert_int_equal(count(&stage, "WYZ-6005"), 1);
+    (void)stage_exchange(&stage, WZ_SLICE_LIT("GET /readyz" HOST "\r\nGET /livez" HOST
+                                              "\r\nGET /metrics" HOST "\r\n"));
+    assert_int_equal(count(&stage, "HTTP/1.1 200"), 3);
+    wz_peer_free(first);
+    assert_int_equal(group.busy, 0);
+    (void)stage_exchange(&stage, text);
+    assert_true(stage_has(&stage, "HTTP/1.1 200"));
+    stage_close(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +273,8 @@ int main(void)
         cmocka_unit_test(test_peer_refuses_foreign_hosts_and_origins),
         cmocka_unit_test(test_peer_gives_up_on_who_is_silent),
         cmocka_unit_test(test_peer_that_goes_leaves_its_work_to_end_by_itself),
+        cmocka_unit_test(test_peer_refuses_what_there_is_no_memory_for),
+        cmocka_unit_test(test_peer_takes_a_slot_while_its_answer_is_not_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

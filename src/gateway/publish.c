@@ -177,12 +177,18 @@ static void answer_posted(struct wz_mail *mail)
     if (task->post.result == WZ_OK) {
         wz_answer_json(task->req, 200, describe_place(task->req->api, &task->post.ticket));
     } else {
-        (void)wz_problem_set(&problem, task->post.result, WZ_CODE_API_REQUEST,
+        bool full = task->post.result == WZ_ERR_NOSPACE;
+
+        (void)wz_problem_set(&problem, task->post.result,
+                             full ? WZ_CODE_STREAM_FULL : WZ_CODE_API_REQUEST,
                              "The message was not taken: %s.", wz_err_text(task->post.result));
+        if (full)
+            wz_problem_fix(&problem, "Less than streams.min_free is free on the disk of the "
+                                     "streams: make room; then try again.");
         if (task->post.result == WZ_ERR_INVALID)
             wz_problem_fix(&problem, "A topic has at most 255 bytes, words joined by '.' (by '/' "
                                      "on amq.topic), no wildcards, and is not below $SYS.");
-        wz_answer_problem(task->req, 0, &problem);
+        wz_answer_problem(task->req, full ? 503 : 0, &problem);
     }
     free_task(task);
 }

@@ -77,27 +77,28 @@ static int next_lines(struct wz_request *req, struct wz_buf *ret_buf, size_t bud
 // Answers with one JSON object that holds the records and where to go on.
 static void answer_page(struct wz_request *req, struct range *range)
 {
-    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+    struct wz_buf *text = &req->content; // which may be long, so it is not copied
     struct wz_problem problem;
     struct wz_record record;
     bool first = true;
     int r = WZ_OK;
 
-    wz_buf_add_str(&text, "{\"items\":[");
-    while (text.len < WZ_PAGE_BYTES && (r = next_record(range, &record)) == WZ_OK) {
+    wz_buf_add_str(text, "{\"items\":[");
+    while (text->len < WZ_PAGE_BYTES && (r = next_record(range, &record)) == WZ_OK) {
         if (!first)
-            wz_buf_add_byte(&text, ',');
+            wz_buf_add_byte(text, ',');
         first = false;
-        wz_record_json_add(&text, &record);
+        wz_record_json_add(text, &record);
     }
     if (r < 0) {
+        wz_buf_release(text);
         (void)wz_problem_set(&problem, r, WZ_CODE_STREAM_IO, "The stream cannot be read: %s.",
                              wz_err_text(r));
         wz_answer_problem(req, 0, &problem);
     } else {
-        wz_buf_addf(&text, "],\"next\":\"@%lld\",\"more\":%s}\n", (long long)range->next,
+        wz_buf_addf(text, "],\"next\":\"@%lld\",\"more\":%s}\n", (long long)range->next,
                     r == WZ_OK || range->left == 0 ? "true" : "false");
-        wz_answer_text(req, 200, "application/json", wz_buf_slice(&text));
+        wz_answer_text(req, 200, "application/json", wz_slice(NULL, 0));
     }
     free_range(range);
 }

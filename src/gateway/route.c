@@ -73,6 +73,17 @@ size_t wz_route_body_max(const struct wz_request *req)
     return WZ_REQUEST_BODY_MAX;
 }
 
+bool wz_route_is_vital(const struct wz_request *req)
+{
+    static const char *const vital[] = {"/livez", "/readyz", "/metrics"};
+
+    for (size_t i = 0; i < sizeof(vital) / sizeof(vital[0]); i++) {
+        if (wz_slice_eq(req->path, wz_slice_str(vital[i])))
+            return true;
+    }
+    return false;
+}
+
 // Whether PATH has the segments of ROUTE; fills the captures.
 static int match(const struct wz_route *route, struct wz_request *req)
 {

@@ -34,6 +34,9 @@ WZ_MUST int wz_route_find(struct wz_request *req, struct wz_buf *ret_allow,
 // The largest body that the request's route takes, in bytes; also before wz_route_find.
 size_t wz_route_body_max(const struct wz_request *req);
 
+// Whether the request asks how the program is: that is answered at once, whatever is under way.
+bool wz_route_is_vital(const struct wz_request *req);
+
 // Fills the problem of a path at which there is nothing, with one that may be meant; returns
 // WZ_ERR_NOT_FOUND.
 int wz_route_refuse(struct wz_request *req, struct wz_problem *ret_problem);

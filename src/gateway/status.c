@@ -8,6 +8,7 @@
 #include "gateway/moment.h"
 #include "gateway/openapi.h"
 #include "gateway/streams.h"
+#include "stream/space.h"
 
 void wz_handle_livez(struct wz_request *req)
 {
@@ -25,6 +26,16 @@ static void add_reason(json_t *reasons, const char *name, const struct wz_log *l
                                                        wz_err_text(state))); // our own texts
 }
 
+// Adds that no messages are taken in, if so.
+static void add_low(json_t *reasons, const struct wz_api_parts *parts)
+{
+    if (wz_space_low(parts->space))
+        (void)json_array_append_new(
+            reasons, json_pack("{s:s, s:s, s:s}", "stream", "all", "state", "low-space", "reason",
+                               "no messages are taken in: less than streams.min_free is free on "
+                               "the disk")); // our own texts
+}
+
 // Ready means: what is published now becomes durable.
 void wz_handle_readyz(struct wz_request *req)
 {
@@ -36,6 +47,7 @@ void wz_handle_readyz(struct wz_request *req)
         add_reason(reasons, parts->streams[i].name, parts->streams[i].log);
     if (parts->journal != NULL)
         add_reason(reasons, "journal", parts->journal);
+    add_low(reasons, parts);
     ready = json_array_size(reasons) == 0;
     wz_answer_json(req, ready ? 200 : 503,
                    json_pack("{s:b, s:o}", "ready", ready, "reasons", reasons));
@@ -80,6 +92,20 @@ static json_t *board_section(const struct wz_api *api, const char *section)
     return api->parts.board != NULL ? wz_board_section(api->parts.board, section) : json_object();
 }
 
+// The journal as a stream is described, and how much of it counts; null when there is none.
+static json_t *describe_journal(const struct wz_api *api)
+{
+    const struct wz_api_stream stream = {.name = "journal", .log = api->parts.journal};
+    json_t *object;
+
+    if (stream.log == NULL)
+        return json_null();
+    object = wz_streams_describe(&stream);
+    (void)json_object_set_new(object, "live_bytes",
+                              json_integer(wz_metric_get(WZ_METRIC_JOURNAL_LIVE))); // our own name
+    return object;
+}
+
 void wz_handle_status(struct wz_request *req)
 {
     const struct wz_api *api = req->api;
@@ -87,10 +113,11 @@ void wz_handle_status(struct wz_request *req)
     int64_t uptime_ms = wz_clock_wall_ms() - api->parts.started_ms;
 
     wz_moment_add_time(&started, api->parts.started_ms);
-    wz_answer_json(
-        req, 200,
-        json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "version", WZ_VERSION, "started",
-                  wz_buf_str(&started), "uptime_ms", (json_int_t)(uptime_ms > 0 ? uptime_ms : 0),
-                  "listeners", board_section(api, "listeners"), "streams", wz_streams_list(api),
-                  "scripts", board_section(api, "scripts"), "counters", list_counters()));
+    wz_answer_json(req, 200,
+                   json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "version", WZ_VERSION,
+                             "started", wz_buf_str(&started), "uptime_ms",
+                             (json_int_t)(uptime_ms > 0 ? uptime_ms : 0), "listeners",
+                             board_section(api, "listeners"), "streams", wz_streams_list(api),
+                             "journal", describe_journal(api), "scripts",
+                             board_section(api, "scripts"), "counters", list_counters()));
 }

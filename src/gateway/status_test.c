@@ -10,6 +10,7 @@ static void test_status_answers_on_each_of_its_addresses(void **state)
         {"/livez", "ok\n"},
         {"/readyz", "{\"ready\":true,\"reasons\":[]}"},
         {"/metrics", "wyze_stream_next_offset{stream=\"raw-stream\"} 1\n"},
+        {"/metrics", "wyze_stream_size_bytes{stream=\"journal\"} "},
         {"/metrics", "# TYPE wyze_http_requests_total counter\n"},
         {"/api/v1/version", "{\"version\":\"" WZ_VERSION "\"}"},
         {"/api/v1/openapi.json", "\"openapi\": \"3.1.0\""},
@@ -17,11 +18,14 @@ static void test_status_answers_on_each_of_its_addresses(void **state)
         {"/api/v1/streams/raw-stream", "\"first_time\":\"2026-02-02T02:40:00.000Z\""},
         {"/api/v1/status", "\"listeners\":{\"mqtt\":{\"port\":1883}}"},
         {"/api/v1/status", "\"wyze_mqtt_connections\":"},
+        {"/api/v1/status", "\"journal\":{\"name\":\"journal\","},
+        {"/api/v1/status", "\"live_bytes\":"},
     };
     struct stage stage;
 
     (void)state;
     stage_open(&stage);
+    stage.parts.journal = stage.parts.streams[0].log;
     stage_begin(&stage);
     (void)stage_append(&stage, "a", "{}", INT64_C(1770000000000));
     wz_board_set(stage.parts.board, "listeners", "mqtt", json_pack("{s:i}", "port", 1883));

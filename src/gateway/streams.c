@@ -57,6 +57,16 @@ static int64_t read_size(const struct wz_log_info *info) { return info->size_byt
 
 static int64_t read_segments(const struct wz_log_info *info) { return info->segment_count; }
 
+static void print_gauge(const struct gauge *gauge, const struct wz_api_stream *stream,
+                        struct wz_buf *ret_buf)
+{
+    struct wz_log_info info;
+
+    wz_log_info(stream->log, &info);
+    wz_buf_addf(ret_buf, "%s{stream=\"%s\"} %lld\n", gauge->name, stream->name,
+                (long long)gauge->read(&info));
+}
+
 void wz_streams_print_metrics(const struct wz_api *api, struct wz_buf *ret_buf)
 {
     static const struct gauge gauges[] = {
@@ -66,16 +76,15 @@ void wz_streams_print_metrics(const struct wz_api *api, struct wz_buf *ret_buf)
         {"wyze_stream_segments", "segments of the stream", read_segments},
     };
 
+    const struct wz_api_stream journal = {.name = "journal", .log = api->parts.journal};
+
     for (size_t g = 0; g < sizeof(gauges) / sizeof(gauges[0]) && api->parts.stream_count > 0; g++) {
         wz_buf_addf(ret_buf, "# HELP %s %s\n# TYPE %s gauge\n", gauges[g].name, gauges[g].help,
                     gauges[g].name);
-        for (size_t i = 0; i < api->parts.stream_count; i++) {
-            struct wz_log_info info;
-
-            wz_log_info(api->parts.streams[i].log, &info);
-            wz_buf_addf(ret_buf, "%s{stream=\"%s\"} %lld\n", gauges[g].name,
-                        api->parts.streams[i].name, (long long)gauges[g].read(&info));
-        }
+        for (size_t i = 0; i < api->parts.stream_count; i++)
+            print_gauge(&gauges[g], &api->parts.streams[i], ret_buf);
+        if (journal.log != NULL)
+            print_gauge(&gauges[g], &journal, ret_buf);
     }
 }
 

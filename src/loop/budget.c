@@ -154,8 +154,33 @@ static void pass_next(struct wz_budget *budget)
     }
 }
 
+// What is lent counts from the turn after on; meanwhile the one who lends has looked at SHOWN.
+bool wz_budget_lend(struct wz_budget *budget, size_t before, size_t after)
+{
+    size_t lent = atomic_fetch_add(&budget->lent, after - before) - before + after; // may wrap
+
+    if (after <= before ||
+        (lent <= budget->max / 2 && atomic_load(&budget->shown) + (after - before) <= budget->max))
+        return true;
+    atomic_fetch_sub(&budget->lent, after - before);
+    return false;
+}
+
+static void count_lent(struct wz_budget *budget)
+{
+    size_t lent = atomic_load_explicit(&budget->lent, memory_order_relaxed);
+
+    wz_budget_count(budget, budget->lent_seen, lent);
+    budget->lent_seen = lent;
+    if (budget->bytes > budget->most)
+        budget->most = budget->bytes;
+    if (budget->bytes != atomic_load_explicit(&budget->shown, memory_order_relaxed))
+        atomic_store_explicit(&budget->shown, budget->bytes, memory_order_relaxed);
+}
+
 void wz_budget_settle(struct wz_budget *budget)
 {
+    count_lent(budget);
     if (budget->bytes != budget->told)
         wz_metric_add(WZ_METRIC_MEMORY_HELD, (int64_t)(budget->bytes - budget->told));
     budget->told = budget->bytes;

@@ -10,8 +10,6 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "loop/conn.h"
+#include "loop/dial_test.h"
 #include "loop/listener.h"
 
 #define MIB ((size_t)1024 * 1024)
@@ -133,15 +132,9 @@ static void turns(struct server *server, int count)
 
 static struct peer *peer_new(struct server *server, size_t packet)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)wz_listener_port(&server->listener)),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int count = server->peer_count;
+    int fd = dial(wz_listener_port(&server->listener));
 
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     UNTIL(server, server->peer_count > count);
     server->peers[count]->fd = fd;
     server->peers[count]->packet = packet;
@@ -430,6 +423,69 @@ static void test_budget_closes_the_largest_when_the_limit_stays_reached(void **s
     assert_int_equal(small->ends + other->ends, 0);
 }
 
+static void test_budget_leaves_half_to_what_comes_and_goes(void **state)
+{
+    struct server *server = *state;
+    struct wz_budget *budget = &server->loop.budget;
+
+    assert_true(wz_budget_may_keep(budget, 8 * MIB - 1));
+    assert_false(wz_budget_may_keep(budget, 8 * MIB));
+    wz_budget_keep(budget, 0, 6 * MIB);
+    assert_int_equal(budget->bytes, 6 * MIB);
+    assert_true(wz_budget_may_keep(budget, 2 * MIB - 1)); // nobody more than is left
+    assert_false(wz_budget_may_keep(budget, 2 * MIB));
+    wz_budget_keep(budget, 6 * MIB, 8 * MIB);
+    assert_false(wz_budget_may_keep(budget, 0));
+    assert_true(wz_budget_allows(budget, MIB));
+    wz_budget_keep(budget, 8 * MIB, MIB);
+    wz_budget_count(budget, 0, 14 * MIB); // what comes and goes is in the way, too
+    assert_false(wz_budget_may_keep(budget, 0));
+    wz_budget_count(budget, 14 * MIB, 0);
+    wz_budget_keep(budget, MIB, 0);
+    assert_int_equal(budget->kept, 0);
+}
+
+static void test_budget_lends_half_and_what_is_left(void **state)
+{
+    struct server *server = *state;
+    struct wz_budget *budget = &server->loop.budget;
+
+    assert_true(wz_budget_lend(budget, 0, 8 * MIB));
+    assert_false(wz_budget_lend(budget, 8 * MIB, 8 * MIB + 1));
+    assert_int_equal(budget->bytes, 0);
+    wz_budget_settle(budget); // the turn's end
+    assert_int_equal(budget->bytes, 8 * MIB);
+    assert_true(wz_budget_lend(budget, 8 * MIB, 3 * MIB));
+    wz_budget_count(budget, 0, 12 * MIB);
+    wz_budget_settle(budget);
+    assert_int_equal(budget->bytes, 15 * MIB);
+    assert_true(wz_budget_lend(budget, 3 * MIB, 4 * MIB));
+    assert_false(wz_budget_lend(budget, 4 * MIB, 6 * MIB)); // it is shared with all others
+    assert_true(wz_budget_lend(budget, 4 * MIB, 0));
+    wz_budget_count(budget, 12 * MIB, 0);
+    wz_budget_settle(budget);
+    assert_int_equal(budget->bytes, 0);
+}
+
+static void test_budget_counts_what_an_owner_holds_for_its_peer(void **state)
+{
+    struct server *server = *state;
+    struct peer *holder = peer_new(server, SMALL_PACKET);
+
+    wz_conn_hold(&holder->conn, 9 * MIB);
+    assert_int_equal(server->loop.budget.bytes, 9 * MIB);
+    assert_int_equal(wz_conn_bytes(&holder->conn), 9 * MIB);
+    assert_false(wz_conn_may_hold(&holder->conn, 0));
+    send_on(holder, SMALL_PACKET);
+    turns(server, 20);
+    assert_int_equal(holder->packets, 0); // it has more than is left: it is not read from
+    assert_true(wz_conn_is_stopped(&holder->conn));
+    assert_is_served(server);
+    wz_conn_hold(&holder->conn, MIB);
+    assert_true(wz_conn_may_hold(&holder->conn, MIB));
+    UNTIL(server, holder->packets == 1);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -444,6 +500,11 @@ int main(void)
         TEST(test_budget_and_owner_stop_a_connection_apart),
         TEST(test_budget_lets_the_next_go_on_when_the_first_is_paused),
         TEST(test_budget_closes_the_largest_when_the_limit_stays_reached),
+        cmocka_unit_test_setup_teardown(test_budget_leaves_half_to_what_comes_and_goes, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_budget_lends_half_and_what_is_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_budget_counts_what_an_owner_holds_for_its_peer, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

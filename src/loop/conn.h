@@ -66,7 +66,8 @@ struct wz_conn {
     struct wz_conn_chunk *out_last;
     uv_write_t *write; // under way while the peer does not take more
     size_t out_bytes;  // gathered and not yet taken by the system
-    size_t bytes;      // of the memory of held and output
+    size_t own_bytes;  // what the owner holds
+    size_t bytes;      // of the memory of held, output and the owner's
     int end_err;
     bool ended; // the peer's end has been seen; what came before it is still decoded
     bool paused;
@@ -91,6 +92,23 @@ static inline size_t wz_conn_out_bytes(const struct wz_conn *conn) { return conn
 // Whether there is memory for a message to the peer. When it is short, what has been gathered is
 // offered to the system before the turn ends, and those who do not read get no more first.
 bool wz_conn_may_send(struct wz_conn *conn);
+
+// Counts what the owner holds for the peer beside input and output: BYTES in all. Whether it may
+// grow the owner asks by wz_conn_may_hold.
+static inline void wz_conn_hold(struct wz_conn *conn, size_t bytes)
+{
+    if (bytes == conn->own_bytes)
+        return;
+    conn->bytes += bytes - conn->own_bytes; // may wrap on its way
+    wz_budget_count(&conn->loop->budget, conn->own_bytes, bytes);
+    conn->own_bytes = bytes;
+}
+
+// Whether the owner may hold BYTES more for the peer.
+static inline bool wz_conn_may_hold(const struct wz_conn *conn, size_t bytes)
+{
+    return wz_budget_allows(&conn->loop->budget, conn->bytes + bytes);
+}
 
 // Stops reading. What input() has not used up is kept.
 void wz_conn_pause(struct wz_conn *conn);

@@ -10,14 +10,13 @@
 
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/cursor.h"
 #include "base/mem.h"
+#include "loop/dial_test.h"
 #include "loop/listener.h"
 
 #define DEADLINE_US ((int64_t)20 * 1000 * 1000)
@@ -146,15 +145,9 @@ static void turn(struct server *server) { (void)uv_run(&server->loop.uv, UV_RUN_
 // A client's socket, connected and accepted; it does not block.
 static int client_new(struct server *server, struct peer **ret_peer)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)wz_listener_port(&server->listener)),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int count = server->peer_count;
+    int fd = dial(wz_listener_port(&server->listener));
 
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
     UNTIL(server, server->peer_count > count);
     if (ret_peer != NULL)
         *ret_peer = server->peers[count];

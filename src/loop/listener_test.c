@@ -9,13 +9,12 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/codes.h"
 #include "base/mem.h"
+#include "loop/dial_test.h"
 
 struct world {
     struct wz_loop loop;
@@ -56,25 +55,13 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void connect_once(int port)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons((uint16_t)port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    (void)close(fd);
-}
-
 static void test_listener_offers_each_peer_once(void **state)
 {
     struct world *world = *state;
     int64_t until_us = wz_clock_mono_us() + 10000000;
 
     for (int i = 0; i < 20; i++)
-        connect_once(wz_listener_port(&world->listener));
+        (void)close(dial(wz_listener_port(&world->listener)));
     while (world->offers < 20 && wz_clock_mono_us() < until_us)
         (void)uv_run(&world->loop.uv, UV_RUN_NOWAIT);
     (void)uv_run(&world->loop.uv, UV_RUN_NOWAIT);

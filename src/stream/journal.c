@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns groups on their way into the journal's log, replaying, and compaction.
 //
-// States of compaction: IDLE --too much is dead--> READ (on the pool) --> COPY --> PAUSE --> READ
-// ... until the oldest segment has been read --> SETTLE (all that was put becomes durable)
-// --trim--> IDLE.
+// States of compaction: IDLE --much was put--> LOOK (on the pool) --too much is dead--> READ (on
+// the pool) --> COPY --> PAUSE --> READ ... until the oldest segment has been read --> SETTLE (all
+// that was put becomes durable) --trim--> IDLE.
 #include "stream/journal.h"
 
 #include "base/codes.h"
@@ -28,6 +28,11 @@
 // What a record takes besides key and value, about.
 #define RECORD_COST 16
 
+// When room on the disk is short, it is compacted as soon as a compaction gives back more than it
+// takes: so many segments are dead, and this part of what is alive.
+#define SHORT_SEGMENTS 2
+#define SHORT_PART 8
+
 // How much is read for one step of a compaction.
 #define STEP_BYTES (64 * 1024)
 
@@ -45,6 +50,7 @@
 
 enum state {
     IDLE,
+    LOOK,
     READ,
     COPY,
     PAUSE,
@@ -65,9 +71,10 @@ struct copied {
     size_t value_len;
 };
 
-// A step's reading, on the pool. Everything in it is the pool's while it runs.
+// A step's looking or reading, on the pool. Everything in it is the pool's while it runs.
 struct step {
     uv_work_t work;
+    struct wz_log *log;
     struct wz_reader *reader;
     struct wz_buf bytes; // keys and values of RECORDS
     struct copied *records;
@@ -100,13 +107,15 @@ struct wz_journal {
     int64_t last_offset; // of the group at hand, as far as it was appended; -1: not at all
 
     int64_t live_bytes;
-    int64_t put_bytes; // since it was looked at whether to compact
+    int64_t shown_bytes; // of these, in the metrics
+    int64_t put_bytes;   // since it was looked at whether to compact
     int64_t look_bytes;
     int64_t compactions;
     enum state state;
     uv_timer_t *pause;     // NULL: not started, or stopped; it frees itself
     int64_t settle_offset; // the last one that must be durable before the segment goes
     struct step step;
+    bool short_of_room; // said since it was looked at last
     bool stopping;
 };
 
@@ -130,11 +139,21 @@ static void on_wake(void *arg)
     wz_log_set_time(journal->log, journal->opt.loop->now_ms);
 }
 
+// Brings the metrics up to LIVE_BYTES.
+static void show(struct wz_journal *journal, int64_t live_bytes)
+{
+    if (live_bytes == journal->shown_bytes)
+        return;
+    wz_metric_add(WZ_METRIC_JOURNAL_LIVE, live_bytes - journal->shown_bytes);
+    journal->shown_bytes = live_bytes;
+}
+
 static void on_flush(void *arg)
 {
     struct wz_journal *journal = arg;
 
     wz_log_flush(journal->log);
+    show(journal, journal->live_bytes);
 }
 
 int wz_journal_open(const char *dir, const struct wz_journal_options *options,
@@ -145,6 +164,7 @@ int wz_journal_open(const char *dir, const struct wz_journal_options *options,
     struct wz_log_options log = {
         .durability = options->durability,
         .segment_bytes = options->segment_bytes,
+        .ahead_bytes = options->ahead_bytes,
         .backlog_bytes = options->backlog_bytes > 0 ? options->backlog_bytes : BACKLOG_DEFAULT,
         .keys_unindexed = true,
         .loop_mail = &options->loop->mail,
@@ -161,6 +181,7 @@ int wz_journal_open(const char *dir, const struct wz_journal_options *options,
     journal->last_offset = -1;
     journal->look_bytes = log.segment_bytes / LOOK_PART;
     journal->opt.backlog_bytes = log.backlog_bytes;
+    journal->opt.segment_bytes = log.segment_bytes;
     if (journal->opt.compact_bytes <= 0)
         journal->opt.compact_bytes = COMPACT_SEGMENTS * log.segment_bytes;
     r = wz_log_open(dir, &log, &journal->log, ret_recovery, ret_problem);
@@ -452,22 +473,56 @@ static void end_compaction(struct wz_journal *journal)
     journal->state = IDLE;
 }
 
-static void look(struct wz_journal *journal)
+// Whether a journal of SIZE_BYTES is to be compacted.
+static bool is_due(const struct wz_journal *journal, int64_t size_bytes)
 {
-    struct wz_reader_options options = {0};
+    int64_t dead = size_bytes - journal->live_bytes;
+
+    if (size_bytes >= journal->opt.compact_bytes && size_bytes >= 2 * journal->live_bytes)
+        return true;
+    return journal->short_of_room && dead >= SHORT_SEGMENTS * journal->opt.segment_bytes &&
+           dead >= journal->live_bytes / SHORT_PART;
+}
+
+// On the pool: the log's lock is nothing for the loop to wait for.
+static void look_step(uv_work_t *work)
+{
+    struct step *step = WZ_CONTAINER(work, struct step, work);
     struct wz_log_info info;
 
+    wz_log_info(step->log, &info);
+    step->size_bytes = info.size_bytes;
+    step->end_offset = wz_log_first_segment_end(step->log);
+}
+
+static void after_look(uv_work_t *work, int status)
+{
+    struct step *step = WZ_CONTAINER(work, struct step, work);
+    struct wz_journal *journal = WZ_CONTAINER(step, struct wz_journal, step);
+    struct wz_reader_options options = {0}; // from the first record there is
+    bool due = is_due(journal, step->size_bytes);
+
+    (void)status; // nobody cancels it
+    step->running = false;
+    journal->state = IDLE;
+    journal->short_of_room = false;
+    if (due && step->end_offset >= 0 && !journal->stopping &&
+        wz_reader_open(step->log, &options, &step->reader) == WZ_OK)
+        begin_step(journal);
+    else
+        compact(journal); // much may have been put meanwhile
+}
+
+static void look(struct wz_journal *journal)
+{
+    struct step *step = &journal->step;
+
     journal->put_bytes = 0;
-    wz_log_info(journal->log, &info);
-    journal->step.end_offset = wz_log_first_segment_end(journal->log);
-    if (info.size_bytes < journal->opt.compact_bytes || info.size_bytes < 2 * journal->live_bytes ||
-        journal->step.end_offset < 0)
-        return;
-    journal->step.size_bytes = info.size_bytes;
-    options.position = info.first_offset;
-    if (wz_reader_open(journal->log, &options, &journal->step.reader) < 0)
-        return; // it is looked at again
-    begin_step(journal);
+    journal->state = LOOK;
+    step->log = journal->log;
+    step->running = true;
+    wz_ignore(uv_queue_work(&journal->opt.loop->uv, &step->work, look_step,
+                            after_look)); // fails without a function only
 }
 
 // Puts again what was read and is still the newest of its key, as far as there is room now.
@@ -508,10 +563,19 @@ static bool copy_timed(struct wz_journal *journal)
     return done;
 }
 
+static void tell_damage(const struct wz_journal *journal)
+{
+    int64_t batches = wz_reader_damaged(journal->step.reader);
+
+    if (batches > 0 && journal->opt.on_damaged != NULL)
+        journal->opt.on_damaged(journal->opt.arg, batches);
+}
+
 // Waits for the copies, and for what has replaced the records that were left behind: it stands
 // behind them, but may not be durable yet.
 static void settle(struct wz_journal *journal)
 {
+    tell_damage(journal);
     journal->settle_offset = wz_log_next_offset(journal->log) - 1;
     journal->state = SETTLE;
 }
@@ -573,6 +637,13 @@ static void compact(struct wz_journal *journal)
     }
 }
 
+void wz_journal_give_back(struct wz_journal *journal)
+{
+    journal->short_of_room = true;
+    journal->put_bytes = journal->look_bytes; // it is looked at now, or when this compaction ends
+    compact(journal);
+}
+
 static void on_timer_closed(uv_handle_t *handle) { wz_free(handle); }
 
 void wz_journal_stop(struct wz_journal *journal)
@@ -594,6 +665,7 @@ int wz_journal_close(struct wz_journal *journal)
         return WZ_OK;
     WZ_ASSERT(!journal->step.running && journal->depth == 0);
     end_compaction(journal);
+    show(journal, 0);
     wz_loop_leave(&journal->part);
     log = journal->log;
     journal->log = NULL;
@@ -616,6 +688,7 @@ void wz_journal_info(struct wz_journal *journal, struct wz_journal_info *ret_inf
         .size_bytes = info.size_bytes,
         .live_bytes = journal->live_bytes,
         .compactions = journal->compactions,
-        .compacting = journal->state != IDLE,
+        .looking = journal->state == LOOK,
+        .compacting = journal->state > LOOK,
     };
 }

@@ -49,14 +49,20 @@ struct wz_journal_kind {
     struct wz_journal_place *(*find)(void *arg, struct wz_slice key);
 };
 
+// Says on the loop thread that a compaction has met BATCHES damaged batches: what was alive in them
+// is lost, and they go with their segment.
+typedef void (*wz_journal_damaged_fn)(void *arg, int64_t batches);
+
 // How a journal is opened; zero is the default of all but LOOP.
 struct wz_journal_options {
     struct wz_loop *loop;
     enum wz_durability durability;
     int64_t segment_bytes; // 0, and at the most: 32 MiB
     int64_t compact_bytes; // smaller journals are not compacted; 0: two segments
+    int64_t ahead_bytes;   // as in wz_log_options
     size_t backlog_bytes;  // 0: 64 MiB
     wz_log_durable_fn on_durable;
+    wz_journal_damaged_fn on_damaged;
     void *arg;
 };
 
@@ -114,6 +120,10 @@ void wz_journal_end(struct wz_journal *journal, int64_t *ret_offset);
 // each. Called when all who put have joined the loop, so that theirs of the same turn go too.
 void wz_journal_start(struct wz_journal *journal);
 
+// Says that room on the disk is short: what is dead is compacted away even where it is less than
+// half. Called again as long as it is so.
+void wz_journal_give_back(struct wz_journal *journal);
+
 // The log underneath: for tickets and readers.
 struct wz_log *wz_journal_log(struct wz_journal *journal);
 
@@ -122,6 +132,7 @@ struct wz_journal_info {
     int64_t size_bytes;
     int64_t live_bytes; // of records that are the newest of their key, about
     int64_t compactions;
+    bool looking; // whether to compact
     bool compacting;
 };
 

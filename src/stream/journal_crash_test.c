@@ -359,8 +359,10 @@ static void start_compaction_behind_a_sync(struct testjournal *t)
         disk.held = true;
         testjournal_put_one(t, 1000, 100);
         testjournal_turn(t);
-        for (int n = 0; n < 40 && !testjournal_is_compacting(t); n++)
+        for (int n = 0; n < 40 && !testjournal_is_compacting(t); n++) {
             testjournal_put_one(t, 1000, 100);
+            testjournal_turn(t);
+        }
         if (testjournal_is_compacting(t))
             return;
         disk.held = false;

@@ -13,6 +13,7 @@
 #include "base/codes.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/metrics.h"
 #include "stream/testjournal_test.h"
 
 #define FIRST_LOG "00000000000000000000.log"
@@ -391,6 +392,105 @@ static void test_journal_smaller_than_its_least_size_is_not_compacted(void **sta
     finish(&t);
 }
 
+// Room on the disk is short: what is dead goes, though it is less than half; what is alive is not
+// copied without end.
+static void test_journal_gives_back_what_is_dead_when_it_is_asked_to(void **state)
+{
+    struct wz_journal_info before;
+    struct wz_journal_info after;
+    struct testjournal t;
+
+    (void)state;
+    testjournal_init(&t);
+    t.opt.segment_bytes = (int64_t)64 * 1024;
+    t.opt.compact_bytes = (int64_t)8 * 1024 * 1024;
+    testjournal_open(&t);
+    for (uint32_t i = 0; i < 5000; i++) { // at the beginning 300 KiB that are put again
+        testjournal_put_one(&t, i < 1500 ? i % 100 : i % TESTJOURNAL_KEYS, 200);
+        if (i % 100 == 0)
+            testjournal_run_until(&t, testjournal_is_durable);
+    }
+    testjournal_run_until(&t, testjournal_is_durable);
+    before = info_of(&t);
+    assert_true(before.size_bytes > before.live_bytes + 4 * t.opt.segment_bytes);
+    assert_true(before.size_bytes < 2 * before.live_bytes);
+    assert_int_equal(before.compactions, 0);
+    for (int i = 0; i < 200; i++) {
+        wz_journal_give_back(t.journal);
+        testjournal_run_until(&t, testjournal_has_looked);
+        testjournal_run_until(&t, testjournal_is_idle);
+    }
+    after = info_of(&t);
+    assert_true(after.compactions > 0 && after.compactions < 50);
+    assert_true(after.size_bytes < before.size_bytes - 2 * t.opt.segment_bytes);
+    assert_int_equal(after.live_bytes, before.live_bytes);
+    check_opened_again(&t);
+    finish(&t);
+}
+
+static int64_t damaged_told;
+
+static void on_damaged(void *arg, int64_t batches)
+{
+    (void)arg;
+    damaged_told += batches;
+}
+
+// Changes a byte of the file NAME in the journal's folder.
+static void damage(const struct testjournal *t, const char *name, int64_t pos)
+{
+    uint8_t byte = 0xff;
+    struct iovec piece = {.iov_base = &byte, .iov_len = 1};
+    char path[160];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", t->dir, name);
+    assert_int_equal(wz_fs_open(path, WZ_FS_WRITE, &fd), WZ_OK);
+    assert_int_equal(wz_fs_write(fd, &piece, 1, pos), WZ_OK);
+    wz_fs_close(fd);
+}
+
+static void test_journal_tells_of_damage_before_its_segment_goes(void **state)
+{
+    int64_t counted = wz_metric_get(WZ_METRIC_STREAM_DAMAGED);
+    struct testjournal t;
+
+    (void)state;
+    damaged_told = 0;
+    testjournal_init(&t);
+    t.opt.segment_bytes = (int64_t)64 * 1024;
+    t.opt.on_damaged = on_damaged;
+    testjournal_open(&t);
+    for (int i = 0; i < 100; i++) { // more than a segment: nothing is written to the first any more
+        testjournal_put_one(&t, 7, 1000);
+        testjournal_run_until(&t, testjournal_is_durable);
+    }
+    damage(&t, FIRST_LOG, 500);
+    for (int i = 0; info_of(&t).compactions == 0; i++) {
+        assert_int_equal(damaged_told, 0);
+        testjournal_put_one(&t, 8, 1000);
+        testjournal_run_until(&t, testjournal_is_durable);
+        if (testjournal_is_compacting(&t))
+            testjournal_run_until(&t, testjournal_is_idle);
+    }
+    assert_int_equal(damaged_told, 1);
+    assert_int_equal(wz_metric_get(WZ_METRIC_STREAM_DAMAGED), counted + 1);
+    finish(&t);
+}
+
+static void test_journal_shows_what_is_alive_in_the_metrics(void **state)
+{
+    struct testjournal t;
+
+    (void)state;
+    start(&t);
+    testjournal_turn(&t);
+    assert_int_equal(wz_metric_get(WZ_METRIC_JOURNAL_LIVE), testjournal_live_bytes(&t));
+    testjournal_close(&t);
+    assert_int_equal(wz_metric_get(WZ_METRIC_JOURNAL_LIVE), 0);
+    finish(&t);
+}
+
 // Puts until a compaction is running.
 static void start_compaction(struct testjournal *t)
 {
@@ -576,6 +676,9 @@ int main(void)
         cmocka_unit_test(test_journal_stays_small_and_whole_whatever_is_put),
         cmocka_unit_test(test_journal_that_is_all_alive_is_not_compacted),
         cmocka_unit_test(test_journal_smaller_than_its_least_size_is_not_compacted),
+        cmocka_unit_test(test_journal_gives_back_what_is_dead_when_it_is_asked_to),
+        cmocka_unit_test(test_journal_tells_of_damage_before_its_segment_goes),
+        cmocka_unit_test(test_journal_shows_what_is_alive_in_the_metrics),
         cmocka_unit_test(test_journal_stops_while_it_compacts),
         cmocka_unit_test(test_journal_begins_no_compaction_once_it_is_stopped),
         cmocka_unit_test(test_journal_is_not_ready_while_its_backlog_is_full),

@@ -27,6 +27,7 @@ struct wz_log_options {
     int64_t segment_bytes;        // 0: 256 MiB
     int64_t reserve_offsets;      // size of a block of reserved offsets; 0: 1 Mi
     size_t backlog_bytes;         // appended and not yet written at the most; 0: 32 MiB
+    int64_t ahead_bytes;          // disk space taken ahead at the most; 0: 16 MiB
     bool keys_unindexed;          // keys are not topics: no reader asks for some of them
     bool read_only;               // no lock, no repair, no append: for looking at a folder
     struct wz_mailbox *loop_mail; // where the writer's answers go; needed unless read_only
@@ -39,6 +40,7 @@ struct wz_log_recovery {
     int64_t cut_bytes;       // torn tail that was cut off
     int64_t damaged_batches; // batches with a wrong checksum, skipped and kept out of reading
     int rebuilt_indexes;     // index files that were missing or damaged
+    int orphans;             // segments whose .log was gone; their other files were removed
     bool clean;              // the last stop was orderly
 };
 
@@ -111,6 +113,9 @@ int64_t wz_log_next_offset(const struct wz_log *log);
 
 // Bytes appended and not yet written. Loop thread.
 size_t wz_log_backlog(const struct wz_log *log);
+
+// Bytes appended since it was opened. Loop thread.
+int64_t wz_log_appended(const struct wz_log *log);
 
 // Why nothing is being made durable at present, or WZ_OK. Any thread.
 int wz_log_state(const struct wz_log *log);

@@ -263,6 +263,14 @@ bool testjournal_is_durable(struct testjournal *t)
 
 bool testjournal_is_ready(struct testjournal *t) { return wz_journal_ready(t->journal); }
 
+bool testjournal_has_looked(struct testjournal *t)
+{
+    struct wz_journal_info info;
+
+    wz_journal_info(t->journal, &info);
+    return !info.looking;
+}
+
 bool testjournal_is_compacting(struct testjournal *t)
 {
     struct wz_journal_info info;

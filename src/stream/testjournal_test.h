@@ -80,10 +80,11 @@ void testjournal_turn(struct testjournal *t);
 // Turns until DONE says so; the test fails when that takes too long.
 void testjournal_run_until(struct testjournal *t, bool (*done)(struct testjournal *t));
 
-// For testjournal_run_until: everything is durable; a group may begin; a compaction runs; none
-// does.
+// For testjournal_run_until: everything is durable; a group may begin; it is not being looked at
+// whether to compact; a compaction runs; none does.
 bool testjournal_is_durable(struct testjournal *t);
 bool testjournal_is_ready(struct testjournal *t);
+bool testjournal_has_looked(struct testjournal *t);
 bool testjournal_is_compacting(struct testjournal *t);
 bool testjournal_is_idle(struct testjournal *t);
 

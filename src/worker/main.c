@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // wyze-python: one process for one script. It speaks the protocol of docs/formats/worker.md on
-// descriptor 3 and has no other way to the outside. Usage: wyze-python NAME PARENT-PID
+// descriptor 3 and has no other way to the outside but what its words grant. Usage:
+// wyze-python NAME PARENT-PID [WORD]...
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -15,6 +16,7 @@
 #include "worker/context.h"
 #include "worker/interpreter.h"
 #include "worker/printer.h"
+#include "worker/sandbox.h"
 #include "worker/user_script.h"
 
 // Ends of the process that the engine can tell apart in its log.
@@ -33,6 +35,7 @@ struct wz_worker {
     struct wz_context *context;
     struct wz_caller caller;
     bool started;
+    char refusal[512]; // why no script can run here; empty: one can
 };
 
 // Leaves nothing but the pipe, and dies with its parent. The thread that made the process is the
@@ -85,6 +88,11 @@ static int load_script(struct wz_worker *worker, struct wz_slice payload)
 
     if (worker->script.handle_input || wz_frame_get_load(payload, &load) != WZ_OK)
         return WZ_ERR_PROTOCOL;
+    if (worker->refusal[0]) {
+        wz_buf_add_str(&fault.reason, worker->refusal);
+        send_invalid(worker, &fault);
+        return WZ_END;
+    }
     if (!set_identity(worker, &load)) {
         wz_user_script_fault(&worker->script, &fault);
         send_invalid(worker, &fault);
@@ -191,15 +199,20 @@ int main(int argc, char **argv)
     static struct wz_worker worker = {
         .channel = {.fd = WZ_CHANNEL_FD, .state = &worker.state},
     };
+    struct wz_sandbox sandbox;
     struct wz_frame frame;
     int r;
 
-    if (argc != 3 || !detach((pid_t)strtol(argv[2], NULL, 10))) {
+    if (argc < 3 || !wz_sandbox_read(argv + 3, argc - 3, &sandbox) ||
+        !detach((pid_t)strtol(argv[2], NULL, 10))) {
         fprintf(stderr, "wyze-python runs the scripts of wyze, which starts it: "
-                        "wyze-python NAME PARENT-PID\n");
+                        "wyze-python NAME PARENT-PID [WORD]...\n");
         return WZ_WORKER_EXIT_USAGE;
     }
     if (!set_up(&worker))
+        return WZ_WORKER_EXIT_PYTHON;
+    // Nothing of the user's has run so far; a refusal is the answer to LOAD.
+    if (!wz_sandbox_enter(&sandbox, worker.refusal, sizeof(worker.refusal)) && !worker.refusal[0])
         return WZ_WORKER_EXIT_PYTHON;
     do {
         r = wz_channel_next(&worker.channel, &frame);

@@ -7,11 +7,12 @@
 //   call[|call...]:action[:n=N][:k=K][:bytes=B][:ms=T][:path=PART]
 //
 //   call    open create write pwrite pwritev pread fsync fdatasync fallocate ftruncate rename
-//   unlink,
+//   unlink statvfs,
 //           or change: all that change the disk; create is an open that may make the file
 //   action  EIO ENOSPC EINTR EDQUOT EROFS EACCES EMFILE: the call fails with it and does nothing
 //           short: B bytes (0: the half) are transferred; torn: the same, then the process dies
 //           kill, after: the process dies before the call or behind it; delay: it takes T ms
+//           free: statvfs says that B bytes are free
 //   n, k    the N-th call that matches is the first, K calls are hit (all, if not given)
 //   path    only files whose path contains PART
 //
@@ -33,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,7 +56,8 @@
     X(FALLOCATE, "fallocate")                                                                      \
     X(FTRUNCATE, "ftruncate")                                                                      \
     X(RENAME, "rename")                                                                            \
-    X(UNLINK, "unlink")
+    X(UNLINK, "unlink")                                                                            \
+    X(STATVFS, "statvfs")
 
 enum call {
 #define CALL_ENUM(id, name) CALL_##id,
@@ -77,6 +80,7 @@ enum action {
     ACTION_KILL,
     ACTION_AFTER,
     ACTION_DELAY,
+    ACTION_FREE,
 };
 
 struct rule {
@@ -129,7 +133,8 @@ static unsigned parse_calls(char *text)
                 calls |= 1u << i;
         }
         if (strcmp(name, "change") == 0)
-            calls |= ((1u << CALL_COUNT) - 1) & ~(1u << CALL_PREAD | 1u << CALL_OPEN);
+            calls |= ((1u << CALL_COUNT) - 1) &
+                     ~(1u << CALL_PREAD | 1u << CALL_OPEN | 1u << CALL_STATVFS);
         if (calls == before)
             refuse(name);
     }
@@ -149,6 +154,7 @@ static void parse_action(const char *text, struct rule *ret_rule)
         {"EMFILE", ACTION_ERROR, EMFILE}, {"short", ACTION_SHORT, 0},
         {"torn", ACTION_TORN, 0},         {"kill", ACTION_KILL, 0},
         {"after", ACTION_AFTER, 0},       {"delay", ACTION_DELAY, 0},
+        {"free", ACTION_FREE, 0},
     };
 
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
@@ -508,3 +514,30 @@ EXPORT int rename(const char *from, const char *to)
 }
 
 EXPORT int unlink(const char *path) { WRAP(int, decide(CALL_UNLINK, path), REAL(unlink)(path)); }
+
+// Says of the file system of PATH what the rule wants.
+EXPORT int statvfs(const char *path, struct statvfs *ret_vfs)
+{
+    struct rule hit = decide(CALL_STATVFS, path);
+    int r;
+
+    if (fails(&hit))
+        return -1;
+    r = REAL(statvfs)(path, ret_vfs);
+    if (r == 0 && hit.action == ACTION_FREE)
+        ret_vfs->f_bavail = hit.bytes / ret_vfs->f_frsize;
+    return r;
+}
+
+EXPORT int statvfs64(const char *path, struct statvfs64 *ret_vfs)
+{
+    struct rule hit = decide(CALL_STATVFS, path);
+    int r;
+
+    if (fails(&hit))
+        return -1;
+    r = REAL(statvfs64)(path, ret_vfs);
+    if (r == 0 && hit.action == ACTION_FREE)
+        ret_vfs->f_bavail = hit.bytes / ret_vfs->f_frsize;
+    return r;
+}

@@ -57,6 +57,10 @@ class Disk:
             run_as_root("umount", self.path)
             self.mounted = False
 
+    def total_bytes(self):
+        space = os.statvfs(self.path)
+        return space.f_blocks * space.f_frsize
+
     def free_bytes(self):
         space = os.statvfs(self.path)
         return space.f_bavail * space.f_frsize

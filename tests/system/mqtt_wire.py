@@ -228,5 +228,6 @@ class Unharmed:
         # One more or less: segments and kept HTTP connections come and go.
         until(lambda: descriptors(self.wyze) <= self.descriptors + 2, 5,
               f"{descriptors(self.wyze)} descriptors, before {self.descriptors}")
-        grown = resident_kib(self.wyze) - self.resident
-        assert grown < self.grown_kib, f"{grown} KiB more are resident"
+        # What was held goes back to the system within moments, as the allocator sees fit.
+        until(lambda: resident_kib(self.wyze) - self.resident < self.grown_kib, 5,
+              f"more than {self.grown_kib} KiB more are resident")

@@ -365,6 +365,7 @@ def test_log_tells_what_is_there_and_verifies_it(offline):
     assert by_name["raw-stream"]["next_offset"] >= 1
     [raw, processed, journal] = rows(offline.cli("log", "verify"))
     assert journal["state"] == "whole" and journal["keys"]["sessions"] == 0
+    assert rows(offline.cli("log", "verify", "journal")) == [journal]
     assert (raw["state"], raw["records"]) == ("whole", 1)
     assert (processed["state"], processed["records"]) == ("whole", 0)
     segment = next((offline.data / "raw-stream").glob("*.log"))

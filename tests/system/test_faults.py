@@ -264,7 +264,8 @@ def test_full_disk(make_trial, tmp_path):
     try:
         wyze = Wyze(disk.path / "wyze")
         wyze.log_path = tmp_path / "wyze.log"
-        trial = make_trial(make_seed("full"), wyze).begin()
+        trial = make_trial(make_seed("full"), wyze,
+                           flags=("--streams-segment-bytes=1MiB", "--streams-min-free=0B")).begin()
         trial.ledger.wait_acked(1000)
         ballast = disk.path / "ballast"
         with open(ballast, "wb") as file:

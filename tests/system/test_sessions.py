@@ -15,11 +15,12 @@ import pytest
 
 from conftest import SANITIZED, Wyze, until
 from disk import FREEZE_FIRST, LOSE_ALL, Disk
+from faults import preload_faults, set_faults
 from mqtt_wire import (
     CONNACK, PUBACK, SUBACK, Wire, ack, connect, metric, publish, subscribe,
 )
 from sessions import MAPPING, Crowd, until_done
-from trial import FAULT_LIBRARY, make_seed
+from trial import make_seed
 
 KILLS = int(os.environ.get("WZ_SOAK_KILLS", "6"))
 CALLS = int(os.environ.get("WZ_SOAK_CALLS", "8"))
@@ -79,47 +80,39 @@ def test_sessions_through_orderly_stops(make_crowd):
             "what was acked came again after an orderly stop")
 
 
-def preload_faults(wyze, control):
-    """Makes the disk fail by the rules in the file CONTROL (tests/faults/fault.c)."""
-    assert FAULT_LIBRARY.exists(), f"{FAULT_LIBRARY} is not built"
-    set_faults(control)
-    wyze.env.update(LD_PRELOAD=str(FAULT_LIBRARY), WZ_FAULT_FILE=str(control),
-                    ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
-
-
-def set_faults(control, *rules):
-    beside = control.with_suffix(".new")
-    beside.write_text("\n".join(rules))
-    beside.rename(control)
-
-
-def test_kill_at_a_chosen_disk_call_of_the_journal(make_wyze, tmp_path):
-    """Compaction included: segments are small, so it runs all the time."""
-    rng = random.Random(make_seed("journal calls"))
+@pytest.fixture
+def crowd_over_faults(make_wyze, tmp_path):
+    """A crowd over a disk that fails by rules: it and the file of the rules (faults.py). Compaction
+    included: segments are small, so it runs all the time."""
     control = tmp_path / "faults"
     wyze = make_wyze(env={"WYZE_MQTT_MAX_INFLIGHT": "40", "WYZE_STREAMS_SEGMENT_BYTES": "1MiB"})
     preload_faults(wyze, control)
     wyze.start()
     wyze.import_mapping(MAPPING)
     crowd = Crowd(wyze, pad=2000, rate=300 if SANITIZED else 1500).begin()
+    yield crowd, control
+    for peer in crowd.peers:
+        peer.stopping = True
+
+
+def test_kill_at_a_chosen_disk_call_of_the_journal(crowd_over_faults):
+    rng = random.Random(make_seed("journal calls"))
+    crowd, control = crowd_over_faults
+    wyze = crowd.wyze
     compactions = 0
     ways = ["kill", "after", "torn"]
-    try:
-        for turn in range(CALLS):
-            crowd.wait_acked(rng.randrange(1, 400))
-            compactions += metric(wyze, "wyze_journal_compactions_total")
-            call = ["change", "unlink", "pwritev|fdatasync", "rename|fsync|ftruncate"][turn % 4]
-            way = rng.choice(ways) if call in ("change", "pwritev|fdatasync") else rng.choice(ways[:2])
-            number = rng.randrange(1, 60 if call == "change" else 12)
-            set_faults(control, f"{call}:{way}:n={number}:path=/journal/")
-            until_done(crowd.peers, lambda: wyze.process.poll() is not None, 60,
-                       lambda: f"it was not killed: {call}:{way}:n={number}")
-            set_faults(control)
-            wyze.start()
-        crowd.finish()
-    finally:
-        for peer in crowd.peers:
-            peer.stopping = True
+    for turn in range(CALLS):
+        crowd.wait_acked(rng.randrange(1, 400))
+        compactions += metric(wyze, "wyze_journal_compactions_total")
+        call = ["change", "unlink", "pwritev|fdatasync", "rename|fsync|ftruncate"][turn % 4]
+        way = rng.choice(ways) if call in ("change", "pwritev|fdatasync") else rng.choice(ways[:2])
+        number = rng.randrange(1, 60 if call == "change" else 12)
+        set_faults(control, f"{call}:{way}:n={number}:path=/journal/")
+        until_done(crowd.peers, lambda: wyze.process.poll() is not None, 60,
+                   lambda: f"it was not killed: {call}:{way}:n={number}")
+        set_faults(control)
+        wyze.start()
+    crowd.finish()
     assert compactions > 0
 
 
@@ -129,36 +122,28 @@ def test_kill_at_a_chosen_disk_call_of_the_journal(make_wyze, tmp_path):
     ("fdatasync:EIO", "io"),
     ("unlink:EIO", None),
 ])
-def test_journal_on_a_disk_that_fails(make_wyze, tmp_path, rule, word):
+def test_journal_on_a_disk_that_fails(crowd_over_faults, rule, word):
     """Nothing is acked that is not durable, /readyz says why, and when the disk is well again so is
     wyze, without a restart. That segments cannot be removed is no reason to stop."""
-    control = tmp_path / "faults"
-    wyze = make_wyze(env={"WYZE_MQTT_MAX_INFLIGHT": "40", "WYZE_STREAMS_SEGMENT_BYTES": "1MiB"})
-    preload_faults(wyze, control)
+    crowd, control = crowd_over_faults
+    wyze = crowd.wyze
+    crowd.wait_acked(300)
+    set_faults(control, f"{rule}:path=/journal/")
+    if word is None:
+        crowd.wait_acked(2000, 60)
+    else:
+        until(lambda: [(reason["stream"], reason["state"]) for reason in unready(wyze)]
+              == [("journal", word)], 20, "/readyz did not turn 503")
+        acked = crowd.acked()
+        until(lambda: all(len(writer.flight) >= writer.window for writer in crowd.writers), 20,
+              "the windows did not fill")
+        assert crowd.acked() - acked <= 2 * crowd.writers[0].window  # what was under way
+    set_faults(control)
+    until(lambda: unready(wyze) == [], 20, "/readyz did not turn 200")
+    crowd.wait_acked(500)
+    wyze.kill()
     wyze.start()
-    wyze.import_mapping(MAPPING)
-    crowd = Crowd(wyze, pad=2000, rate=300 if SANITIZED else 1500).begin()
-    try:
-        crowd.wait_acked(300)
-        set_faults(control, f"{rule}:path=/journal/")
-        if word is None:
-            crowd.wait_acked(2000, 60)
-        else:
-            until(lambda: [(reason["stream"], reason["state"]) for reason in unready(wyze)]
-                  == [("journal", word)], 20, "/readyz did not turn 503")
-            acked = crowd.acked()
-            until(lambda: all(len(writer.flight) >= writer.window for writer in crowd.writers), 20,
-                  "the windows did not fill")
-            assert crowd.acked() - acked <= 2 * crowd.writers[0].window  # what was under way
-        set_faults(control)
-        until(lambda: unready(wyze) == [], 20, "/readyz did not turn 200")
-        crowd.wait_acked(500)
-        wyze.kill()
-        wyze.start()
-        crowd.finish()
-    finally:
-        for peer in crowd.peers:
-            peer.stopping = True
+    crowd.finish()
 
 
 def unready(wyze):
@@ -252,3 +237,43 @@ def test_log_verify_tells_what_is_in_the_journal(make_wyze):
     data[70] ^= 1
     segment.write_bytes(data)
     assert wyze.cli("log", "verify", check=False).returncode == 1
+
+
+def journal_bytes(wyze):
+    return sum(file.stat().st_size for file in (wyze.data / "journal").glob("*.log"))
+
+
+def test_a_message_that_is_never_acked_costs_nothing_behind_it(make_wyze):
+    """What came and went behind it is in the journal no more, and it comes again first."""
+    wyze = make_wyze(env={"WYZE_MQTT_MAX_INFLIGHT": "50",
+                          "WYZE_STREAMS_SEGMENT_BYTES": "1MiB"}).start()
+    total = 5_000 if SANITIZED else 30_000  # 300 bytes each
+    reader = Wire(wyze.mqtt_port, timeout=20)
+    reader.send(connect("stuck", flags=0) + subscribe("a", qos=1))
+    reader.expect(CONNACK)
+    reader.expect(SUBACK)
+    with Wire(wyze.mqtt_port, timeout=20).connected("writer") as writer:
+        writer.send(publish("a", b"stuck", 1, 1)).expect(PUBACK)
+        stuck = reader.message()[3]
+        for first in range(0, total, 500):
+            writer.send(b"".join(publish("a", b"%300d" % n, 1, n % 60_000 + 1)
+                                 for n in range(first, first + 500)))
+            for n in range(first, first + 500):
+                _, body, _, packet_id = reader.message()
+                assert int(body) == n and packet_id != stuck
+                reader.send(ack(PUBACK, packet_id))
+            for _ in range(500):
+                writer.expect(PUBACK)
+        reader.ping()
+        until(lambda: metric(wyze, "wyze_queues_messages") == 1, 10, "messages are left")
+        until(lambda: journal_bytes(wyze) < 3 << 20, 20, "the journal holds what is settled")
+        reader.close()
+        wyze.kill()
+    wyze.start()
+    assert metric(wyze, "wyze_queues_messages") == 1
+    with Wire(wyze.mqtt_port).connected("writer") as writer:
+        writer.send(publish("a", b"fresh", 1, 1)).expect(PUBACK)
+    with Wire(wyze.mqtt_port) as reader:
+        reader.send(connect("stuck", flags=0)).expect(CONNACK)
+        assert reader.message()[1:] == (b"stuck", 8 | 2, stuck)  # with DUP
+        assert reader.message()[1:3] == (b"fresh", 2)

@@ -14,12 +14,12 @@ import threading
 import urllib.error
 import urllib.request
 
-from conftest import BUILD, until
+from conftest import until
+from faults import preload_faults, set_faults
 from ledger import Ledger, Seen, mapping, verify
 from segments import read_stream
 
 TOPICS = 12  # of the mapping, and of the ledger unless told
-FAULT_LIBRARY = BUILD / "tests" / "faults" / "libwz_fault.so"
 
 
 def make_seed(name):
@@ -118,17 +118,12 @@ class Trial:
             self.preload()
 
     def preload(self):
-        assert FAULT_LIBRARY.exists(), f"{FAULT_LIBRARY} is not built"
-        self.control.write_text("")
-        self.wyze.env.update(LD_PRELOAD=str(FAULT_LIBRARY), WZ_FAULT_FILE=str(self.control),
-                             ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
+        preload_faults(self.wyze, self.control)
 
     def set_faults(self, *rules):
         """The disk fails by these rules from now on."""
         self.hits_before = len(self.all_hit_lines())
-        beside = self.control.with_suffix(".new")
-        beside.write_text("\n".join(rules))
-        beside.rename(self.control)
+        set_faults(self.control, *rules)
 
     def all_hit_lines(self):
         path = pathlib.Path(f"{self.control}.hits")

@@ -109,6 +109,19 @@ void wz_index_encode(const struct wz_index *index, struct wz_buf *ret_index,
     ret_times->len += (size_t)index->time_count * WZ_INDEX_TIME_LEN;
 }
 
+void wz_index_copy(const struct wz_index *index, struct wz_index *ret_index)
+{
+    *ret_index = *index;
+    ret_index->cap = index->count;
+    ret_index->time_cap = index->time_count;
+    ret_index->entries = wz_alloc(index->count * sizeof(index->entries[0]));
+    ret_index->times = wz_alloc(index->time_count * sizeof(index->times[0]));
+    if (index->count > 0)
+        memcpy(ret_index->entries, index->entries, index->count * sizeof(index->entries[0]));
+    if (index->time_count > 0)
+        memcpy(ret_index->times, index->times, index->time_count * sizeof(index->times[0]));
+}
+
 static int decode_entries(struct wz_index *index, struct wz_slice bytes)
 {
     struct wz_cursor cur = wz_cursor(bytes);

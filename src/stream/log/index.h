@@ -52,6 +52,9 @@ uint32_t wz_index_find_time(const struct wz_index *index, int64_t ms);
 // The byte at which BLOCK begins; END_POS for the block behind the last.
 int64_t wz_index_pos(const struct wz_index *index, uint32_t block, int64_t end_pos);
 
+// Makes RET_INDEX, which the caller releases, a copy of INDEX.
+void wz_index_copy(const struct wz_index *index, struct wz_index *ret_index);
+
 // Adds the bytes of .index and .timeindex to the two buffers.
 void wz_index_encode(const struct wz_index *index, struct wz_buf *ret_index,
                      struct wz_buf *ret_times);

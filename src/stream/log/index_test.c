@@ -102,6 +102,29 @@ static void test_index_is_cut_as_if_the_rest_had_never_been(void **state)
     wz_index_release(&index);
 }
 
+static void test_index_is_copied_with_all_it_knows(void **state)
+{
+    struct wz_buf bytes[4] = {{0}};
+    struct wz_index index = {0};
+    struct wz_index copy;
+
+    (void)state;
+    for (uint32_t i = 0; i < 200; i++)
+        (void)wz_index_add(&index, i * WZ_INDEX_BLOCK_BYTES, i * 7, (int64_t)i / 3);
+    wz_index_copy(&index, &copy);
+    wz_index_encode(&copy, &bytes[0], &bytes[1]);
+    wz_index_encode(&index, &bytes[2], &bytes[3]);
+    assert_int_equal(copy.count, 200);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(bytes[i].len, bytes[i + 2].len);
+        assert_memory_equal(bytes[i].ptr, bytes[i + 2].ptr, bytes[i].len);
+    }
+    wz_index_release(&index);
+    wz_index_release(&copy);
+    for (int i = 0; i < 4; i++)
+        wz_buf_release(&bytes[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +133,7 @@ int main(void)
         cmocka_unit_test(test_index_comes_back_from_its_bytes_and_refuses_others),
         cmocka_unit_test(test_index_without_blocks_comes_back_from_its_bytes),
         cmocka_unit_test(test_index_is_cut_as_if_the_rest_had_never_been),
+        cmocka_unit_test(test_index_is_copied_with_all_it_knows),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

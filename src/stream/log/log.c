@@ -16,6 +16,7 @@
 #define SEGMENT_BYTES_MAX (1024ll * 1024 * 1024) // positions in .index have 31 bits
 #define RESERVE_DEFAULT (1ll << 20)
 #define RESERVE_MAX (1ll << 30)
+#define AHEAD_DEFAULT (16ll * 1024 * 1024)
 #define BACKLOG_DEFAULT ((size_t)32 * 1024 * 1024)
 
 // So many buffers of WZ_BATCH_MAX_BYTES are kept for the next batches.
@@ -41,6 +42,7 @@ struct wz_log {
     size_t spare_count;
     size_t held_bytes;    // of all buffers that are not spare
     size_t backlog_bytes; // appended and not durable
+    int64_t appended_bytes;
     _Atomic int64_t next_offset;
     int64_t opened_at;  // the next offset at opening
     int64_t posted_end; // all offsets below were handed to the writer
@@ -66,6 +68,8 @@ static void options_init(struct wz_log_options *opt, const struct wz_log_options
         opt->reserve_offsets = RESERVE_DEFAULT;
     if (opt->reserve_offsets > RESERVE_MAX)
         opt->reserve_offsets = RESERVE_MAX;
+    if (opt->ahead_bytes <= 0)
+        opt->ahead_bytes = AHEAD_DEFAULT;
     if (opt->backlog_bytes == 0)
         opt->backlog_bytes = BACKLOG_DEFAULT;
 }
@@ -180,6 +184,7 @@ static int start_writer(struct wz_log *log, struct wz_recovered *found)
         .meta = found->meta,
         .durability = log->opt.durability,
         .segment_bytes = log->opt.segment_bytes,
+        .ahead_bytes = log->opt.ahead_bytes,
         .durable_end = found->next_offset,
         .last_ms = found->last_ms,
         .mailbox = log->opt.loop_mail,
@@ -316,6 +321,7 @@ static int open_batch(struct wz_log *log, size_t len)
     wz_batch_begin(&pending->batch, pending->bytes, cap, next_offset(log));
     log->held_bytes += cap;
     log->backlog_bytes += WZ_BATCH_HEADER_LEN;
+    log->appended_bytes += WZ_BATCH_HEADER_LEN;
     log->open = pending;
     return WZ_OK;
 }
@@ -361,6 +367,7 @@ static void add(struct wz_log *log, const struct wz_record_parts *parts, size_t 
 {
     wz_batch_add(&log->open->batch, parts, len);
     log->backlog_bytes += len;
+    log->appended_bytes += (int64_t)len;
     atomic_store_explicit(&log->next_offset, next_offset(log) + 1, memory_order_relaxed);
 }
 
@@ -447,6 +454,8 @@ int64_t wz_log_durable_end(const struct wz_log *log) { return log->durable_end; 
 int64_t wz_log_next_offset(const struct wz_log *log) { return next_offset(log); }
 
 size_t wz_log_backlog(const struct wz_log *log) { return log->backlog_bytes; }
+
+int64_t wz_log_appended(const struct wz_log *log) { return log->appended_bytes; }
 
 int wz_log_state(const struct wz_log *log)
 {

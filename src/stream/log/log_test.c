@@ -273,6 +273,25 @@ static void test_log_with_durability_os_does_the_same(void **state)
     testlog_release(&t);
 }
 
+static void test_log_takes_no_more_space_ahead_than_it_may(void **state)
+{
+    struct testlog t;
+    struct stat st;
+
+    (void)state;
+    testlog_init(&t);
+    t.opt.ahead_bytes = 65536;
+    testlog_open(&t);
+    for (int i = 0; i < 40; i++) {
+        testlog_append_many(&t, 10, 500);
+        testlog_settle(&t);
+        assert_int_equal(stat(testlog_path(&t, "00000000000000000000.log"), &st), 0);
+        assert_true(st.st_blocks * 512 <= st.st_size + 65536 + 16384);
+    }
+    assert_int_equal(testlog_close(&t), WZ_OK);
+    testlog_release(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_log_is_refused_to_a_second_owner),
         cmocka_unit_test(test_log_opened_read_only_changes_nothing),
         cmocka_unit_test(test_log_with_durability_os_does_the_same),
+        cmocka_unit_test(test_log_takes_no_more_space_ahead_than_it_may),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,30 +16,53 @@
 // With no readable slot in stream.meta, a block is taken to have at least this many offsets.
 #define LOST_BLOCK_MIN (1 << 20)
 
+// Base offsets, ascending.
+struct bases {
+    int64_t *items;
+    size_t count;
+    size_t cap;
+};
+
 struct recovery {
     const struct wz_recovery_options *opt;
     struct wz_shelf *shelf;
     struct wz_log_recovery report;
     struct wz_problem *problem;
-    int64_t *bases;
-    size_t count;
-    size_t cap;
+    struct bases logs;
+    struct bases beside; // of the other files of segments
 };
 
-// Takes "<20 digits>.log" apart; false for any other name.
-static bool base_of(const char *name, int64_t *ret_base)
+// Takes "<20 digits>.log" or the name of another file of a segment apart; false for any other name.
+static bool base_of(const char *name, int64_t *ret_base, bool *ret_log)
 {
+    static const char *const suffixes[] = {".log", ".index", ".timeindex", ".topics", ".seal"};
     uint64_t base = 0;
+    size_t k = 0;
 
     for (int i = 0; i < BASE_DIGITS; i++) {
         if (name[i] < '0' || name[i] > '9' || base > INT64_MAX / 10)
             return false;
         base = base * 10 + (uint64_t)(name[i] - '0');
     }
-    if (strcmp(name + BASE_DIGITS, ".log") != 0 || base > INT64_MAX)
+    while (k < sizeof(suffixes) / sizeof(suffixes[0]) &&
+           strcmp(name + BASE_DIGITS, suffixes[k]) != 0)
+        k++;
+    if (k == sizeof(suffixes) / sizeof(suffixes[0]) || base > INT64_MAX)
         return false;
     *ret_base = (int64_t)base;
+    *ret_log = k == 0;
     return true;
+}
+
+static void add_base(struct bases *bases, int64_t base)
+{
+    if (bases->count > 0 && bases->items[bases->count - 1] == base)
+        return;
+    if (bases->count == bases->cap) {
+        bases->cap = bases->cap == 0 ? 64 : bases->cap * 2;
+        bases->items = wz_realloc(bases->items, bases->cap * sizeof(bases->items[0]));
+    }
+    bases->items[bases->count++] = base;
 }
 
 static int see_name(const char *name, void *arg)
@@ -47,6 +70,7 @@ static int see_name(const char *name, void *arg)
     struct recovery *rec = arg;
     size_t len = strlen(name);
     int64_t base;
+    bool log;
 
     if (len > 4 && strcmp(name + len - 4, ".new") == 0 && !rec->opt->read_only) {
         char path[WZ_SEGMENT_PATH_MAX];
@@ -55,14 +79,29 @@ static int see_name(const char *name, void *arg)
             wz_ignore(wz_fs_remove(path)); // it is in nobody's way
         return WZ_OK;
     }
-    if (!base_of(name, &base))
-        return WZ_OK;
-    if (rec->count == rec->cap) {
-        rec->cap = rec->cap == 0 ? 64 : rec->cap * 2;
-        rec->bases = wz_realloc(rec->bases, rec->cap * sizeof(rec->bases[0]));
-    }
-    rec->bases[rec->count++] = base; // the walk is in the order of names
+    if (base_of(name, &base, &log))
+        add_base(log ? &rec->logs : &rec->beside, base); // the walk is in the order of names
     return WZ_OK;
+}
+
+// Removes files of segments that have no .log: a power cut has kept them when the segment was
+// removed. They are in nobody's way, so a failure is only counted.
+static void remove_orphans(struct recovery *rec)
+{
+    size_t k = 0;
+
+    for (size_t i = 0; i < rec->beside.count; i++) {
+        int64_t base = rec->beside.items[i];
+
+        while (k < rec->logs.count && rec->logs.items[k] < base)
+            k++;
+        if (k < rec->logs.count && rec->logs.items[k] == base)
+            continue;
+        if (wz_segment_remove(rec->opt->dir, base) < 0)
+            wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
+        else
+            rec->report.orphans++;
+    }
 }
 
 static int fail(struct recovery *rec, int r, int64_t base, const char *what)
@@ -298,9 +337,10 @@ static int sync_last(struct recovery *rec, struct wz_segment *seg)
 
 static int take_segments(struct recovery *rec, struct wz_segment **ret_seg)
 {
-    for (size_t i = 0; i < rec->count; i++) {
-        int r = i + 1 < rec->count ? take_sealed(rec, rec->bases[i], rec->bases[i + 1])
-                                   : take_last(rec, rec->bases[i], ret_seg);
+    for (size_t i = 0; i < rec->logs.count; i++) {
+        int r = i + 1 < rec->logs.count
+                    ? take_sealed(rec, rec->logs.items[i], rec->logs.items[i + 1])
+                    : take_last(rec, rec->logs.items[i], ret_seg);
 
         if (r < 0)
             return r;
@@ -333,7 +373,7 @@ static void go_on_at(const struct recovery *rec, const struct wz_meta *meta,
         ret->next_offset = meta->clean ? meta->next_offset : meta->reserved_end;
     } else if (state == WZ_META_DAMAGED) {
         ret->next_offset = meta->reserved_end + meta->block;
-    } else if (state == WZ_META_LOST || rec->count > 0) {
+    } else if (state == WZ_META_LOST || rec->logs.count > 0) {
         int64_t block = rec->opt->block > LOST_BLOCK_MIN ? rec->opt->block : LOST_BLOCK_MIN;
 
         ret->next_offset = end + WZ_META_AHEAD_BLOCKS * block;
@@ -391,11 +431,14 @@ int wz_recover(const struct wz_recovery_options *options, struct wz_shelf *shelf
                              "The stream's folder cannot be read: %s.", wz_err_text(r));
         wz_problem_where(ret_problem, "%s", options->dir);
     } else {
-        rec.report.clean =
-            (state == WZ_META_WHOLE && ret.meta.clean) || (state == WZ_META_NONE && rec.count == 0);
+        rec.report.clean = (state == WZ_META_WHOLE && ret.meta.clean) ||
+                           (state == WZ_META_NONE && rec.logs.count == 0);
+        if (!options->read_only)
+            remove_orphans(&rec);
         r = take_segments(&rec, &ret.seg);
     }
-    wz_free(rec.bases);
+    wz_free(rec.logs.items);
+    wz_free(rec.beside.items);
     if (r < 0)
         return r;
     go_on_at(&rec, &ret.meta, state, &ret);

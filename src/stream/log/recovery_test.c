@@ -354,6 +354,53 @@ static void test_recovery_makes_the_same_indexes_that_writing_made(void **state)
     testlog_release(&t);
 }
 
+static bool is_there(const struct testlog *t, const char *name)
+{
+    return access(testlog_path(t, name), F_OK) == 0;
+}
+
+// As a power cut leaves them that keeps the removal of the .log and not the others.
+static void test_recovery_removes_what_is_left_of_a_segment_without_its_log(void **state)
+{
+    static const char *const orphans[] = {"00000000000000000000.index",
+                                          "00000000000000000000.timeindex",
+                                          "00000000000000000000.topics", FIRST_SEAL};
+    static const char other[] = "00000000000000000000.txt";
+    struct testlog t;
+    int64_t records;
+
+    (void)state;
+    testlog_init(&t);
+    t.opt.segment_bytes = 20000;
+    testlog_open(&t);
+    for (int i = 0; i < 20; i++) {
+        testlog_append_many(&t, 10, 500);
+        testlog_settle(&t);
+    }
+    assert_int_equal(testlog_close(&t), WZ_OK);
+    assert_int_equal(wz_fs_remove(testlog_path(&t, FIRST_LOG)), WZ_OK);
+    store(&t, other, WZ_SLICE_LIT("x"));
+    t.opt.read_only = true;
+    testlog_open(&t);
+    records = testlog_count(&t, NULL);
+    assert_int_equal(testlog_close(&t), WZ_OK);
+    assert_true(records > 0 && records < 200);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(is_there(&t, orphans[i]));
+    t.opt.read_only = false;
+    for (int opened = 0; opened < 2; opened++) {
+        testlog_open(&t);
+        assert_int_equal(t.recovery.orphans, opened == 0);
+        assert_int_equal(t.recovery.rebuilt_indexes, 0);
+        assert_int_equal(testlog_count(&t, NULL), records);
+        assert_int_equal(testlog_close(&t), WZ_OK);
+        for (size_t i = 0; i < 4; i++)
+            assert_false(is_there(&t, orphans[i]));
+    }
+    assert_true(is_there(&t, other));
+    testlog_release(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -363,6 +410,7 @@ int main(void)
         cmocka_unit_test(test_recovery_goes_far_ahead_without_the_meta_file),
         cmocka_unit_test(test_recovery_prefers_the_later_segment),
         cmocka_unit_test(test_recovery_removes_unfinished_files_and_no_others),
+        cmocka_unit_test(test_recovery_removes_what_is_left_of_a_segment_without_its_log),
         cmocka_unit_test(test_recovery_makes_the_same_indexes_that_writing_made),
     };
 

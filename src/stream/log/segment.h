@@ -20,7 +20,8 @@ enum wz_segment_file {
 };
 
 // A segment. While it is on a shelf, the shelf's lock guards facts, index and topics; the writer,
-// who alone changes them, reads them without. The rest is the writer's.
+// who alone changes them, reads them without, and once the segment is left the saver does so. The
+// rest is the writer's.
 struct wz_segment {
     uint64_t id;              // never given to another segment of this process
     struct wz_seal facts;     // log_len is where the bytes that readers may see end

@@ -107,11 +107,29 @@ void wz_shelf_cut(struct wz_shelf *shelf, struct wz_segment *seg)
 
 void wz_shelf_seal(struct wz_shelf *shelf, struct wz_segment *seg, const struct wz_seal *seal)
 {
+    struct wz_index index;
+    struct wz_topics *topics;
+
     lock(shelf);
     seg->facts = *seal;
-    if (seal->state == WZ_SEAL_SEALED)
-        wz_segment_forget(seg);
+    index = seg->index;
+    topics = seg->topics;
+    seg->index = (struct wz_index){0};
+    seg->topics = NULL;
     unlock(shelf);
+    wz_index_release(&index); // may be large, so nobody waits for it
+    wz_topics_free(topics);
+}
+
+bool wz_shelf_copy_topics(struct wz_shelf *shelf, const struct wz_segment *seg,
+                          struct wz_topics_copy *copy)
+{
+    bool more;
+
+    lock(shelf);
+    more = wz_topics_copy_step(copy, seg->topics);
+    unlock(shelf);
+    return more;
 }
 
 void wz_shelf_watch(struct wz_shelf *shelf, wz_log_written_fn fn, void *arg)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The segments of a stream in their order: what the writer has written, and readers may see. Any
-// thread; the writer alone changes it.
+// thread; the writer alone changes it, and its saver what is sealed.
 #pragma once
 
 #include <pthread.h>
@@ -60,8 +60,14 @@ void wz_shelf_publish(struct wz_shelf *shelf, struct wz_segment *seg, struct wz_
 // Takes back what was published of SEG and is not durable.
 void wz_shelf_cut(struct wz_shelf *shelf, struct wz_segment *seg);
 
-// Takes over the facts as they were saved; a sealed segment's indexes leave the memory.
+// Takes over the facts of a sealed segment as they were saved; its indexes leave the memory. By who
+// has saved it.
 void wz_shelf_seal(struct wz_shelf *shelf, struct wz_segment *seg, const struct wz_seal *seal);
+
+// Copies some more of the topics of SEG, which is on the shelf with its indexes in memory. Returns
+// whether there is more.
+bool wz_shelf_copy_topics(struct wz_shelf *shelf, const struct wz_segment *seg,
+                          struct wz_topics_copy *copy);
 
 // Sets the watcher, or none with NULL; when it returns, the one before runs no more.
 void wz_shelf_watch(struct wz_shelf *shelf, wz_log_written_fn fn, void *arg);

@@ -4,8 +4,10 @@
 // so it hashes a whole batch first and lets the cache misses overlap.
 #include "stream/log/topics.h"
 
+#include "base/err.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/name_sort.h"
 #include "base/rand.h"
 #include "stream/log/topics_file.h"
 
@@ -13,6 +15,13 @@
 
 // How many keys are hashed before the first is looked up.
 #define HASH_AHEAD 64
+
+// How much is copied at a time, while others wait.
+#define COPY_STEP_BYTES ((size_t)256 * 1024)
+
+// So many topics ahead of the one that is encoded its name is fetched into the cache, and at twice
+// that the topic.
+#define ENCODE_AHEAD 8
 
 struct topic {
     uint64_t hash;
@@ -218,14 +227,25 @@ void wz_topics_select(const struct wz_topics *topics, const struct wz_filter *fi
     }
 }
 
-static int by_name(const void *a, const void *b, void *arg)
+static struct wz_slice name_of_item(const void *arg, const void *item)
 {
-    const struct wz_topics *topics = arg;
-    const uint32_t *left = a;
-    const uint32_t *right = b;
+    return name_of(arg, item);
+}
 
-    return wz_slice_cmp(name_of(topics, &topics->topics[*left]),
-                        name_of(topics, &topics->topics[*right]));
+// The topics that some block holds, in the order of their names; RET_COUNT is how many. The caller
+// frees them.
+static struct wz_named *sorted_topics(const struct wz_topics *topics, uint32_t *ret_count)
+{
+    struct wz_named *order = wz_alloc(topics->count * sizeof(order[0]));
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < topics->count; i++) {
+        if (topics->topics[i].count > 0)
+            order[count++].item = &topics->topics[i];
+    }
+    wz_name_sort(order, count, name_of_item, topics);
+    *ret_count = count;
+    return order;
 }
 
 // Fills BLOCKS with the blocks of the first topic, ascending, then those of the second, and so on;
@@ -249,24 +269,23 @@ static void list_blocks(const struct wz_topics *topics, uint32_t *blocks, uint32
 
 void wz_topics_encode(const struct wz_topics *topics, uint32_t block_count, struct wz_buf *ret_buf)
 {
-    uint32_t *order = wz_alloc(((size_t)topics->count + 1) * sizeof(order[0]));
     uint32_t *ends = wz_alloc(((size_t)topics->count + 1) * sizeof(ends[0]));
     uint32_t *blocks = wz_alloc(((size_t)topics->posting_count + 1) * sizeof(blocks[0]));
     struct wz_topics_file file;
-    uint32_t count = 0;
+    uint32_t count;
+    struct wz_named *order = sorted_topics(topics, &count);
 
-    for (uint32_t i = 0; i < topics->count; i++) {
-        if (topics->topics[i].count > 0)
-            order[count++] = i;
-    }
-    qsort_r(order, count, sizeof(order[0]), by_name, (void *)(uintptr_t)topics);
     list_blocks(topics, blocks, ends);
     wz_topics_file_begin(&file, count, block_count);
     for (uint32_t i = 0; i < count; i++) {
-        const struct topic *topic = &topics->topics[order[i]];
+        const struct topic *topic = order[i].item;
 
-        wz_topics_file_add(&file, name_of(topics, topic), blocks + ends[order[i]] - topic->count,
-                           topic->count);
+        if (i + 2 * ENCODE_AHEAD < count)
+            __builtin_prefetch(order[i + 2 * ENCODE_AHEAD].item);
+        if (i + ENCODE_AHEAD < count)
+            __builtin_prefetch(name_of(topics, order[i + ENCODE_AHEAD].item).ptr);
+        wz_topics_file_add(&file, name_of(topics, topic),
+                           blocks + ends[topic - topics->topics] - topic->count, topic->count);
     }
     wz_topics_file_end(&file, ret_buf);
     wz_free(order);
@@ -274,21 +293,112 @@ void wz_topics_encode(const struct wz_topics *topics, uint32_t block_count, stru
     wz_free(blocks);
 }
 
+size_t wz_topics_size(const struct wz_topics *topics)
+{
+    return (size_t)topics->count + topics->posting_count;
+}
+
+struct wz_topics_copy {
+    struct wz_topics *made; // its counts say what is copied; its arrays have room for all
+    size_t names_len;       // of what is to be copied
+    uint32_t count;
+    uint32_t posting_count;
+};
+
+struct wz_topics_copy *wz_topics_copy_begin(const struct wz_topics *topics)
+{
+    struct wz_topics_copy *copy = wz_zalloc(1, sizeof(*copy));
+
+    copy->made = wz_zalloc(1, sizeof(*copy->made));
+    copy->names_len = topics->names.len;
+    copy->count = topics->count;
+    copy->posting_count = topics->posting_count;
+    wz_buf_reserve(&copy->made->names, topics->names.len);
+    copy->made->topics = wz_alloc(topics->count * sizeof(topics->topics[0]));
+    copy->made->postings = wz_alloc(topics->posting_count * sizeof(topics->postings[0]));
+    return copy;
+}
+
+// How many things of SIZE bytes to copy in one step, of LEFT.
+static size_t step_of(size_t left, size_t size)
+{
+    return left < COPY_STEP_BYTES / size ? left : COPY_STEP_BYTES / size;
+}
+
+bool wz_topics_copy_step(struct wz_topics_copy *copy, const struct wz_topics *topics)
+{
+    struct wz_topics *made = copy->made;
+    size_t count;
+
+    WZ_ASSERT(topics->posting_count >= copy->posting_count);
+    if (made->names.len < copy->names_len) {
+        count = step_of(copy->names_len - made->names.len, 1);
+        wz_buf_add(&made->names, topics->names.ptr + made->names.len, count);
+    } else if (made->count < copy->count) {
+        count = step_of(copy->count - made->count, sizeof(made->topics[0]));
+        memcpy(made->topics + made->count, topics->topics + made->count,
+               count * sizeof(made->topics[0]));
+        made->count += (uint32_t)count;
+    } else if (made->posting_count < copy->posting_count) {
+        count = step_of(copy->posting_count - made->posting_count, sizeof(made->postings[0]));
+        memcpy(made->postings + made->posting_count, topics->postings + made->posting_count,
+               count * sizeof(made->postings[0]));
+        made->posting_count += (uint32_t)count;
+    }
+    return made->posting_count < copy->posting_count || made->count < copy->count ||
+           made->names.len < copy->names_len;
+}
+
+struct wz_topics *wz_topics_copy_end(struct wz_topics_copy *copy)
+{
+    struct wz_topics *made = copy->made;
+
+    // A topic may have got more blocks before it was copied; the chains are not needed.
+    for (uint32_t i = 0; i < made->count; i++)
+        made->topics[i].count = 0;
+    for (uint32_t at = 0; at < made->posting_count; at++)
+        made->topics[made->postings[at].topic].count++;
+    wz_free(copy);
+    return made;
+}
+
+// Makes room for COUNT topics, so that nothing is moved while they come.
+static void reserve(struct wz_topics *topics, uint32_t count, size_t names_len)
+{
+    wz_buf_reserve(&topics->names, names_len);
+    topics->cap = count;
+    topics->topics = wz_realloc(topics->topics, count * sizeof(topics->topics[0]));
+    while (topics->slot_count / 2 < count)
+        topics->slot_count *= 2;
+    topics->slots = wz_realloc(topics->slots, topics->slot_count * sizeof(topics->slots[0]));
+    memset(topics->slots, 0xff, topics->slot_count * sizeof(topics->slots[0]));
+}
+
 // Fills the topics of a file in, and counts how many of them each block holds.
 static void load_names(struct wz_topics *topics, struct wz_slice s, uint32_t block_count,
                        uint32_t *counts)
 {
-    struct wz_topics_entry entry;
+    struct wz_topics_entry entries[HASH_AHEAD];
+    uint64_t hashes[HASH_AHEAD];
+    uint32_t at = 0;
+    uint32_t got;
 
-    for (uint32_t i = 0; wz_topics_file_get(s, i, &entry); i++) {
-        wz_ignore((int)add_topic(topics, entry.name, wz_hash(entry.name, topics->seed)));
-        for (uint32_t k = 0; k < entry.count; k++) {
-            uint32_t block = wz_topics_entry_next(&entry);
-
-            if (block < block_count) // the checksum was right, yet nothing is taken on trust
-                counts[block]++;
+    do {
+        for (got = 0; got < HASH_AHEAD && wz_topics_file_get(s, at + got, &entries[got]); got++) {
+            hashes[got] = wz_hash(entries[got].name, topics->seed);
+            __builtin_prefetch(&topics->slots[(uint32_t)hashes[got] & (topics->slot_count - 1)], 1);
         }
-    }
+        for (uint32_t i = 0; i < got; i++) {
+            wz_ignore((int)add_topic(topics, entries[i].name, hashes[i]));
+            for (uint32_t k = 0; k < entries[i].count; k++) {
+                uint32_t block = wz_topics_entry_next(&entries[i]);
+
+                if (block < block_count) // the checksum was right, yet nothing is taken on trust
+                    counts[block]++;
+            }
+        }
+        at += got;
+    } while (got == HASH_AHEAD);
 }
 
 // Fills NUMBERS with the topics of the first block, then those of the second, and so on; STARTS
@@ -330,6 +440,7 @@ struct wz_topics *wz_topics_load(struct wz_slice s)
     uint32_t *numbers;
     uint32_t at = 0;
 
+    reserve(topics, wz_topics_file_topics(s), wz_topics_file_names_len(s));
     load_names(topics, s, block_count, starts);
     numbers = wz_alloc(((size_t)add_up(starts, block_count) + 1) * sizeof(numbers[0]));
     sort_by_block(s, block_count, starts, numbers);

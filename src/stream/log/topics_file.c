@@ -135,6 +135,10 @@ uint32_t wz_topics_entry_next(struct wz_topics_entry *entry)
 
 uint32_t wz_topics_file_blocks(struct wz_slice s) { return layout_of(s).block_count; }
 
+uint32_t wz_topics_file_topics(struct wz_slice s) { return layout_of(s).topic_count; }
+
+size_t wz_topics_file_names_len(struct wz_slice s) { return layout_of(s).names_len; }
+
 // Whether every entry's places lie inside the file.
 static bool entries_ok(struct wz_slice s, const struct layout *at)
 {

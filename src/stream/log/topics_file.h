@@ -33,8 +33,10 @@ void wz_topics_file_end(struct wz_topics_file *file, struct wz_buf *ret_buf);
 // WZ_ERR_CORRUPT. The functions below demand one.
 WZ_MUST int wz_topics_file_check(struct wz_slice s);
 
-// How many blocks the file covers.
+// How many blocks the file covers, how many topics it names, and the bytes of their names.
 uint32_t wz_topics_file_blocks(struct wz_slice s);
+uint32_t wz_topics_file_topics(struct wz_slice s);
+size_t wz_topics_file_names_len(struct wz_slice s);
 
 // Adds the blocks that hold a topic which FILTER wants.
 void wz_topics_file_select(struct wz_slice s, const struct wz_filter *filter,

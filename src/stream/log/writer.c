@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "stream/log/saver.h"
 
 // The most batches of one write: 1 MiB, so that checksum, copy and index find them in the cache.
 #define GROUP_MAX 16
@@ -19,9 +20,8 @@
 // A segment's indexes are saved each time it has grown by this much.
 #define CHECKPOINT_BYTES (128ll * 1024 * 1024)
 
-// Disk space is taken ahead in steps as large as the segment is, between these two.
+// Disk space is taken ahead in steps as large as the segment is, from this on.
 #define AHEAD_MIN_BYTES (1024ll * 1024)
-#define AHEAD_MAX_BYTES (16ll * 1024 * 1024)
 
 // As long as nobody waits, this much is written before it is synced. When nothing more is there to
 // be written, it is synced at once.
@@ -40,6 +40,7 @@ struct wz_writer {
     pthread_t thread;
     struct wz_writer_options opt; // its meta is the writer's copy
     char *dir;
+    struct wz_saver *saver;
 
     // The thread's own.
     struct wz_list pending; // taken from the queue, not written
@@ -82,29 +83,25 @@ static void answer_and_unlock(struct wz_writer *w)
         wz_mailbox_answer(w->opt.mailbox, w->opt.letter);
 }
 
-// Saves the indexes and the seal of a segment. A failure is no harm: the indexes stay in memory,
-// and the next start makes the files anew.
-static int save(struct wz_writer *w, struct wz_segment *seg, enum wz_seal_state state)
+// Saves the indexes of the last segment at the end.
+static int save_last(struct wz_writer *w)
 {
     struct wz_seal seal;
-    int r = wz_segment_save(seg, w->dir, state, &seal);
+    int r = wz_segment_save(w->seg, w->dir, WZ_SEAL_CHECKPOINT, &seal);
 
-    if (r == WZ_OK)
-        wz_shelf_seal(w->opt.shelf, seg, &seal);
-    else
+    if (r < 0)
         wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
     return r;
 }
 
-// Saves and lets go of every segment before the last that still has its indexes in memory.
+// Has every segment before the last saved that still has its indexes in memory.
 static void seal_old(struct wz_writer *w)
 {
     for (size_t i = 0; i < w->opt.shelf->count; i++) {
         struct wz_segment *seg = w->opt.shelf->segments[i];
 
-        if (seg == w->seg || seg->topics == NULL)
-            continue;
-        wz_ignore(save(w, seg, WZ_SEAL_SEALED)); // counted; tried again with the next one
+        if (seg != w->seg)
+            wz_saver_seal(w->saver, seg); // a failure is counted; tried again with the next one
     }
 }
 
@@ -216,8 +213,8 @@ static void allocate_ahead(struct wz_writer *w, int64_t len)
         return;
     if (step < AHEAD_MIN_BYTES)
         step = AHEAD_MIN_BYTES;
-    if (step > AHEAD_MAX_BYTES)
-        step = AHEAD_MAX_BYTES;
+    if (step > w->opt.ahead_bytes)
+        step = w->opt.ahead_bytes;
     if (end + step > w->opt.segment_bytes)
         step = end < w->opt.segment_bytes ? w->opt.segment_bytes - end : 0;
     wz_ignore(wz_fs_allocate(seg->fd, seg->facts.log_len, len + step)); // see above
@@ -307,7 +304,7 @@ static void checkpoint(struct wz_writer *w)
     if (w->opt.durability == WZ_DURABILITY_OS && wz_fs_sync(seg->fd) < 0)
         wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
     else
-        wz_ignore(save(w, seg, WZ_SEAL_CHECKPOINT)); // counted
+        wz_saver_checkpoint(w->saver, seg);
 }
 
 // Makes what was written durable.
@@ -531,15 +528,17 @@ static int finish(struct wz_writer *w)
     struct wz_meta meta = w->opt.meta;
     int r = WZ_OK;
 
+    wz_saver_wait(w->saver); // for a checkpoint of the same segment
     if (seg != NULL && !seg->poisoned) {
         if (w->opt.durability == WZ_DURABILITY_OS)
             r = wz_fs_sync(seg->fd);
         if (r == WZ_OK)
             r = wz_fs_truncate(seg->fd, seg->facts.log_len);
         if (r == WZ_OK)
-            r = save(w, seg, WZ_SEAL_CHECKPOINT);
+            r = save_last(w);
     }
     seal_old(w);
+    wz_saver_wait(w->saver);
     if (r < 0)
         return r;
     meta.clean = true;
@@ -587,6 +586,7 @@ static int start_thread(struct wz_writer *w)
 static void writer_free(struct wz_writer *w)
 {
     WZ_ASSERT(wz_list_empty(&w->pending) && wz_list_empty(&w->queue));
+    wz_saver_free(w->saver);
     wz_fs_close(w->opt.meta_fd);
     (void)pthread_mutex_destroy(&w->lock); // fails only while in use, which is a bug
     (void)pthread_cond_destroy(&w->changed);
@@ -602,6 +602,7 @@ int wz_writer_start(const struct wz_writer_options *options, struct wz_writer **
 
     w->opt = *options;
     w->dir = wz_strdup(options->dir);
+    w->saver = wz_saver_new(w->dir, options->shelf);
     w->seg = options->seg;
     w->doomed_base = -1;
     w->last_ms = options->last_ms;

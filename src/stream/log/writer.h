@@ -28,6 +28,7 @@ struct wz_writer_options {
     struct wz_meta meta;    // as it stands in the file
     enum wz_durability durability;
     int64_t segment_bytes;
+    int64_t ahead_bytes;
     int64_t durable_end;
     int64_t last_ms;
     struct wz_mailbox *mailbox; // where LETTER goes when there is news

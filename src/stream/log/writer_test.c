@@ -39,6 +39,7 @@ static void start(void)
                                     .meta_fd = -1,
                                     .meta = {.block = 100, .reserved_end = 100},
                                     .segment_bytes = 1000,
+                                    .ahead_bytes = 1000,
                                     .mailbox = &rig.mailbox,
                                     .letter = &rig.letter};
     char path[64];
