@@ -111,12 +111,12 @@ static void test_exchange_tells_how_many_a_topic_reaches(void **state)
     (void)state;
     listener_init(&all, exchange);
     listener_init(&one, exchange);
-    bind(&all, 0, "#", 1);
+    bind_to(&all, 0, "#", 1);
     assert_int_equal(wz_exchange_receivers(exchange, WZ_SLICE_LIT("a/b")), 0); // not published to
     assert_int_equal(publish_to(exchange, "a/b"), WZ_OK);
     assert_int_equal(wz_exchange_receivers(exchange, WZ_SLICE_LIT("a/b")), 1);
-    bind(&one, 0, "a/+", 1);
-    bind(&one, 1, "a/b", 1);
+    bind_to(&one, 0, "a/+", 1);
+    bind_to(&one, 1, "a/b", 1);
     assert_int_equal(wz_exchange_receivers(exchange, WZ_SLICE_LIT("a/b")), 0); // not any more
     assert_int_equal(publish_to(exchange, "a/b"), WZ_OK);
     assert_int_equal(wz_exchange_receivers(exchange, WZ_SLICE_LIT("a/b")), 2);

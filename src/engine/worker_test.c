@@ -47,7 +47,7 @@ static void test_worker_that_dies_once_loses_and_doubles_nothing(void **state)
                 "        os.kill(os.getpid(), signal.SIGSEGV)\n",
                 flag, flag);
     rig_start(rig, (struct wz_engine_options){0});
-    rig_apply(rig, wz_buf_str(&code));
+    rig_apply_writing(rig, wz_buf_str(&code), flag);
     rig_run_until(rig, rig_is_running, 0);
     rig_feed(rig, "in.a", 2000);
     rig_run_until(rig, rig_has_outputs, 1000);

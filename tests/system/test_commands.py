@@ -13,8 +13,9 @@ import pytest
 
 from conftest import SANITIZED, SEED_MAPPING, Wyze, until
 from disk import LOSE_ALL, Disk
+from faults import preload_faults, set_faults
 from mqtt_wire import metric
-from trial import FAULT_LIBRARY, hold_port, make_seed
+from trial import hold_port, make_seed
 
 TOPICS = 4
 MAPPING = "[Device]\n" + "".join(f'"dev/{n}" = "d{n}"\n' for n in range(TOPICS)) + """
@@ -177,13 +178,6 @@ def test_commands_through_power_cuts(tmp_path, make_trial):
         disk.unmount()
 
 
-def preload_faults(wyze, control, *rules):
-    assert FAULT_LIBRARY.exists(), f"{FAULT_LIBRARY} is not built"
-    control.write_text("\n".join(rules))
-    wyze.env.update(LD_PRELOAD=str(FAULT_LIBRARY), WZ_FAULT_FILE=str(control),
-                    ASAN_OPTIONS="verify_asan_link_order=0:detect_leaks=0")
-
-
 def test_killed_between_the_record_and_the_command(make_wyze, tmp_path):
     control = tmp_path / "faults"
     wyze = make_wyze()
@@ -193,13 +187,13 @@ def test_killed_between_the_record_and_the_command(make_wyze, tmp_path):
     device = wyze.client("device", clean=False)
     device.subscribe("mesh/b5ea3f/42/M/command", 1)
     # The record is durable, its place in the session's queue is not.
-    control.write_text("pwritev:kill:n=1:path=/journal/")
+    set_faults(control, "pwritev:kill:n=1:path=/journal/")
     try:
         send_all(wyze, "bedroom.light.brightness.output", [1])
     except (OSError, http.client.HTTPException):
         pass  # it may be killed before it has answered
     wyze.process.wait(10)
-    control.write_text("")
+    set_faults(control)
     assert not device.got
     wyze.start()
     until(lambda: 1 in numbers(device), 10, "the command was lost")
@@ -214,7 +208,7 @@ def test_a_command_leaves_when_its_record_is_durable(make_wyze, tmp_path):
     wyze.import_mapping(SEED_MAPPING)
     device = wyze.client("device")
     device.subscribe("mesh/b5ea3f/42/M/command", 1)
-    control.write_text("fdatasync:delay:ms=1000:path=processed-stream")
+    set_faults(control, "fdatasync:delay:ms=1000:path=processed-stream")
     began = time.monotonic()
     send_all(wyze, "bedroom.light.brightness.output", [0])
     device.wait_for(1)
