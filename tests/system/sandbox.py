@@ -286,9 +286,13 @@ class Traffic:
 
 def make_target(**options):
     target = Target(**options)
-    target.wyze.import_mapping(SEED_MAPPING)
-    target.put("answering", ANSWERING, topic="bedroom.light.brightness")
-    target.wait_status("answering", "running")
-    with Traffic(target):  # what wyze opens when it is first needed is open now
-        target.probe("first", {"nothing": "None"})
+    try:
+        target.wyze.import_mapping(SEED_MAPPING)
+        target.put("answering", ANSWERING, topic="bedroom.light.brightness")
+        target.wait_status("answering", "running")
+        with Traffic(target):  # what wyze opens when it is first needed is open now
+            target.probe("first", {"nothing": "None"})
+    except BaseException:
+        target.stop()
+        raise
     return target
