@@ -122,6 +122,10 @@ const struct wz_command wz_commands[] = {
      "wyze script run alarm.py --from -1h\n"
      "  wyze script run alarm.py --from @1000 --to @2000 --compare alarm",
      1, 1, OPTIONS(script_run_options), WZ_LOCAL_LOGS, wz_cmd_script_run},
+    {"script test", "DIR|FILE [-- PYTEST-ARGUMENTS]", "run tests of scripts by pytest",
+     "wyze script test tests\n"
+     "  wyze script test tests/test_alarm.py -- -k bright -x",
+     1, WZ_ARGS_WORDS_MAX, NULL, 0, 0, wz_cmd_script_test},
     {"script quarantine ls", "NAME", "list the messages that a script failed on",
      "wyze script quarantine ls alarm", 1, 1, NULL, 0, 0, wz_cmd_quarantine_ls},
     {"script quarantine show", "NAME NUMBER", "show one, with the traceback and the state it saw",

@@ -3,12 +3,15 @@
 own."""
 
 import json
+import os
 import pathlib
 import signal
 import subprocess
 
 import pytest
 from conftest import BUILD, WYZE, until
+
+testing = pytest.importorskip("wyze.testing", reason="no worker was built")
 
 pytestmark = pytest.mark.skipif(not (BUILD / "src/worker/wyze-python").exists(),
                                 reason="no worker was built")
@@ -235,3 +238,166 @@ def handle_input(msg, context):
     shown = wyze.cli("script", "run", changed, "--compare", "alarm", "--output", "table", check=False)
     assert '    - other {"value":1}\n    + other {"value":2}\n' in shown.stdout
     assert shown.stderr.endswith("compared with alarm: 4 same, 1 changed, 1 new, 2 missing\n")
+
+
+# Tests of scripts.
+
+ALARM = """def handle_input(msg, context):
+    if int(msg["value"]) > context.config.get("limit", 200):
+        return "hall.light.brightness.output", {"value": 100}
+"""
+
+TEST_ALARM = '''from wyze.testing import Script
+
+def test_bright(script):
+    s = script("alarm.py")
+    assert s.feed("a.b", "255").emitted == [("hall.light.brightness.output", {"value": 100})]
+
+def test_limit():
+    with Script(%r, config={"limit": 300}) as s:
+        assert s.feed("a.b", "255").emitted == []
+
+def test_wrong(script):
+    assert script("alarm.py").feed("a.b", "x").error is None
+'''
+
+
+def run_tests(folder, *words, env=()):
+    inherited = {name: value for name, value in os.environ.items() if name != "WYZE_BUILD"}
+    return subprocess.run([WYZE, "script", "test", *words], capture_output=True, text=True,
+                          cwd=folder, env={**inherited, **dict(env)}, timeout=60, check=False)
+
+
+@pytest.fixture
+def tests(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "alarm.py").write_text(ALARM)
+    (folder / "test_alarm.py").write_text(TEST_ALARM % ALARM)
+    return folder
+
+
+def test_test_runs_pytest_over_scripts(tests, tmp_path):
+    done = run_tests(tmp_path, "mine")
+    assert done.returncode == 1 and "1 failed, 2 passed" in done.stdout, done.stdout
+    assert "ValueError: invalid literal" in done.stdout
+    done = run_tests(tests, "test_alarm.py", "--", "-k", "not wrong", "-v")
+    assert done.returncode == 0 and "test_limit PASSED" in done.stdout
+    assert run_tests(tests, ".", "--", "-k", "nothing").returncode == 4
+    assert run_tests(tests, ".", "--", "--no-such-flag").returncode == 2
+
+
+def test_test_says_which_package_is_missing(tests, tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'pytest' else find(name, *a)\n")
+    done = run_tests(tests, ".", env={"PYTHONPATH": str(hidden)})
+    assert done.returncode == 1 and "python3-pytest" in done.stderr and done.stdout == ""
+
+
+COUNT = """import os
+def handle_input(msg, context):
+    n = context.get_state("n", 0) + 1
+    context.set_state("n", n)
+    context.log("before " + msg["value"])
+    context.emit("n", n)
+    if msg["value"] == "raise": raise ValueError("no")
+    if msg["value"] == "die": os._exit(4)
+    if msg["value"] == "gone": context.unset_state("n")
+    if msg["value"] == "end": context.terminate("enough")
+"""
+
+
+def test_script_says_what_became_of_each_message():
+    with testing.Script(COUNT) as s:
+        result = s.feed("a", "x")
+        assert result.emitted == [("n", 1)] and result.changes == {"n": 1}
+        assert result.logs == [("info", "before x")] and result.error is None
+        failed = s.feed("a", "raise")
+        assert failed.error == "ValueError: no" and "line 7" in failed.traceback
+        assert failed.emitted == [] and failed.logs == [("info", "before raise")]
+        assert s.state == {"n": 1}
+        assert s.feed("a", "x").emitted == [("n", 2)]
+        assert s.feed("a", "gone").changes == {"n": testing.UNSET} and s.state == {}
+        assert s.feed("a", "end").ended == "enough"
+        assert "ended itself" in s.feed("a", "x").error
+        assert s.emitted == [("n", 1), ("n", 2), ("n", 3), ("n", 1)]
+        assert len(s.logs) == 5
+
+
+def test_script_that_crashed_goes_on_from_what_counted():
+    with testing.Script(COUNT) as s:
+        s.feed("a", "x")
+        lost = s.send("a", "y")
+        s.crash()
+        assert lost.error == "the process was killed" and s.state == {"n": 1}
+        with pytest.raises(testing.WorkerGone):
+            s.feed("a", "z")
+        assert s.resume() == [lost]
+        assert lost.error is None and lost.emitted == [("n", 2)]
+        assert s.feed("a", "die").error == "the process exited with code 4"
+        assert [result.error for result in s.resume()] == ["the process exited with code 4"]
+        assert s.resume(again=False) == []
+        assert s.feed("a", "z").emitted == [("n", 3)]
+        assert s.emitted == [("n", 1), ("n", 2), ("n", 3)]
+
+
+def test_script_sees_history_time_and_bodies_as_wyze_gives_them():
+    code = """def handle_input(msg, context):
+    back = [repr(m["value"]) for m in context.lookback("a.#", since="10m")]
+    return "seen", {"value": repr(msg["value"]), "back": back, "now": context.now(),
+                    "last": repr(context.last("a.b")["value"])}
+"""
+    with testing.Script(code) as s:
+        s.history("a.b", "early", 1000)
+        s.history("a", "1", 1700)
+        s.history("b", "other", 1800)
+        [(_, body)] = s.feed("a.b", b"\xff", 2000.5).emitted
+        assert body == {"value": repr(b"\xff"), "back": ["'1'"], "now": 2000.5, "last": "'early'"}
+        assert s.feed("c", ' {"value": 1.5} ', 2001).emitted[0][1]["value"] == "1.5"
+        assert s.feed("c", 7, 2001).emitted[0][1]["value"] == "'7'"
+        assert s.feed("c", {"value": None, "_timestamp": 2002000}).emitted[0][1]["now"] == 2002
+        with pytest.raises(ValueError, match="in order"):
+            s.feed("c", "x", 1999)
+
+
+def test_script_with_workers_keeps_state_by_lane():
+    with testing.Script(COUNT, workers=3) as s:
+        for topic in "a", "b", "c", "a":
+            s.feed(topic, "x")
+        assert [s.state_of(topic) for topic in "abc"] == [{"n": 2}, {"n": 1}, {"n": 1}]
+        s.feed("a", "die")
+        assert s.feed("b", "x").error is None
+        s.resume(again=False)
+        assert s.state_of("b") == {"n": 2} and s.feed("a", "x").emitted == [("n", 3)]
+
+
+def test_script_that_may_not_run_says_why():
+    with pytest.raises(testing.Invalid) as caught:
+        testing.Script("x = 1\ndef handle_input(msg, context:\n")
+    assert caught.value.line == 2 and "line 2" in str(caught.value)
+    with pytest.raises(testing.Invalid, match="exited with code 5"):
+        testing.Script("import os\nos._exit(5)\n")
+
+
+def test_script_that_takes_too_long_is_killed():
+    with testing.Script("def handle_input(msg, context):\n    while True: pass\n", timeout=1) as s:
+        assert s.feed("a", "x").error == "no answer within 1 s"
+
+
+def test_script_begins_with_state_and_stops():
+    code = COUNT + "def init(context):\n    context.emit('began', context.config)\n" \
+        "def stop(context):\n    context.emit('stopped', context.get_state('n'))\n"
+    with testing.Script(code, config={"a": 1}, state={"n": 7, "big": "x" * 900000}) as s:
+        assert s.started.emitted == [("began", {"a": 1})]
+        assert s.feed("a", "x").emitted == [("n", 8)]
+        assert s.stop().emitted == [("stopped", 8)]
+
+
+def test_topics_match_and_fall_into_lanes_as_in_the_engine():
+    for pattern, topic, fits in (("a.#", "a", True), ("#", "a.b", True), ("a.*", "a", False),
+                                 ("#.b", "b", True), ("a.#.b.*", "a.x.y.b.c", True), ("a", "b", False)):
+        assert testing.topic_matches(pattern, topic) == fits
+    assert testing.lane_of("123456789") == 0xE3069283 % 64  # the check value of CRC-32C
