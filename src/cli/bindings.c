@@ -3,6 +3,7 @@
 #include "cli/bindings.h"
 
 #include "base/codes.h"
+#include "base/mem.h"
 #include "topic/pattern.h"
 
 // Adds "STREAM:PATTERN" to BINDINGS. LINE is where it stands, 0 for the command line.
@@ -82,6 +83,18 @@ static int add_code(json_t *bindings, struct wz_slice code, struct wz_problem *r
         code = wz_slice_sub(code, len, code.len - len);
     }
     return r;
+}
+
+char *wz_bindings_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    size_t len;
+
+    path = slash != NULL ? slash + 1 : path;
+    len = strlen(path);
+    if (len > 3 && strcmp(path + len - 3, ".py") == 0)
+        len -= 3;
+    return wz_strndup(path, len);
 }
 
 json_t *wz_bindings_read(struct wz_slice code, const struct wz_args *args,

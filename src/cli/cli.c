@@ -55,6 +55,15 @@ static const struct wz_option script_logs_options[] = {
     {"--count", "N", "end after N lines"},
 };
 
+static const struct wz_option script_run_options[] = {
+    {"--from", "WHEN", "begin there: -1d, @OFFSET, a time, first; without it -1h"},
+    {"--to", "WHEN", "end there; without it with what is there now"},
+    {"--stream", "NAME", "raw or processed; without it what the file says"},
+    {"--on", "PATTERN", "what it listens to, not what the file says; may be given several times"},
+    {"--script-config", "FILE", "the script's config, a JSON object"},
+    {"--compare", "NAME", "show what differs from what the script of that name emitted"},
+};
+
 static const struct wz_option script_log_options[] = {
     {"--diff", NULL, "with what changed in the code"},
 };
@@ -109,6 +118,14 @@ const struct wz_command wz_commands[] = {
      1, 1, OPTIONS(script_deploy_options), 0, wz_cmd_script_deploy},
     {"script check", "FILE", "say whether a script is valid, without saving it",
      "wyze script check alarm.py", 1, 1, NULL, 0, 0, wz_cmd_script_check},
+    {"script run", "FILE", "run a script over recorded messages, without any effect",
+     "wyze script run alarm.py --from -1h\n"
+     "  wyze script run alarm.py --from @1000 --to @2000 --compare alarm",
+     1, 1, OPTIONS(script_run_options), WZ_LOCAL_LOGS, wz_cmd_script_run},
+    {"script test", "DIR|FILE [-- PYTEST-ARGUMENTS]", "run tests of scripts by pytest",
+     "wyze script test tests\n"
+     "  wyze script test tests/test_alarm.py -- -k bright -x",
+     1, WZ_ARGS_WORDS_MAX, NULL, 0, 0, wz_cmd_script_test},
     {"script quarantine ls", "NAME", "list the messages that a script failed on",
      "wyze script quarantine ls alarm", 1, 1, NULL, 0, 0, wz_cmd_quarantine_ls},
     {"script quarantine show", "NAME NUMBER", "show one, with the traceback and the state it saw",

@@ -30,7 +30,7 @@ int wz_cmd_quarantine_drop(struct wz_cli *cli);
 int wz_cmd_script_state(struct wz_cli *cli);
 int wz_cmd_script_restart(struct wz_cli *cli);
 
-// script.c, script_check.c: scripts.
+// script.c, script_check.c, script_run.c, script_pytest.c: scripts.
 int wz_cmd_script_ls(struct wz_cli *cli);
 int wz_cmd_script_get(struct wz_cli *cli);
 int wz_cmd_script_deploy(struct wz_cli *cli);
@@ -39,6 +39,8 @@ int wz_cmd_script_start(struct wz_cli *cli);
 int wz_cmd_script_stop(struct wz_cli *cli);
 int wz_cmd_script_logs(struct wz_cli *cli); // sub.c
 int wz_cmd_script_check(struct wz_cli *cli);
+int wz_cmd_script_run(struct wz_cli *cli);
+int wz_cmd_script_test(struct wz_cli *cli);
 
 // versions.c: what scripts' documents were before.
 int wz_cmd_script_log(struct wz_cli *cli);

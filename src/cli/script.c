@@ -158,21 +158,12 @@ int wz_cmd_script_stop(struct wz_cli *cli)
     return set_active(cli, WZ_SLICE_LIT("{\"active\":false}"));
 }
 
-// The script's name: as given, else the file's without folder and ".py".
+// The script's name: as given, else the file's.
 static char *choose_name(const struct wz_cli *cli)
 {
     const char *name = wz_args_value(&cli->args, "--name");
-    const char *path = cli->args.words[0];
-    const char *slash = strrchr(path, '/');
-    size_t len;
 
-    if (name != NULL)
-        return wz_strdup(name);
-    path = slash != NULL ? slash + 1 : path;
-    len = strlen(path);
-    if (len > 3 && strcmp(path + len - 3, ".py") == 0)
-        len -= 3;
-    return wz_strndup(path, len);
+    return name != NULL ? wz_strdup(name) : wz_bindings_name(cli->args.words[0]);
 }
 
 // The document's members that the file and the options give.

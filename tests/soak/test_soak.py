@@ -38,6 +38,11 @@ def test_sessions():
     run_tests("test_sessions.py", WZ_SOAK_KILLS=KILLS, WZ_SOAK_CALLS=KILLS, WZ_SOAK_CUTS=KILLS)
 
 
+def test_exactly_once():
+    run_tests("test_exactly_once.py", "-k", "killed or power", WZ_SOAK_KILLS=KILLS,
+              WZ_SOAK_CUTS=KILLS)
+
+
 def test_faults_and_flipped_bits():
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:

@@ -8,6 +8,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 
@@ -17,6 +18,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WYZE_BUILD", ROOT / "build")).resolve()
 WYZE = BUILD / "src" / "wyze"
+sys.path.insert(0, str(BUILD / "src" / "worker"))  # where wyze.testing is
 
 
 def is_sanitized():

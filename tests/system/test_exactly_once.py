@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A script counts each message once in its state and once on processed-stream, whatever dies: its
-worker, wyze, the machine."""
+"""A script counts each message once in its state and once on processed-stream, whatever dies or fails:
+its worker, wyze, the machine, the disk; while it is deployed anew, stopped, behind, or failing."""
 
 import json
-import random
 import os
+import pathlib
 import signal
-import time
+import urllib.request
+from collections import defaultdict
 
 import pytest
-from conftest import until
-from trial import Trial, make_seed
+from conftest import Wyze, until
+from disk import KEEP_JOURNAL, LOSE_ALL, Disk
+from ledger import mapping
+from trial import TOPICS, Trial, make_seed
+
+KILLS = int(os.environ.get("WZ_SOAK_KILLS", "3"))
+CUTS = int(os.environ.get("WZ_SOAK_CUTS", "2"))
+DEPLOYS = int(os.environ.get("WZ_SOAK_CALLS", "100"))
+RATE = 1500
 
 COUNTER = """
 def handle_input(msg, context):
@@ -19,24 +27,51 @@ def handle_input(msg, context):
     context.emit("count.out", {"n": n})
 """
 
+# Each topic by itself: what scripts with several workers can do.
+TOPIC_COUNTER = """
+def handle_input(msg, context):
+    n = context.get_state(msg["_topic"], 0) + 1
+    context.set_state(msg["_topic"], n)
+    context.emit("count.out", {"n": n, "of": msg["_topic"]})
+"""
+
+
+@pytest.fixture
+def disk(tmp_path):
+    made = Disk(tmp_path, 256)
+    yield made
+    made.unmount()
+
 
 @pytest.fixture
 def make_trial(make_wyze, tmp_path):
     trials = []
 
-    def make(seed, **options):
-        trials.append(Trial(make_wyze(), tmp_path, seed, **options))
+    def make(name, wyze=None, **options):
+        trials.append(Trial(wyze or make_wyze(), tmp_path, make_seed(name), rate=RATE, **options))
         return trials[-1]
 
     yield make
     for trial in trials:
         trial.abandon()
+        if trial.wyze.process and trial.wyze.process.poll() is None:
+            trial.wyze.kill()
 
 
-def deploy(wyze, folder, name="count", code=COUNTER, *flags):
-    path = folder / f"{name}.py"
+def deploy(wyze, code, name="count"):
+    path = wyze.log_path.parent / f"{name}.py"
     path.write_text(code)
-    wyze.cli("script", "deploy", str(path), "--on", "raw:#", *flags)
+    wyze.cli("script", "deploy", str(path), "--on", "raw:#")
+
+
+def put_document(wyze, name, code, **members):
+    """Saves a script as it is, and waits for nothing."""
+    body = {"code": code, "bindings": [{"stream": "raw", "pattern": "#"}], **members}
+    request = urllib.request.Request(wyze.url(f"/api/v1/scripts/{name}"),
+                                     json.dumps(body).encode(),
+                                     {"Content-Type": "application/json"}, method="PUT")
+    with urllib.request.urlopen(request, timeout=10):
+        pass
 
 
 def script(wyze, name="count"):
@@ -44,40 +79,254 @@ def script(wyze, name="count"):
         row = json.loads(line)
         if row["name"] == name:
             return row
-    return None
+    return {"status": "none", "lag": -1}
 
 
-def caught_up(wyze, name="count"):
-    row = script(wyze, name)
-    return row["status"] == "running" and row["lag"] == 0
+def wait_status(wyze, status="running", name="count", seconds=20):
+    until(lambda: script(wyze, name)["status"] == status, seconds,
+          f"{name} is not {status}: {script(wyze, name)}")
 
 
-def check_once(wyze):
-    """Every record has one output, in order, with the right number and the right cause."""
-    inputs = wyze.records("raw-stream")
-    outputs = wyze.records("processed-stream", pattern="count.out")
-    numbers = [record["body"]["n"] for record in outputs]
-    assert numbers == list(range(1, len(outputs) + 1))
-    # The script came when some records were there already.
-    inputs = inputs[len(inputs) - len(outputs) :]
-    causes = [record["body"]["_parent"] for record in outputs]
-    assert sorted(causes) == sorted(record["body"]["_id"] for record in inputs)
+def begin(trial, code=COUNTER, **members):
+    """Starts wyze, then the script, then the load. Returns how many records were there before."""
+    trial.wyze.start(*trial.flags)
+    trial.put_mapping(mapping(TOPICS))
+    if members:
+        put_document(trial.wyze, "count", code, **members)
+    else:
+        deploy(trial.wyze, code)
+    wait_status(trial.wyze)
+    trial.before = len(trial.wyze.records())
+    trial.ledger.start()
+    trial.watcher.start()
+    return trial
+
+
+def causes_of(outputs):
+    return [record["body"]["_parent"] for record in outputs]
+
+
+def wait_outputs(wyze, count, seconds=30):
+    """Waits until there are COUNT outputs, and returns them."""
+    found = []
+
+    def there():
+        found[:] = wyze.records("processed-stream", pattern="count.out")
+        return len(found) >= count
+
+    until(there, seconds, "outputs are missing")
+    return found
+
+
+def check_once(trial, left_out=0):
+    """Every record has one output, in order, with the right number and the right cause; but
+    LEFT_OUT of them."""
+    trial.ledger.drain()
+    inputs = [record["body"]["_id"] for record in trial.wyze.records()][trial.before :]
+    outputs = wait_outputs(trial.wyze, len(inputs) - left_out)
+    until(lambda: script(trial.wyze)["lag"] == 0, 20, "it does not catch up")
+    outputs = wait_outputs(trial.wyze, len(inputs) - left_out)
+    assert [record["body"]["n"] for record in outputs] == list(range(1, len(outputs) + 1))
+    causes = causes_of(outputs)
     assert len(set(causes)) == len(causes)
-    return len(outputs)
+    assert set(causes) <= set(inputs)
+    assert len(causes) == len(inputs) - left_out
+    return len(inputs)
 
 
-@pytest.mark.parametrize("kills", [3])
-def test_wyze_is_killed(make_trial, tmp_path, kills):
-    trial = make_trial(make_seed("once"))
-    trial.begin()
-    deploy(trial.wyze, tmp_path)
-    for _ in range(kills):
-        trial.ledger.wait_acked(random.Random().randrange(300, 1500))
+def check_once_by_topic(trial):
+    """Every record has one output, and each topic's are numbered by themselves."""
+    trial.ledger.drain()
+    inputs = {r["body"]["_id"]: r["body"]["_topic"] for r in trial.wyze.records()[trial.before :]}
+    numbers = defaultdict(list)
+    outputs = wait_outputs(trial.wyze, len(inputs))
+    for record in outputs:
+        assert inputs[record["body"]["_parent"]] == record["body"]["of"]
+        numbers[record["body"]["of"]].append(record["body"]["n"])
+    assert sorted(causes_of(outputs)) == sorted(inputs)
+    for topic, found in numbers.items():
+        assert found == list(range(1, len(found) + 1)), topic
+
+
+def workers_of(wyze):
+    """The ids of its worker processes."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = path.read_text().rpartition(")")
+        except OSError:
+            continue
+        if "(wyze-python" in name and int(rest.split()[1]) == wyze.process.pid:
+            found.append(int(path.parent.name))
+    return found
+
+
+def test_wyze_is_killed(make_trial):
+    trial = begin(make_trial("once"))
+    for _ in range(KILLS):
+        trial.ledger.wait_acked(trial.rng.randrange(50, 800))
         trial.crash()
         trial.start()
-    trial.ledger.wait_acked(500)
-    trial.ledger.drain()
-    until(lambda: caught_up(trial.wyze), 20, "it does not catch up")
-    time.sleep(0.5)
-    check_once(trial.wyze)
+    trial.ledger.wait_acked(300)
+    check_once(trial)
     trial.finish()
+
+
+def test_wyze_is_killed_with_several_workers(make_trial):
+    trial = begin(make_trial("lanes"), TOPIC_COUNTER, workers=4)
+    for turn in range(KILLS):
+        trial.ledger.wait_acked(trial.rng.randrange(50, 800))
+        trial.crash()
+        trial.start()
+        if turn == 0:  # the lanes go to other workers
+            put_document(trial.wyze, "count", TOPIC_COUNTER, workers=3)
+    trial.ledger.wait_acked(300)
+    check_once_by_topic(trial)
+
+
+def test_workers_are_killed(make_trial):
+    trial = begin(make_trial("worker"))
+    killed = 0
+    for _ in range(2 * KILLS):
+        trial.ledger.wait_acked(trial.rng.randrange(50, 400))
+        for pid in workers_of(trial.wyze):
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+        until(lambda: workers_of(trial.wyze), 20, "no other worker starts")
+    assert killed >= KILLS
+    check_once(trial)
+    assert script(trial.wyze)["restarts"] > 0
+
+
+def test_the_power_is_cut(disk, make_trial, tmp_path):
+    wyze = Wyze(disk.path / "wyze")
+    wyze.log_path = tmp_path / "wyze.log"  # not on the disk that fails
+    trial = begin(make_trial("cut", wyze=wyze))
+    for turn in range(CUTS):
+        trial.ledger.wait_acked(trial.rng.randrange(50, 1500))
+        disk.cut_power([LOSE_ALL, KEEP_JOURNAL][turn % 2])
+        wyze.kill()
+        disk.unmount()
+        disk.mount()
+        trial.start()
+    trial.ledger.wait_acked(300)
+    check_once(trial)
+
+
+@pytest.mark.parametrize("rule", [
+    "pwritev:EIO:path=journal",
+    "write|pwrite|pwritev|fallocate|create:ENOSPC:path=journal",
+    "fdatasync:EIO:path=processed-stream",
+    "write|pwrite|pwritev|fallocate|create:ENOSPC:path=processed-stream",
+])
+def test_the_disk_fails_in_the_middle_of_steps(make_trial, rule):
+    trial = begin(make_trial("disk", faults=True))
+    for kill in (False, True):
+        trial.ledger.wait_acked(300)
+        trial.set_faults(rule)
+        trial.wait_hit(count=2)
+        if kill:
+            trial.crash()
+        trial.set_faults()
+        if kill:
+            trial.start()
+        trial.wait_ready(200)
+    trial.ledger.wait_acked(300)
+    check_once(trial)
+
+
+def test_it_is_deployed_and_stopped_under_load(make_trial):
+    trial = begin(make_trial("deploy"))
+    for turn in range(DEPLOYS):  # in quick succession: most never get to run
+        put_document(trial.wyze, "count", f"# {turn}\n{COUNTER}")
+    wait_status(trial.wyze)
+    for _ in range(2):
+        trial.ledger.wait_acked(200)
+        trial.wyze.cli("script", "stop", "count")
+        trial.ledger.wait_acked(200)
+        trial.wyze.cli("script", "start", "count")
+        wait_status(trial.wyze)
+    trial.ledger.wait_acked(200)
+    check_once(trial)
+
+
+def test_wyze_is_stopped_and_started_in_order(make_trial):
+    trial = begin(make_trial("stop"))
+    for _ in range(2):
+        trial.ledger.wait_acked(300)
+        assert trial.wyze.stop() == 0, trial.wyze.log()
+        trial.start()
+    check_once(trial)
+    assert "script.unfinished" not in trial.wyze.log()
+
+
+def test_messages_that_fail(make_trial):
+    """Some at first only, some for ever: the state has the number of those that were taken."""
+    trial = begin(make_trial("fail"), """
+tries = {}
+def handle_input(msg, context):
+    n = context.get_state("n", 0) + 1
+    context.set_state("n", n)
+    context.emit("count.out", {"n": n})
+    last = int(msg["_id"][-3:], 16)
+    tries[msg["_id"]] = tries.get(msg["_id"], 0) + 1
+    if last % 100 == 7 or last % 50 == 3 and tries[msg["_id"]] < 3:
+        raise ValueError("not now")
+""")
+    trial.ledger.wait_acked(400)
+    trial.crash()
+    trial.start()
+    trial.ledger.wait_acked(400)
+    trial.ledger.drain()
+    ids = [record["body"]["_id"] for record in trial.wyze.records()][trial.before :]
+    never = sum(int(each[-3:], 16) % 100 == 7 for each in ids)
+    until(lambda: script(trial.wyze)["quarantined"] == never, 30, "quarantine")
+    check_once(trial, left_out=never)
+
+
+def test_a_slow_script_a_failing_one_and_one_that_floods(make_trial):
+    trial = make_trial("beside")
+    begin(trial)
+    deploy(trial.wyze, "import time\ndef handle_input(msg, context):\n    time.sleep(0.05)\n", "slow")
+    deploy(trial.wyze, "def handle_input(msg, context):\n    raise ValueError('no')\n", "failing")
+    deploy(trial.wyze, "def handle_input(msg, context):\n"
+                       "    for i in range(50): context.emit('flood.out', i)\n", "flood")
+    trial.ledger.wait_acked(500)
+    wait_status(trial.wyze, "parked", "failing")
+    check_once(trial)
+    assert script(trial.wyze, "slow")["lag"] > 100
+    until(lambda: script(trial.wyze, "flood")["lag"] == 0, 30, "the flood")
+    flood = [r["body"]["value"] for r in
+             trial.wyze.records("processed-stream", pattern="flood.out")]
+    assert flood == list(map(str, range(50))) * (len(flood) // 50)
+    assert len(flood) >= 500 * 50 // 2
+
+
+def test_a_state_of_100000_keys_is_there_after_a_kill(make_wyze):
+    wyze = make_wyze().start()
+    wyze.import_mapping(mapping(1))
+    deploy(wyze, """
+def handle_input(msg, context):
+    first = context.get_state("first", 0)
+    for i in range(first, min(first + 10000, 100000)):
+        context.set_state(f"k{i}", i)
+    context.set_state("first", first + 10000)
+    if first >= 100000:
+        context.emit("count.out", {"n": sum(context.get_state(f"k{i}") for i in range(100000))})
+""")
+    wait_status(wyze)
+    client = wyze.client("keys")
+    for i in range(10):
+        client.publish("ledger/0/status", str(i))
+    until(lambda: script(wyze)["state_keys"] == 100001, 30, "the state is not there")
+    until(lambda: script(wyze)["lag"] == 0, 20)
+    client.close()
+    wyze.kill()
+    wyze.start()
+    wait_status(wyze)
+    assert script(wyze)["state_keys"] == 100001
+    client = wyze.client("keys")
+    client.publish("ledger/0/status", "sum")
+    outputs = wait_outputs(wyze, 1)
+    assert outputs[0]["body"]["n"] == sum(range(100000))
+    client.close()
