@@ -111,6 +111,7 @@ struct wz_journal {
     int64_t put_bytes;   // since it was looked at whether to compact
     int64_t look_bytes;
     int64_t compactions;
+    int64_t trimmed_end; // what is below it was compacted, and is to go
     enum state state;
     uv_timer_t *pause;     // NULL: not started, or stopped; it frees itself
     int64_t settle_offset; // the last one that must be durable before the segment goes
@@ -119,6 +120,7 @@ struct wz_journal {
     bool stopping;
 };
 
+static void on_pause(uv_timer_t *timer);
 static void compact(struct wz_journal *journal);
 
 // The log has something new to say: what waited goes on.
@@ -495,22 +497,33 @@ static void look_step(uv_work_t *work)
     step->end_offset = wz_log_first_segment_end(step->log);
 }
 
+// When the segment is gone there may be more to do.
+static void look_later(struct wz_journal *journal)
+{
+    if (journal->pause != NULL)
+        (void)uv_timer_start(journal->pause, on_pause, PAUSE_MAX_MS, 0); // has a function
+}
+
 static void after_look(uv_work_t *work, int status)
 {
     struct step *step = WZ_CONTAINER(work, struct step, work);
     struct wz_journal *journal = WZ_CONTAINER(step, struct wz_journal, step);
     struct wz_reader_options options = {0}; // from the first record there is
-    bool due = is_due(journal, step->size_bytes);
+    bool due = is_due(journal, step->size_bytes) && step->end_offset >= 0;
 
     (void)status; // nobody cancels it
     step->running = false;
     journal->state = IDLE;
     journal->short_of_room = false;
-    if (due && step->end_offset >= 0 && !journal->stopping &&
-        wz_reader_open(step->log, &options, &step->reader) == WZ_OK)
+    if (due && step->end_offset <= journal->trimmed_end) {
+        wz_log_trim(journal->log, step->end_offset); // the writer has not come to it, or could not
+        look_later(journal);
+    } else if (due && !journal->stopping &&
+               wz_reader_open(step->log, &options, &step->reader) == WZ_OK) {
         begin_step(journal);
-    else
-        compact(journal); // much may have been put meanwhile
+        return;
+    }
+    compact(journal); // much may have been put meanwhile
 }
 
 static void look(struct wz_journal *journal)
@@ -629,11 +642,11 @@ static void compact(struct wz_journal *journal)
     }
     if (journal->state == SETTLE && wz_log_durable_end(journal->log) > journal->settle_offset) {
         wz_log_trim(journal->log, step->end_offset);
+        journal->trimmed_end = step->end_offset;
         journal->compactions++;
         wz_metric_add(WZ_METRIC_JOURNAL_COMPACTIONS, 1);
         end_compaction(journal);
-        if (journal->pause != NULL) // when the segment is gone there may be more to do
-            (void)uv_timer_start(journal->pause, on_pause, PAUSE_MAX_MS, 0); // has a function
+        look_later(journal);
     }
 }
 

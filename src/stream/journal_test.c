@@ -415,14 +415,16 @@ static void test_journal_gives_back_what_is_dead_when_it_is_asked_to(void **stat
     assert_true(before.size_bytes > before.live_bytes + 4 * t.opt.segment_bytes);
     assert_true(before.size_bytes < 2 * before.live_bytes);
     assert_int_equal(before.compactions, 0);
-    for (int i = 0; i < 200; i++) {
+    // The writer removes a segment when it comes to it: it is asked until it has.
+    for (int i = 0, small = 0; small < 100; i++) {
+        assert_in_range(i, 0, 10000);
         wz_journal_give_back(t.journal);
         testjournal_run_until(&t, testjournal_has_looked);
         testjournal_run_until(&t, testjournal_is_idle);
+        after = info_of(&t);
+        small += after.size_bytes < before.size_bytes - 2 * t.opt.segment_bytes;
     }
-    after = info_of(&t);
     assert_true(after.compactions > 0 && after.compactions < 50);
-    assert_true(after.size_bytes < before.size_bytes - 2 * t.opt.segment_bytes);
     assert_int_equal(after.live_bytes, before.live_bytes);
     check_opened_again(&t);
     finish(&t);
