@@ -5,6 +5,7 @@
 #include "base/cursor.h"
 #include "broker/packet_shifts.h"
 #include "topic/pattern.h"
+#include "wire/frames.h"
 #include "wire/mqtt.h"
 
 #define VERSION 1
@@ -15,6 +16,9 @@
 
 // The kind of a queue that is an MQTT session.
 #define QUEUE_SESSION 1
+// Of scripts: why one is halted, and the streams they read (engine/account.h).
+#define HALT_MAX 2
+#define SCRIPT_STREAMS 2
 
 static const struct {
     char letter;
@@ -30,11 +34,22 @@ static const struct {
     size_t len;
     bool more;
 } forms[WZ_JOURNAL_KEY_COUNT] = {
-    [WZ_JOURNAL_KEY_QUEUE] = {ID_BYTES, false}, [WZ_JOURNAL_KEY_BINDING] = {ID_BYTES + 1, true},
-    [WZ_JOURNAL_KEY_ENTRY] = {16, false},       [WZ_JOURNAL_KEY_SHARED] = {8, false},
-    [WZ_JOURNAL_KEY_HEAD] = {ID_BYTES, false},  [WZ_JOURNAL_KEY_SHIFTS] = {ID_BYTES, false},
-    [WZ_JOURNAL_KEY_RECEIVED] = {10, false},    [WZ_JOURNAL_KEY_RETAINED] = {1, true},
-    [WZ_JOURNAL_KEY_MARK] = {0, false},         [WZ_JOURNAL_KEY_COMMANDS] = {0, true},
+    [WZ_JOURNAL_KEY_QUEUE] = {ID_BYTES, false},
+    [WZ_JOURNAL_KEY_BINDING] = {ID_BYTES + 1, true},
+    [WZ_JOURNAL_KEY_ENTRY] = {16, false},
+    [WZ_JOURNAL_KEY_SHARED] = {8, false},
+    [WZ_JOURNAL_KEY_HEAD] = {ID_BYTES, false},
+    [WZ_JOURNAL_KEY_SHIFTS] = {ID_BYTES, false},
+    [WZ_JOURNAL_KEY_RECEIVED] = {10, false},
+    [WZ_JOURNAL_KEY_RETAINED] = {1, true},
+    [WZ_JOURNAL_KEY_MARK] = {0, false},
+    [WZ_JOURNAL_KEY_COMMANDS] = {0, true},
+    [WZ_JOURNAL_KEY_SCRIPT] = {ID_BYTES, false},
+    [WZ_JOURNAL_KEY_LEDGER] = {ID_BYTES, false},
+    [WZ_JOURNAL_KEY_STATE] = {ID_BYTES + 2, true},
+    [WZ_JOURNAL_KEY_OUTPUTS] = {20, false},
+    [WZ_JOURNAL_KEY_STAGED] = {20, false},
+    [WZ_JOURNAL_KEY_QUARANTINED] = {16, false},
 };
 
 const char *wz_journal_key_name(enum wz_journal_key kind) { return kinds[kind].name; }
@@ -42,7 +57,7 @@ const char *wz_journal_key_name(enum wz_journal_key kind) { return kinds[kind].n
 bool wz_journal_key_of_queue(enum wz_journal_key kind)
 {
     return kind != WZ_JOURNAL_KEY_SHARED && kind != WZ_JOURNAL_KEY_RETAINED &&
-           kind != WZ_JOURNAL_KEY_MARK && kind != WZ_JOURNAL_KEY_COMMANDS;
+           kind != WZ_JOURNAL_KEY_MARK && kind < WZ_JOURNAL_KEY_COMMANDS;
 }
 
 // A topic with its length in front, and a body.
@@ -88,6 +103,79 @@ static bool is_shifts(struct wz_slice value)
     return r == WZ_OK;
 }
 
+// A name and why it does not run.
+static bool is_script(struct wz_cursor *cur)
+{
+    uint8_t halt = wz_cursor_get_u8(cur);
+    struct wz_slice name;
+
+    (void)wz_cursor_get_u64(cur); // the document's revision
+    name = wz_cursor_get_bytes(cur, wz_cursor_get_u16(cur));
+    return !cur->failed && halt <= HALT_MAX && name.len > 0;
+}
+
+static bool is_position(struct wz_cursor *cur)
+{
+    uint8_t count;
+
+    (void)wz_cursor_get_u64(cur); // the base
+    count = wz_cursor_get_u8(cur);
+    for (int i = 0; i < count; i++) {
+        if (wz_cursor_get_u8(cur) >= WZ_LANE_COUNT)
+            return false;
+        (void)wz_cursor_get_u64(cur); // the lane's end
+    }
+    return !cur->failed;
+}
+
+// Two commits and a mark, a position a stream.
+static bool is_ledger(struct wz_cursor *cur)
+{
+    (void)wz_cursor_get_bytes(cur, 3 * sizeof(uint64_t));
+    return wz_cursor_get_u8(cur) == SCRIPT_STREAMS && is_position(cur) && is_position(cur) &&
+           wz_cursor_left(cur) == 0;
+}
+
+static bool is_outputs(struct wz_cursor *cur)
+{
+    (void)wz_cursor_get_u32(cur); // which one is the first
+    do {
+        uint8_t flags = wz_cursor_get_u8(cur);
+        uint8_t parent_len;
+        uint8_t topic_len;
+
+        (void)wz_cursor_get_u8(cur); // hops
+        parent_len = wz_cursor_get_u8(cur);
+        topic_len = wz_cursor_get_u8(cur);
+        (void)wz_cursor_get_bytes(cur, (size_t)parent_len + topic_len + wz_cursor_get_u32(cur));
+        if (flags > 1 || topic_len == 0)
+            return false;
+    } while (!cur->failed && wz_cursor_left(cur) > 0);
+    return !cur->failed;
+}
+
+static bool is_staged(struct wz_cursor *cur)
+{
+    struct wz_frame_iter it = {.cur = *cur, .left = 1};
+    struct wz_frame_entry change;
+
+    return wz_frame_next_entry(&it, &change) == WZ_OK &&
+           wz_frame_next_entry(&it, &change) == WZ_END;
+}
+
+static bool is_quarantined(struct wz_cursor *cur)
+{
+    uint8_t stream = wz_cursor_get_u8(cur);
+    size_t len;
+
+    (void)wz_cursor_get_bytes(cur, 1 + 4 + 3 * sizeof(uint64_t)); // hops, attempts, offset, times
+    len = wz_cursor_get_u16(cur);
+    len += wz_cursor_get_u32(cur);
+    len += wz_cursor_get_u32(cur);
+    (void)wz_cursor_get_bytes(cur, len);
+    return !cur->failed && stream < SCRIPT_STREAMS;
+}
+
 static bool is_value(enum wz_journal_key kind, struct wz_slice value)
 {
     struct wz_cursor cur = wz_cursor(value);
@@ -107,6 +195,18 @@ static bool is_value(enum wz_journal_key kind, struct wz_slice value)
         return value.len == 9 && value.ptr[8] <= 2;
     case WZ_JOURNAL_KEY_RETAINED:
         return value.len > 9 && value.ptr[0] <= 2;
+    case WZ_JOURNAL_KEY_SCRIPT:
+        return is_script(&cur);
+    case WZ_JOURNAL_KEY_LEDGER:
+        return is_ledger(&cur);
+    case WZ_JOURNAL_KEY_STATE:
+        return value.len > 0 && value.len <= WZ_STATE_VALUE_MAX;
+    case WZ_JOURNAL_KEY_OUTPUTS:
+        return is_outputs(&cur);
+    case WZ_JOURNAL_KEY_STAGED:
+        return is_staged(&cur);
+    case WZ_JOURNAL_KEY_QUARANTINED:
+        return is_quarantined(&cur);
     default: // a number
         return value.len == 8;
     }
@@ -122,6 +222,8 @@ static bool is_key(enum wz_journal_key kind, struct wz_slice rest)
         return memcmp(rest.ptr + ID_BYTES, LAST, 8) != 0;
     if (kind == WZ_JOURNAL_KEY_SHARED)
         return memcmp(rest.ptr, LAST, 8) != 0;
+    if (kind == WZ_JOURNAL_KEY_STATE)
+        return rest.ptr[ID_BYTES] <= WZ_LANE_SHARED && rest.len <= ID_BYTES + 1 + WZ_STATE_KEY_MAX;
     if (kind == WZ_JOURNAL_KEY_BINDING)
         return wz_pattern_valid(&wz_topic_mqtt, wz_slice_sub(rest, 8, rest.len - 8));
     return kind != WZ_JOURNAL_KEY_RETAINED || wz_mqtt_topic_valid(rest);

@@ -16,7 +16,13 @@
     X(RECEIVED, 'I', "QoS 2 identifiers")                                                          \
     X(RETAINED, 'R', "retained")                                                                   \
     X(MARK, 'P', "marks")                                                                          \
-    X(COMMANDS, 'D', "command positions")
+    X(COMMANDS, 'D', "command positions")                                                          \
+    X(SCRIPT, 'C', "scripts")                                                                      \
+    X(LEDGER, 'L', "script positions")                                                             \
+    X(STATE, 'S', "state entries")                                                                 \
+    X(OUTPUTS, 'O', "script outputs")                                                              \
+    X(STAGED, 'Z', "staged changes")                                                               \
+    X(QUARANTINED, 'X', "quarantined messages")
 
 enum wz_journal_key {
 #define WZ_JOURNAL_KEYS_ENUM(id, letter, name) WZ_JOURNAL_KEY_##id,

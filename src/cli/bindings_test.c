@@ -6,10 +6,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
-#include <string.h>
+#include "base/mem.h"
 
 static const struct wz_option options[] = {{"--on", "X", ""}};
 
@@ -60,6 +61,21 @@ static void test_bindings_come_from_comment_lines(void **state)
     }
 }
 
+static void test_bindings_name_is_that_of_the_file(void **state)
+{
+    static const char *const cases[][2] = {
+        {"alarm.py", "alarm"}, {"/a.py/b.c.py", "b.c"}, {"../x", "x"}, {".py", ".py"}, {"a/", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *name = wz_bindings_name(cases[i][0]);
+
+        assert_string_equal(name, cases[i][1]);
+        wz_free(name);
+    }
+}
+
 static void test_bindings_that_cannot_be_read_are_refused_with_their_line(void **state)
 {
     static const struct {
@@ -87,6 +103,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bindings_come_from_comment_lines),
+        cmocka_unit_test(test_bindings_name_is_that_of_the_file),
         cmocka_unit_test(test_bindings_that_cannot_be_read_are_refused_with_their_line),
     };
 

@@ -458,8 +458,18 @@ static int run(const struct wz_command *command, int argc, char **argv)
     return code;
 }
 
+// Whether the words up to "--help" or the end, which RET_WORDS gets, are those that several
+// commands begin with ("script quarantine").
+static bool read_group(int argc, char **argv, struct wz_buf *ret_words)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--help") != 0; i++)
+        wz_buf_addf(ret_words, "%s%s", i > 0 ? " " : "", argv[i]);
+    return ret_words->len > 0 && is_group(wz_buf_str(ret_words));
+}
+
 static int help(int argc, char **argv)
 {
+    WZ_AUTO(wz_buf_release) struct wz_buf group = {0};
     const struct wz_command *command;
     int words;
 
@@ -468,6 +478,8 @@ static int help(int argc, char **argv)
     command = find_command(argc, argv, &words);
     if (command != NULL)
         return print_command_help(command);
+    if (read_group(argc, argv, &group))
+        return print_group_help(wz_buf_str(&group));
     return is_group(argv[0]) ? print_group_help(argv[0]) : refuse_command(argc, argv);
 }
 
@@ -506,6 +518,7 @@ static void move_common(int argc, char **argv)
 
 int wz_cli_main(int argc, char **argv)
 {
+    WZ_AUTO(wz_buf_release) struct wz_buf group = {0};
     const struct wz_command *command;
     int words;
 
@@ -523,9 +536,9 @@ int wz_cli_main(int argc, char **argv)
     command = find_command(argc - 1, argv + 1, &words);
     if (command != NULL && command->run != NULL)
         return run(command, argc - 1 - words, argv + 1 + words);
-    if (is_group(argv[1]) && (argc == 2 || strcmp(argv[2], "--help") == 0)) {
-        (void)print_group_help(argv[1]); // as above
-        return argc == 2 ? WZ_EXIT_USAGE : WZ_EXIT_OK;
+    if (read_group(argc - 1, argv + 1, &group)) {
+        (void)print_group_help(wz_buf_str(&group)); // as above
+        return strcmp(argv[argc - 1], "--help") != 0 ? WZ_EXIT_USAGE : WZ_EXIT_OK;
     }
     return refuse_command(argc - 1, argv + 1);
 }

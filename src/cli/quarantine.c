@@ -36,10 +36,7 @@ static json_t *ask(struct wz_cli *cli, const char *method, const char *target, i
     return answer;
 }
 
-static bool has_more(const json_t *answer)
-{
-    return json_is_true(json_object_get(answer, "more"));
-}
+static bool has_more(const json_t *answer) { return json_is_true(json_object_get(answer, "more")); }
 
 // Collects all pages; MEMBER of an answer says where the next one begins.
 static json_t *ask_pages(struct wz_cli *cli, const char *rest, const char *member, int *ret_r)
@@ -77,12 +74,11 @@ static int print_pages(struct wz_cli *cli, const char *rest, const char *member,
 int wz_cmd_quarantine_ls(struct wz_cli *cli)
 {
     static const struct wz_column columns[] = {
-        {"NUMBER", "number"},     {"TOPIC", "topic"},   {"STREAM", "stream"}, {"OFFSET", "offset"},
-        {"ATTEMPTS", "attempts"}, {"REASON", "reason"},
+        {"NUMBER", "number"}, {"TOPIC", "topic"},       {"STREAM", "stream"},
+        {"OFFSET", "offset"}, {"ATTEMPTS", "attempts"}, {"REASON", "reason"},
     };
 
-    return print_pages(cli, "/quarantine", "last", columns,
-                       sizeof(columns) / sizeof(columns[0]));
+    return print_pages(cli, "/quarantine", "last", columns, sizeof(columns) / sizeof(columns[0]));
 }
 
 int wz_cmd_script_state(struct wz_cli *cli)

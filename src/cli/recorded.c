@@ -105,6 +105,21 @@ static bool read_line(struct wz_slice line, uint8_t stream, struct wz_buf *topic
     return true;
 }
 
+// Asks once more over a new connection when the old one is gone: the server closes one on which
+// nothing was asked while a script had much to do.
+static int ask(struct wz_cli *cli, const char *target, struct wz_reply *ret_reply)
+{
+    bool old = cli->client != NULL;
+    int r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), ret_reply, target);
+
+    if (r != WZ_ERR_UNREACHABLE || !old)
+        return r;
+    wz_client_close(cli->client);
+    cli->client = NULL;
+    cli->problem = (struct wz_problem){0};
+    return wz_cli_ask(cli, "GET", wz_slice(NULL, 0), ret_reply, target);
+}
+
 static void add_target(struct wz_buf *target, uint8_t stream, const char *from)
 {
     wz_buf_addf(target, "/api/v1/streams/%s/records?from=", stream_names[stream]);
@@ -123,7 +138,7 @@ static int find_offset(struct wz_cli *cli, uint8_t stream, const char *moment, i
 
     add_target(&target, stream, moment);
     wz_buf_add_str(&target, "&limit=1&format=json");
-    r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, wz_buf_str(&target));
+    r = ask(cli, wz_buf_str(&target), &reply);
     if (r == WZ_OK)
         page = wz_client_json(&reply, &cli->problem);
     wz_client_release_reply(&reply);
@@ -150,7 +165,7 @@ static int ask_lines(struct wz_cli *cli, const char *target, int *limit, struct 
         int r;
 
         wz_buf_addf(&text, "%s&limit=%d", target, *limit);
-        r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, wz_buf_str(&text));
+        r = ask(cli, wz_buf_str(&text), &reply);
         if (r == WZ_OK) {
             ret_lines->len = 0;
             wz_buf_add_slice(ret_lines, wz_buf_slice(&reply.content));

@@ -318,8 +318,10 @@ int wz_cmd_script_run(struct wz_cli *cli)
     if (r == WZ_OK) {
         wz_trial_view_begin(&run.view, NULL);
         r = open_trial(&run);
+        if (wz_trial_view_flush(&run.view) != WZ_EXIT_OK && r == WZ_OK) // of init
+            r = WZ_ERR_IO;
     }
-    if (run.trial != NULL) {
+    if (r == WZ_OK) {
         r = give_all(&run);
         wz_trial_view_summary(&run.view, wz_trial_state_count(run.trial));
         if (r == WZ_ERR_CLOSED) // Ctrl-C: what was done until then is told

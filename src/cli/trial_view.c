@@ -247,8 +247,6 @@ static void show_comparison(struct wz_trial_view *view, const json_t *deployed)
 int wz_trial_view_end(struct wz_trial_view *view, const struct wz_trial_result *result,
                       const json_t *deployed)
 {
-    int code;
-
     if (view->input.offset >= 0) {
         uint32_t time_us = result->time_us < UINT32_MAX ? (uint32_t)result->time_us : UINT32_MAX;
 
@@ -261,7 +259,13 @@ int wz_trial_view_end(struct wz_trial_view *view, const struct wz_trial_result *
         show_end(view, result);
     if (view->compare != NULL && view->input.offset >= 0)
         show_comparison(view, deployed);
-    code = wz_output_write(wz_buf_slice(&view->text));
+    return wz_trial_view_flush(view);
+}
+
+int wz_trial_view_flush(struct wz_trial_view *view)
+{
+    int code = wz_output_write(wz_buf_slice(&view->text));
+
     view->text.len = 0;
     return code;
 }
@@ -345,8 +349,7 @@ void wz_trial_view_summary(struct wz_trial_view *view, size_t state_count)
 {
     struct spread us = spread_of(view);
 
-    wz_ignore(wz_output_write(wz_buf_slice(&view->text))); // what an interrupted call has logged
-    view->text.len = 0;
+    wz_ignore(wz_trial_view_flush(view)); // what an interrupted call has logged
     if (view->form == WZ_OUTPUT_JSON)
         print_for_programs(view, &us, state_count);
     else

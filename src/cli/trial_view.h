@@ -35,6 +35,9 @@ void wz_trial_view_log(struct wz_trial_view *view, const struct wz_frame_log *li
 WZ_MUST int wz_trial_view_end(struct wz_trial_view *view, const struct wz_trial_result *result,
                               const json_t *deployed);
 
+// Prints what there is to be printed on standard output. Returns an exit code.
+WZ_MUST int wz_trial_view_flush(struct wz_trial_view *view);
+
 // Prints the summary on standard error.
 void wz_trial_view_summary(struct wz_trial_view *view, size_t state_count);
 

@@ -509,6 +509,24 @@ static void test_commits_mark_is_written_whatever_comes_later(void **state)
     end(&probe);
 }
 
+// Another script, of which a crash finds an output to be published.
+static void leave_outputs(struct rig *rig, const char *name)
+{
+    static const struct wz_progress none;
+    struct wz_account *account = wz_accounts_use(rig->accounts, name);
+    WZ_AUTO(wz_buf_release) struct wz_buf positions = {0};
+    int64_t unused;
+
+    wz_buf_add_byte(&positions, WZ_SCRIPT_STREAM_COUNT);
+    wz_progress_put(&none, 0, &positions);
+    wz_progress_put(&none, 0, &positions);
+    wz_journal_begin(rig->journal);
+    wz_account_put(account);
+    wz_account_put_outputs(account, 1, 0, WZ_SLICE_LIT("not looked at"));
+    wz_account_put_ledger(account, 1, wz_buf_slice(&positions));
+    wz_journal_end(rig->journal, &unused);
+}
+
 // Of a number that another script had before, which is gone: what it had published is not this
 // one's.
 static void test_commits_of_another_script_of_that_number_are_not_taken_for_its_own(void **state)
@@ -526,6 +544,7 @@ static void test_commits_of_another_script_of_that_number_are_not_taken_for_its_
     rig_settle(rig);
     begin(&probe, rig);
     rig_run_until(rig, is_idle, 0);
+    leave_outputs(rig, "other"); // for which processed-stream is read from its beginning
     rig_feed(rig, "in.a", 2);
     rig_settle(rig);
     rig->busy_every = 1;

@@ -353,6 +353,8 @@ void wz_engine_durable(struct wz_engine *engine)
     struct wz_list *tmp;
 
     wz_accounts_durable(engine->options.accounts);
+    if (engine->requests)
+        wz_requests_durable(engine->requests);
     WZ_LIST_EACH(it, tmp, &engine->scripts) { wz_script_durable(WZ_SCRIPT_OF(it, all)); }
 }
 

@@ -195,7 +195,7 @@ static void test_input_queue_holds_against_a_naive_model(void **state)
         int dice = rand_r(&seed) % 100;
         uint8_t lane = (uint8_t)(rand_r(&seed) % 5);
 
-        if (dice < 45) {
+        if (dice < 38) {
             push(&queue, end, (size_t)(rand_r(&seed) % 300));
             model_insert(&model, model.count, end++, false);
         } else if (dice < 60) {

@@ -113,6 +113,34 @@ static void test_outcome_of_a_script_that_fails_on_most_is_that_it_is_parked(voi
         assert_int_equal(strtoll(rig->outputs[i].body, NULL, 10), i + 1);
 }
 
+// In one frame: calls that fail for good until the script is parked, records that wait behind them,
+// and others that count. What counted before it, and after it in the frame, is in the state.
+static void test_outcome_of_a_frame_in_which_it_is_parked_counts_whole(void **state)
+{
+    struct rig *rig = *state;
+
+    start(rig, RIG_COUNT);
+    for (int i = 0; i < 60; i++) {
+        char topic[16];
+
+        (void)snprintf(topic, sizeof(topic), "in.%d", i);
+        rig_feed_hops(rig, topic, 1, 16); // it may emit nothing: that is over a limit
+        rig_feed(rig, topic, 1);
+        rig_feed(rig, "in.ok", 1);
+    }
+    rig_run_until(rig, rig_is_parked, 0);
+    rig_apply(rig, "def handle_input(msg, context):\n"
+                   "    if msg['n'] % 3 == 0: return\n"
+                   "    n = context.get_state('n', 0) + 1\n"
+                   "    context.set_state('n', n)\n"
+                   "    context.emit('out', n)\n");
+    rig_run_until(rig, rig_has_outputs, 120);
+    rig_settle(rig);
+    assert_int_equal(rig->output_count, 120);
+    for (size_t i = 0; i < 120; i++)
+        assert_int_equal(strtoll(rig->outputs[i].body, NULL, 10), i + 1);
+}
+
 static void test_outcome_of_terminate_is_that_the_rest_is_not_tried(void **state)
 {
     struct rig *rig = *state;
@@ -248,6 +276,7 @@ int main(void)
         TEST(test_outcome_of_a_message_that_always_fails_is_quarantine),
         TEST(test_outcome_of_a_call_over_a_limit_is_quarantine_at_once),
         TEST(test_outcome_of_a_script_that_fails_on_most_is_that_it_is_parked),
+        TEST(test_outcome_of_a_frame_in_which_it_is_parked_counts_whole),
         TEST(test_outcome_of_terminate_is_that_the_rest_is_not_tried),
         TEST(test_outcome_of_a_failure_holds_up_its_own_lane_alone),
         TEST(test_outcome_of_a_frame_that_no_worker_sends_is_the_end_of_the_worker),

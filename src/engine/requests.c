@@ -44,6 +44,8 @@ struct lookup {
     size_t bytes;
     bool more; // there are others behind these
     int moves;
+    int64_t offset; // of what is read next
+    bool waits;     // until that is durable: before, it cannot be read
     json_t *items; // NULL: a count is the answer
     int64_t next;
 };
@@ -150,6 +152,33 @@ static struct wz_journal_place *place_of(const struct lookup *lookup, struct wz_
     return message ? &message->place : NULL;
 }
 
+// Reads the record at OFFSET, once it is durable.
+static void read_at(struct lookup *lookup, int64_t offset)
+{
+    struct wz_log *log = wz_journal_log(lookup->requests->options.journal);
+
+    lookup->offset = offset;
+    lookup->waits = offset >= wz_log_durable_end(log);
+    if (lookup->waits)
+        wz_log_want(log);
+    else
+        wz_fetcher_start(lookup->fetcher, &offset, 1, BYTES_MAX);
+}
+
+void wz_requests_durable(struct wz_requests *requests)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &requests->lookups)
+    {
+        struct lookup *lookup = WZ_CONTAINER(it, struct lookup, link);
+
+        if (lookup->waits)
+            read_at(lookup, lookup->offset);
+    }
+}
+
 // Reads on, or answers.
 static void look_on(struct lookup *lookup)
 {
@@ -173,7 +202,7 @@ static void look_on(struct lookup *lookup)
     if (offset < 0 || lookup->bytes >= BYTES_MAX)
         finish(lookup, WZ_OK);
     else
-        wz_fetcher_start(lookup->fetcher, &offset, 1, BYTES_MAX);
+        read_at(lookup, offset);
 }
 
 static void on_fetched(void *arg, struct wz_fetch *fetch)

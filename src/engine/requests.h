@@ -36,6 +36,9 @@ struct wz_requests_options {
 // Serves at the desk from here on.
 struct wz_requests *wz_requests_new(const struct wz_requests_options *options);
 
+// Told when more of the journal is durable: what was put a moment ago can be read then.
+void wz_requests_durable(struct wz_requests *requests);
+
 // Serves no more; what is under way is answered with WZ_ERR_CLOSED. The loop must run until reads
 // under way have come back.
 void wz_requests_free(struct wz_requests *requests);

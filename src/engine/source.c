@@ -6,8 +6,8 @@
 //            bus ---> tail (the newest, bounded)
 //
 // A live source with a window of records under way becomes behind at the next one. It reads on from
-// there, half a window at a time, until it reaches what the tail still holds; then the tail is given
-// and the source is live again. All of it runs on the loop thread but read_ahead.
+// there, half a window at a time, until it reaches what the tail still holds; then the tail is
+// given and the source is live again. All of it runs on the loop thread but read_ahead.
 #include "engine/source.h"
 
 #include "base/list.h"
@@ -40,8 +40,8 @@ struct read_job {
     int64_t from;
     size_t max_bytes;
     struct wz_input_queue out;
-    int64_t next; // where the next read goes on
-    int64_t gap;  // records in front of it that are not there any more
+    int64_t next;     // where the next read goes on
+    int64_t gap;      // records in front of it that are not there any more
     int64_t readable; // all records below it can be read
     int err;
 };
@@ -53,8 +53,8 @@ struct wz_source {
     bool bound;
     bool behind;
     bool closing;
-    bool repattern;           // the next read uses other patterns than the one before
-    struct patterns patterns; // these; moved to the job then
+    bool repattern;             // the next read uses other patterns than the one before
+    struct patterns patterns;   // these; moved to the job then
     size_t under_way;           // bytes of records that were kept and not answered
     struct wz_input_queue tail; // while behind: the newest records, without a gap up to seen_end
     int64_t next_read;          // while behind: where reading goes on
@@ -115,13 +115,13 @@ static int open_reader(struct read_job *job)
     return wz_reader_open(job->log, &options, &job->reader);
 }
 
-// How many records were trimmed off between where the read begins and the first that is there.
-static int64_t gap_in_front(const struct read_job *job)
+// Where the stream begins; what is in front of it was trimmed off.
+static int64_t first_offset(const struct read_job *job)
 {
     struct wz_log_info info;
 
     wz_log_info(job->log, &info);
-    return info.first_ms > 0 && info.first_offset > job->from ? info.first_offset - job->from : 0;
+    return info.first_ms > 0 ? info.first_offset : 0;
 }
 
 // On the pool.
@@ -129,12 +129,18 @@ static void read_ahead(uv_work_t *work)
 {
     struct read_job *job = WZ_CONTAINER(work, struct read_job, work);
     struct wz_record record;
+    int64_t first = first_offset(job);
+    int64_t at = job->from;
     int r = open_reader(job);
 
     job->next = job->from;
-    job->gap = gap_in_front(job);
+    job->gap = 0;
     while (r == WZ_OK && wz_input_queue_bytes(&job->out) < job->max_bytes) {
         r = wz_reader_next(job->reader, &record);
+        // A reader keeps its segment: it may have what is trimmed off already.
+        if (r == WZ_OK && at < first && record.offset >= first)
+            job->gap += first - at;
+        at = r == WZ_OK ? record.offset + 1 : at;
         if (r == WZ_OK && !record.key_null && !record.value_null &&
             patterns_match(&job->patterns, record.key))
             wz_input_queue_push(&job->out, &(struct wz_frame_record){

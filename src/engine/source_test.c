@@ -342,6 +342,10 @@ static void test_source_counts_what_was_trimmed_before_it_was_read(void **state)
 
     append_some(rig, 20000);
     wz_source_seek(rig->source, 5);
+    while (wz_log_durable_end(rig->log) < wz_log_next_offset(rig->log)) {
+        wz_log_flush(rig->log);
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
+    }
     do { // whole segments go, some time
         wz_log_trim(rig->log, wz_log_next_offset(rig->log));
         wz_log_flush(rig->log);
@@ -369,6 +373,54 @@ static void test_source_counts_what_was_trimmed_before_it_was_read(void **state)
     assert_int_equal(rig->gap_count, first - 5);
 }
 
+// Waits until all is written, and then until all segments but the last one are gone.
+static void trim_all(struct rig *rig)
+{
+    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    struct wz_log_info info;
+
+    do {
+        assert_true(wz_clock_mono_us() < end_us);
+        wz_log_flush(rig->log);
+        if (wz_log_durable_end(rig->log) == wz_log_next_offset(rig->log))
+            wz_log_trim(rig->log, wz_log_next_offset(rig->log));
+        uv_run(&rig->loop.uv, UV_RUN_ONCE);
+        wz_log_info(rig->log, &info);
+    } while (wz_log_durable_end(rig->log) < wz_log_next_offset(rig->log) || info.segment_count > 1);
+}
+
+// A source in the middle of a segment that goes, with one reader for all it reads: what it misses
+// is what it counts, once.
+static void test_source_counts_each_gap_once_while_the_stream_is_trimmed(void **state)
+{
+    struct rig *rig = *state;
+    struct wz_frame_record record;
+    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t last = -1;
+    int64_t missed = 0;
+
+    bind_to(rig, "a.n", NULL);
+    for (int turn = 0; turn < 2000 || last < wz_log_next_offset(rig->log) - 1; turn++) {
+        assert_true(wz_clock_mono_us() < end_us);
+        if (turn % 500 == 100) {
+            for (int i = 0; i < 20000; i++)
+                append(rig, "a.n", rig->appended++);
+            trim_all(rig);
+        }
+        for (int i = 0; i < 60 && wz_input_queue_first(&rig->queue, &record); i++) {
+            assert_true(record.offset > last);
+            missed += record.offset - last - 1;
+            last = record.offset;
+            wz_input_queue_shift(&rig->queue);
+            wz_source_answered(rig->source, wz_frame_record_len(&record));
+        }
+        wz_source_refill(rig->source);
+        uv_run(&rig->loop.uv, turn < 2000 ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    }
+    assert_in_range(missed, 10000, 100000);
+    assert_in_range(rig->gap_count, missed / 2, missed);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -379,6 +431,7 @@ int main(void)
         TEST(test_source_goes_on_from_its_position_when_bound_again),
         TEST(test_source_that_the_bus_refuses_takes_nothing),
         TEST(test_source_counts_what_was_trimmed_before_it_was_read),
+        TEST(test_source_counts_each_gap_once_while_the_stream_is_trimmed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,6 +118,10 @@ static void run_reading(uv_work_t *work)
     if (r == WZ_END) // what is durable can be read: there is no more of it
         reading->next = reader->until;
     reading->err = r < 0 ? r : WZ_OK;
+    if (r < 0) { // the next one starts anew
+        wz_reader_close(reader->reader);
+        reader->reader = NULL;
+    }
 }
 
 static void after_reading(uv_work_t *work, int status)

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -136,6 +138,27 @@ static void test_commands_never_are_too_old_without_an_expiry(void **state)
     testcommands_run_ms(t, 50);
     testcommands_crash(t); // there is no position yet: from the first record on
     testcommands_wait(t, 1);
+}
+
+static void test_commands_without_a_position_go_on_from_those_that_are_not_too_old(void **state)
+{
+    struct testcommands *t = *state;
+    char command[128];
+
+    t->options.expiry_ms = 5 * SECOND_MS;
+    testcommands_open(t);
+    t->busy = true;
+    (void)testcommands_add(t, 1, 60 * SECOND_MS);
+    testcommands_run_ms(t, 20);
+    (void)testcommands_add(t, 1, 0);
+    testcommands_run_ms(t, 20);
+    testcommands_close(t);
+    (void)snprintf(command, sizeof(command), "rm -r '%s/journal'", t->dir);
+    assert_int_equal(system(command), 0);
+    t->busy = false;
+    testcommands_open(t);
+    testcommands_wait(t, 1);
+    assert_int_equal(t->got[0].number, 1);
 }
 
 static void test_commands_of_a_topic_that_has_had_its_rate_wait_alone(void **state)
@@ -315,6 +338,7 @@ int main(void)
         TEST(test_commands_position_follows_within_a_second_without_traffic),
         TEST(test_commands_that_are_too_old_are_counted_and_not_sent),
         TEST(test_commands_never_are_too_old_without_an_expiry),
+        TEST(test_commands_without_a_position_go_on_from_those_that_are_not_too_old),
         TEST(test_commands_of_a_topic_that_has_had_its_rate_wait_alone),
         TEST(test_commands_that_wait_expire_in_their_turn),
         TEST(test_commands_that_wait_go_to_the_device_of_the_newest_mapping),

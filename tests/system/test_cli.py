@@ -115,13 +115,19 @@ def test_a_wrong_word_gets_a_suggestion(wyze):
 
 def test_help_is_no_error_and_names_every_command(wyze):
     page = wyze.cli("help").stdout
-    names = re.findall(r"^  ((?:map|device|script|log) \w+|\w+) ", page, re.M)
+    names = re.findall(r"^  (script quarantine \w+|(?:map|device|script|log) \w+|\w+) ", page, re.M)
     assert len(names) > 20
     for name in names:
         one = wyze.cli(*name.split(), "--help").stdout
         assert name in one and one.count("\n") > 3
         if name not in ("run", "help"):
             assert wyze.cli("help", *name.split()).stdout == one
+    for group in ["script"], ["script", "quarantine"]:
+        told = wyze.cli(*group, "--help").stdout
+        assert "wyze script quarantine retry" in told and "wyze map" not in told
+        assert wyze.cli("help", *group).stdout == told
+        assert wyze.cli(*group, check=False).returncode == 2
+    assert "wyze script ls" not in told
 
 
 @pytest.mark.parametrize("args", [

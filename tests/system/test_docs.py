@@ -258,12 +258,14 @@ def test_mapping_example_comes_back_as_it_is(dice, tmp_path):
 
 
 def test_store_is_as_the_page_describes_it(dice):
-    [text] = [b for p, language, b in blocks() if language == "sql"]
+    text = "".join(b for p, language, b in blocks() if language == "sql")
     dump = subprocess.run(
         ["/usr/bin/python3", "-c",
          "import sqlite3,sys; c=sqlite3.connect(f'file:{sys.argv[1]}?mode=ro',uri=True);"
          "print([r[0] for r in c.execute('select sql from sqlite_master where sql is not null')])",
          str(dice.data / "store.db")],
         capture_output=True, text=True, check=True).stdout
-    for table in re.findall(r"CREATE TABLE (\w+)", text):
+    tables = re.findall(r"CREATE TABLE (\w+)", text)
+    assert tables == ["documents", "versions"]
+    for table in tables:
         assert table in dump

@@ -170,6 +170,9 @@ def test_wyze_is_killed(make_trial):
     trial.ledger.wait_acked(300)
     check_once(trial)
     trial.finish()
+    said = trial.wyze.cli("log", "verify").stdout
+    for kind in ("scripts", "script positions", "state entries"):
+        assert kind in said, said
 
 
 def test_wyze_is_killed_with_several_workers(make_trial):

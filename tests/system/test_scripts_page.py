@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every example of docs/scripts.md is run in a worker, and does what the page says below it."""
+"""Every example of docs/scripts.md is run in a worker, and does what the page says below it; every
+command and test on it is run too."""
 
 import json
+import os
 import re
 import subprocess
 
 import pytest
-from conftest import BUILD, ROOT
+from conftest import BUILD, ROOT, WYZE, until
 
 PAGE = (ROOT / "docs/scripts.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.S | re.M)
 DAY_MS = 1769990400000  # 2026-02-02, midnight
 
 testing = pytest.importorskip("wyze.testing", reason="no worker was built")
@@ -19,7 +22,7 @@ pytestmark = pytest.mark.skipif(not (BUILD / "src/worker/wyze-python").exists(),
 
 def examples():
     """Each script with the transcript behind it."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.S | re.M)
+    found = [block for block in BLOCKS if block[0] not in ("sh", "py")]  # those are run below
     assert [language for language, _ in found] == ["python", ""] * (len(found) // 2)
     return [(code, said) for (_, code), (_, said) in zip(found[::2], found[1::2])]
 
@@ -80,6 +83,36 @@ def test_example_does_what_the_page_says(number):
     with play.script:
         play.run(lines)
     assert play.said == lines
+
+
+def test_commands_and_tests_of_the_page_work(wyze, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "alarm.py").write_text(examples()[0][0])
+    [tests] = [text for language, text in BLOCKS if language == "py"]
+    (folder / "test_alarm.py").write_text(tests)
+    for wanted in "20", "250", "dark":
+        if wanted == "250":  # a second version
+            (folder / "alarm.py").write_text(examples()[0][0].replace("200", "199"))
+        wyze.cli("script", "deploy", str(folder / "alarm.py"))
+        wyze.cli("pub", "mesh/b5ea3f/42/M/status", wanted)
+    until(lambda: wyze.cli("script", "quarantine", "ls", "alarm").stdout)
+    env = {**wyze.env, "PATH": f"{WYZE.parent}:{os.environ['PATH']}"}
+    lines = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
+    assert len(lines) > 15
+    for line in lines:
+        done = subprocess.run(["bash", "-c", line], cwd=folder, env=env, capture_output=True,
+                              text=True, timeout=60, check=False)
+        failing = line.startswith("wyze script run") and "@100" not in line  # "dark" is no number
+        assert done.returncode == (1 if failing else 0), f"{line}\n{done.stdout}\n{done.stderr}"
+        if line.startswith("wyze script test ."):
+            assert "3 passed" in done.stdout
+        if "--diff" in line:
+            assert "+    if int(msg" in json.loads(done.stdout.splitlines()[1])["diff"]
+        if "quarantine show" in line:
+            assert "invalid literal" in json.loads(done.stdout)["traceback"]
+        if "quarantine retry" in line:  # it fails once more
+            until(lambda: wyze.cli("script", "quarantine", "ls", "alarm").stdout)
 
 
 def test_numbers_of_the_page_are_those_of_the_code():

@@ -197,6 +197,55 @@ def handle_input(msg, context):
     assert json.loads(err)["inputs"] == 2
 
 
+def test_run_prints_what_a_script_says_before_it_fails_to_begin(wyze):
+    path = write(wyze, "# wyze: on raw:#\nprint('top')\ndef handle_input(msg, context): pass\n"
+                       "def init(context):\n    print('init')\n    1 / 0\n")
+    done = wyze.cli("script", "run", path, check=False)
+    assert done.returncode == 3 and "ZeroDivisionError" in done.stderr
+    assert [json.loads(line)["message"] for line in done.stdout.splitlines()] == ["top", "init"]
+
+
+def test_run_reads_messages_too_large_for_a_page_and_looks_back_at_them(wyze):
+    path = write(wyze, """# wyze: on raw:bedroom.#
+def handle_input(msg, context):
+    back = context.lookback("#", limit=10000) if msg["_topic"] == "bedroom.last" else []
+    return "n", {"size": len(msg["value"]), "back": [len(m["value"]) for m in back]}
+""")
+    client = wyze.client()
+    for number in range(500):
+        client.publish("mesh/b5ea3f/42/M/status", "x" * (150000 + number), wait=number % 50 == 0)
+    client.close()
+    wyze.cli("pub", "bedroom.last", "x")
+    code, kinds, summary = run(wyze, path)
+    assert code == 0 and summary["inputs"] == 501
+    sizes = [body["size"] for body in outputs(kinds)]
+    assert sizes == [*range(150000, 150500), 1]
+    back = outputs(kinds)[-1]["back"]  # what fits, the newest
+    assert 100 < len(back) < 500 and back == [*range(150500 - len(back), 150500)]
+
+
+def test_run_survives_a_restart_of_the_server(wyze):
+    path = write(wyze, """# wyze: on raw:bedroom.#
+import time
+def init(context):
+    time.sleep(6)
+def handle_input(msg, context):
+    return "n", msg["value"]
+""")
+    feed(wyze, 1, 2)
+    process = subprocess.Popen([WYZE, "script", "run", path], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, env=wyze.env)
+    try:
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        until(children.read_text, what="no worker was started")  # it has asked by then
+        wyze.kill()
+        wyze.start()
+        out, err = process.communicate(timeout=40)
+    finally:
+        process.kill()
+    assert [json.loads(line)["body"] for line in out.splitlines()] == ["1", "2"], err
+
+
 def test_compare_lines_up_with_what_the_deployed_script_emitted(wyze):
     path = write(wyze, """# wyze: on raw:bedroom.#
 def handle_input(msg, context):
