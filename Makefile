@@ -111,7 +111,7 @@ fuzz:
 
 mutants:
 	scripts/install-deps test
-	$(OWNED) tests/mutants/run
+	$(OWNED) tests/mutants/run --jobs 2
 
 soak: export SOAK_SECONDS := $(or $(SOAK_SECONDS),600)
 soak: export SOAK_KILLS := $(or $(SOAK_KILLS),100)
