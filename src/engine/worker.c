@@ -20,8 +20,8 @@ struct wz_worker {
     enum wz_worker_phase phase;
     struct wz_worker_process *process;
     uv_timer_t timer;
-    bool ended;  // the process has, its frames are still being taken
-    bool broken; // its frames are no longer taken
+    bool ended;   // the process has, its frames are still being taken
+    bool broken;  // its frames are no longer taken
     bool lawless; // because it broke the protocol
     bool paused;
     bool overdue;
@@ -240,8 +240,7 @@ void wz_worker_send(struct wz_worker *worker, bool holds)
     if (holds && !worker->holds)
         worker->progress_us = wz_clock_mono_us();
     worker->holds = holds;
-    if (holds && worker->phase == WZ_WORKER_RUNNING &&
-        !uv_is_active((uv_handle_t *)&worker->timer))
+    if (holds && worker->phase == WZ_WORKER_RUNNING && !uv_is_active((uv_handle_t *)&worker->timer))
         set_timer(worker, on_watch, worker->options.max_message_ms);
 }
 
