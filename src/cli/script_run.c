@@ -216,7 +216,8 @@ static int open_trial(struct run *run)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf path = {0};
     struct wz_trial_options options = {
-        .load = {.name = wz_slice_str(run->name),
+        .load = {.laned = wz_args_value(&run->cli->args, "--lanes") != NULL,
+                 .name = wz_slice_str(run->name),
                  .code = wz_buf_slice(&run->code),
                  .config = wz_buf_slice(&run->config)},
         .load_ms = WZ_RUN_LOAD_MS,
