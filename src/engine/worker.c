@@ -6,6 +6,8 @@
 //              +-----------+-----------+-----------+--> ended --> waiting --> (again) loading
 #include "engine/worker.h"
 
+#include <signal.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -87,6 +89,7 @@ static void finish_end(struct wz_worker *worker)
     struct wz_worker_report report = {
         .phase = worker->phase,
         .overdue = worker->overdue,
+        .killed = worker->end.signal == SIGKILL && !worker->overdue && !worker->lawless,
         .unusable = worker->lawless || worker->end.exit_code == EXIT_USAGE ||
                     worker->end.exit_code == EXIT_PYTHON,
     };
