@@ -10,8 +10,7 @@ import subprocess
 
 import pytest
 from conftest import BUILD, WYZE, until
-
-testing = pytest.importorskip("wyze.testing", reason="no worker was built")
+from wyze import testing
 
 pytestmark = pytest.mark.skipif(not (BUILD / "src/worker/wyze-python").exists(),
                                 reason="no worker was built")
@@ -330,7 +329,8 @@ def test_wrong(script):
 
 
 def run_tests(folder, *words, env=()):
-    inherited = {name: value for name, value in os.environ.items() if name != "WYZE_BUILD"}
+    inherited = {name: value for name, value in os.environ.items()
+                 if name not in ("WYZE_BUILD", "WZ_WORKER")}  # it finds the worker by itself
     return subprocess.run([WYZE, "script", "test", *words], capture_output=True, text=True,
                           cwd=folder, env={**inherited, **dict(env)}, timeout=60, check=False)
 
