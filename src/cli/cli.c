@@ -61,6 +61,7 @@ static const struct wz_option script_run_options[] = {
     {"--stream", "NAME", "raw or processed; without it what the file says"},
     {"--on", "PATTERN", "what it listens to, not what the file says; may be given several times"},
     {"--script-config", "FILE", "the script's config, a JSON object"},
+    {"--lanes", NULL, "keep the state by lane, as a script with several workers does"},
     {"--compare", "NAME", "show what differs from what the script of that name emitted"},
 };
 

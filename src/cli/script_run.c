@@ -219,7 +219,8 @@ static int open_trial(struct run *run)
     struct wz_trial_options options = {
         .words = wz_config_int(run->cli->config, WZ_CONFIG_SCRIPTS_SANDBOX) != 0 ? without_landlock
                                                                                  : NULL,
-        .load = {.name = wz_slice_str(run->name),
+        .load = {.laned = wz_args_value(&run->cli->args, "--lanes") != NULL,
+                 .name = wz_slice_str(run->name),
                  .code = wz_buf_slice(&run->code),
                  .config = wz_buf_slice(&run->config)},
         .load_ms = WZ_RUN_LOAD_MS,

@@ -68,8 +68,8 @@ struct wz_account {
     struct wz_map state; // of struct wz_state_entry
     size_t state_bytes;  // keys and values
 
-    struct wz_list outputs; // of struct wz_stored_part: not known to be projected, by commit
-    struct wz_list staged;  // the same
+    struct wz_list outputs;    // of struct wz_stored_part: not known to be projected, by commit
+    struct wz_list staged;     // the same
     struct wz_list quarantine; // of struct wz_quarantined, by number
     struct wz_map by_number;   // the same
     uint64_t last_quarantined; // number
@@ -92,8 +92,7 @@ void wz_account_halt(struct wz_account *account, enum wz_halt halt, int64_t revi
                      struct wz_slice remark);
 
 // Puts 'L': COMMIT is the last one from now on, POSITIONS what wz_inputs_put_positions gave.
-void wz_account_put_ledger(struct wz_account *account, uint64_t commit,
-                           struct wz_slice positions);
+void wz_account_put_ledger(struct wz_account *account, uint64_t commit, struct wz_slice positions);
 
 // Puts PART of a commit's outputs, which counts until wz_account_project.
 void wz_account_put_outputs(struct wz_account *account, uint64_t commit, uint32_t part,

@@ -56,8 +56,8 @@ void wz_input_queue_take(struct wz_input_queue *queue, size_t max_bytes, uint32_
 // Moves the waiting records of LANE to the end of OTHER, in their order.
 void wz_input_queue_sift(struct wz_input_queue *queue, uint8_t lane, struct wz_input_queue *other);
 
-// Puts all that waits in OTHER in front of what waits here, and empties it; OTHER has nothing with a
-// worker.
+// Puts all that waits in OTHER in front of what waits here, and empties it; OTHER has nothing with
+// a worker.
 void wz_input_queue_insert(struct wz_input_queue *queue, struct wz_input_queue *other);
 
 // Drops the first record: it is answered, or skipped.

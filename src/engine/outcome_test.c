@@ -58,6 +58,66 @@ static void test_outcome_of_a_message_that_always_fails_is_quarantine(void **sta
     assert_int_equal(rig_board_int(rig, "quarantined"), 1);
 }
 
+static void on_answered(struct wz_mail *mail)
+{
+    struct wz_desk_call *call = WZ_CONTAINER(mail, struct wz_desk_call, mail);
+
+    call->name = NULL; // as a sign
+}
+
+// Gives all in quarantine to the script again.
+static void retry_all(struct rig *rig)
+{
+    json_t *args = json_pack("{s:i, s:i}", "after", 0, "limit", 100);
+    struct wz_desk_call call = {.part = "scripts",
+                                .what = "retry",
+                                .name = "probe",
+                                .args = args,
+                                .reply_to = &rig->loop.mail,
+                                .done = on_answered};
+
+    assert_int_equal(wz_desk_ask(rig->desk, &call), WZ_OK);
+    while (call.name)
+        rig_turn(rig);
+    assert_int_equal(call.result, WZ_OK);
+    json_decref(call.answer);
+    json_decref(args);
+}
+
+static bool is_out_of_quarantine(struct rig *rig, int64_t num)
+{
+    return rig_board_int(rig, "quarantined") == num;
+}
+
+// Each looks back from where it stood, though they are with the worker together.
+static void test_outcome_of_a_message_out_of_quarantine_is_as_of_its_time(void **state)
+{
+    struct rig *rig = *state;
+
+    start(rig, "def handle_input(msg, context):\n"
+               "    if msg['n'] > 4 and msg['n'] < 8: raise ValueError('not yet')\n");
+    rig_feed(rig, "in.a", 20);
+    rig_run_until(rig, rig_has_answered, 20);
+    rig_run_until(rig, is_out_of_quarantine, 3);
+    rig_apply(rig, "def handle_input(msg, context):\n"
+                   "    n = context.get_state('n', 0) + 1\n"
+                   "    context.set_state('n', n)\n"
+                   "    context.emit('out', len(context.lookback('in.a', since='365000d')))\n");
+    rig_run_until(rig, rig_is_running, 2);
+    rig_settle(rig);
+    retry_all(rig);
+    rig_run_until(rig, rig_has_outputs, 3);
+    rig_assert_numbers(rig, 5, 3, -1); // so many were before it, and it is the cause
+    rig_run_until(rig, is_out_of_quarantine, 0);
+    rig_settle(rig);
+    rig_crash(rig);
+    start(rig, RIG_COUNT);
+    rig_feed(rig, "in.a", 1);
+    rig_run_until(rig, rig_has_outputs, 4);
+    assert_string_equal(rig->outputs[3].body, "4");
+    assert_true(is_out_of_quarantine(rig, 0));
+}
+
 static void test_outcome_of_a_call_over_a_limit_is_quarantine_at_once(void **state)
 {
     struct rig *rig = *state;
@@ -274,6 +334,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_outcome_of_a_failed_call_is_not_in_the_state),
         TEST(test_outcome_of_a_message_that_always_fails_is_quarantine),
+        TEST(test_outcome_of_a_message_out_of_quarantine_is_as_of_its_time),
         TEST(test_outcome_of_a_call_over_a_limit_is_quarantine_at_once),
         TEST(test_outcome_of_a_script_that_fails_on_most_is_that_it_is_parked),
         TEST(test_outcome_of_a_frame_in_which_it_is_parked_counts_whole),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the ring of offsets that are not answered. Records of one lane are answered in their order, so
-// one end a lane says which they are.
+// Owns the ring of offsets that are not answered. Records of one lane are answered in their order,
+// so one end a lane says which they are.
 #include "engine/progress.h"
 
 #include "base/mem.h"

@@ -22,10 +22,10 @@ struct wz_progress {
     int64_t *ring; // offsets of those given: twice the offset, and 1 when it is answered
     size_t head;
     size_t count;
-    size_t cap;           // a power of two
+    size_t cap;                      // a power of two
     int64_t lane_end[WZ_LANE_COUNT]; // one past the last one answered
-    int64_t base;         // of the position it started from
-    bool ahead;           // a lane may have got further than others
+    int64_t base;                    // of the position it started from
+    bool ahead;                      // a lane may have got further than others
 };
 
 // Frees it.

@@ -15,8 +15,8 @@ void wz_quarantine_put(struct wz_buf *buf, const struct wz_quarantine *message)
     struct wz_pen pen = wz_pen(bytes, sizeof(bytes));
 
     if (reason.len > WZ_QUARANTINE_REASON_MAX)
-        reason = wz_slice_sub(reason, reason.len - WZ_QUARANTINE_REASON_MAX,
-                              WZ_QUARANTINE_REASON_MAX);
+        reason =
+            wz_slice_sub(reason, reason.len - WZ_QUARANTINE_REASON_MAX, WZ_QUARANTINE_REASON_MAX);
     wz_pen_put_u8(&pen, record->stream);
     wz_pen_put_u8(&pen, record->hops);
     wz_pen_put_u32(&pen, message->attempts);

@@ -210,6 +210,8 @@ static void open_rig(struct rig *rig)
     rig->desk = wz_desk_new(&rig->loop);
     rig->part = (struct wz_loop_part){.flush = on_flush, .arg = rig};
     wz_loop_join(&rig->loop, &rig->part);
+    if (rig->start_journal)
+        wz_journal_start(rig->journal);
 }
 
 static void close_rig(struct rig *rig)

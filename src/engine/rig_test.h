@@ -56,6 +56,7 @@ struct rig {
     int64_t revision;
     int64_t segment_bytes; // of the streams and the journal; 0: the default
     int64_t compact_bytes; // of the journal
+    bool start_journal;    // it compacts to the end, and cannot be held
     unsigned seed;
 };
 

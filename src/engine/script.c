@@ -647,7 +647,8 @@ static void end_loading(struct wz_script *script, struct wz_script_share *share,
     char text[256];
     struct wz_frame_invalid invalid = {0};
 
-    if (script->document_ran || report->unusable || report->phase == WZ_WORKER_RESTORING) {
+    if (script->document_ran || report->unusable || report->killed ||
+        report->phase == WZ_WORKER_RESTORING) {
         back_off(script, share, report->why);
         return;
     }

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -47,6 +49,30 @@ static void test_script_flags_a_script_whose_process_ends_while_it_is_loaded(voi
     rig_apply(rig, "import os\nos._exit(3)\n");
     rig_run_until(rig, rig_is_invalid, 0);
     assert_true(rig_board_is(rig, "remark", "exited with code 3 while it was loaded"));
+}
+
+// The system kills for want of memory whom it likes: the code is not what is wrong.
+static void test_script_is_loaded_again_when_its_process_is_killed_meanwhile(void **state)
+{
+    struct rig *rig = *state;
+    char flag[] = "/tmp/wyze-engine-test-XXXXXX";
+    WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
+    int fd = mkstemp(flag);
+
+    assert_true(fd >= 0);
+    (void)close(fd); // it is empty
+    wz_buf_addf(&code,
+                "import os, signal\n"
+                "if os.path.getsize('%s') < 2:\n"
+                "    with open('%s', 'a') as f: f.write('x')\n"
+                "    os.kill(os.getpid(), signal.SIGKILL)\n" RIG_ECHO,
+                flag, flag);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, wz_buf_str(&code));
+    rig_feed(rig, "in.a", 3);
+    rig_run_until(rig, rig_has_outputs, 3);
+    rig_assert_numbers(rig, 0, 3, -1);
+    assert_int_equal(unlink(flag), 0);
 }
 
 static void test_script_goes_on_after_an_exception(void **state)
@@ -144,6 +170,7 @@ int main(void)
         TEST(test_script_shows_an_invalid_script_and_runs_its_mend),
         TEST(test_script_ends_a_top_level_that_never_returns),
         TEST(test_script_flags_a_script_whose_process_ends_while_it_is_loaded),
+        TEST(test_script_is_loaded_again_when_its_process_is_killed_meanwhile),
         TEST(test_script_goes_on_after_an_exception),
         TEST(test_script_goes_on_behind_the_last_answer_when_a_script_changes),
         TEST(test_script_does_not_restart_for_a_new_description),

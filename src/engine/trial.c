@@ -30,7 +30,6 @@ struct wz_trial {
     bool interrupted;
     bool overdue; // the process was killed because it took too long
     bool lawless; // because it broke the protocol
-    bool invalid; // the script may not run
 };
 
 static void free_entry(struct entry *entry)
@@ -145,7 +144,6 @@ static int take_invalid(struct wz_trial *trial, struct wz_slice payload)
 
     if (r < 0)
         return r;
-    trial->invalid = true;
     trial->options.events.invalid(trial->options.events.arg, &invalid);
     return WZ_OK;
 }

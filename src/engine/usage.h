@@ -7,7 +7,7 @@
 #include "base/err.h"
 
 struct wz_usage {
-    int64_t cpu_us; // user and system time
+    int64_t cpu_us;       // user and system time
     int64_t memory_bytes; // resident
 };
 

@@ -6,6 +6,8 @@
 //              +-----------+-----------+-----------+--> ended --> waiting --> (again) loading
 #include "engine/worker.h"
 
+#include <signal.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -20,8 +22,8 @@ struct wz_worker {
     enum wz_worker_phase phase;
     struct wz_worker_process *process;
     uv_timer_t timer;
-    bool ended;  // the process has, its frames are still being taken
-    bool broken; // its frames are no longer taken
+    bool ended;   // the process has, its frames are still being taken
+    bool broken;  // its frames are no longer taken
     bool lawless; // because it broke the protocol
     bool paused;
     bool overdue;
@@ -92,6 +94,7 @@ static void finish_end(struct wz_worker *worker)
     struct wz_worker_report report = {
         .phase = worker->phase,
         .overdue = worker->overdue,
+        .killed = worker->end.signal == SIGKILL && !worker->overdue && !worker->lawless,
         .unusable = worker->lawless || worker->end.exit_code == EXIT_USAGE ||
                     worker->end.exit_code == EXIT_PYTHON,
     };
@@ -249,8 +252,7 @@ void wz_worker_send(struct wz_worker *worker, bool holds)
     if (holds && !worker->holds)
         worker->progress_us = wz_clock_mono_us();
     worker->holds = holds;
-    if (holds && worker->phase == WZ_WORKER_RUNNING &&
-        !uv_is_active((uv_handle_t *)&worker->timer))
+    if (holds && worker->phase == WZ_WORKER_RUNNING && !uv_is_active((uv_handle_t *)&worker->timer))
         set_timer(worker, on_watch, worker->options.max_message_ms);
 }
 

@@ -21,6 +21,7 @@ enum wz_worker_phase {
 struct wz_worker_report {
     enum wz_worker_phase phase; // in which
     bool overdue;               // killed because it took too long
+    bool killed;                // by somebody else: for want of memory, or a person
     bool unusable;              // the program itself could not begin, or broke the protocol
     char why[96];               // for people: "ended by signal 9"
 };

@@ -33,14 +33,14 @@
 // are read.
 #define WZ_SQLITE_CHECK_MAX (16 * 1024 * 1024)
 
+// The value of a macro that is a number, as text.
+#define WZ_SQLITE_QUOTE(x) #x
+#define WZ_SQLITE_TEXT_OF(x) WZ_SQLITE_QUOTE(x)
+
 // The checksum of a row, and whether the row is as it was written: so is one without a checksum, as
 // other programs leave it.
 #define WZ_SQLITE_CHECKSUM "wz_checksum(collection, name, revision, body)"
 #define WZ_SQLITE_WHOLE "ifnull(checksum = " WZ_SQLITE_CHECKSUM ", 1)"
-
-// The value of a macro that is a number, as text.
-#define WZ_SQLITE_QUOTE(x) #x
-#define WZ_SQLITE_TEXT_OF(x) WZ_SQLITE_QUOTE(x)
 
 #define WZ_SQLITE_STATEMENT_TABLE(X)                                                               \
     X(BEGIN_READ, "BEGIN")                                                                         \

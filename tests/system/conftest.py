@@ -18,7 +18,10 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WYZE_BUILD", ROOT / "build")).resolve()
 WYZE = BUILD / "src" / "wyze"
-sys.path.insert(0, str(BUILD / "src" / "worker"))  # where wyze.testing is
+
+# For wyze.testing.
+sys.path.insert(0, str(ROOT / "src" / "worker"))
+os.environ["WZ_WORKER"] = str(BUILD / "src" / "worker" / "wyze-python")
 
 
 def is_sanitized():

@@ -190,12 +190,18 @@ def test_wyze_is_killed_with_several_workers(make_trial):
 def test_workers_are_killed(make_trial):
     trial = begin(make_trial("worker"))
     killed = 0
-    for _ in range(2 * KILLS):
+    for turn in range(2 * KILLS):
         trial.ledger.wait_acked(trial.rng.randrange(50, 400))
+        if turn % 4 == 3:  # another document: its workers start without a pause
+            old = workers_of(trial.wyze)
+            put_document(trial.wyze, "count", f"# {turn}\n{COUNTER}")
+            until(lambda: workers_of(trial.wyze) not in ([], old), 20, "it is not deployed")
+            wait_status(trial.wyze)
         for pid in workers_of(trial.wyze):
             os.kill(pid, signal.SIGKILL)
             killed += 1
         until(lambda: workers_of(trial.wyze), 20, "no other worker starts")
+        wait_status(trial.wyze)
     assert killed >= KILLS
     check_once(trial)
     assert script(trial.wyze)["restarts"] > 0

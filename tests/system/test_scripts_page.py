@@ -9,12 +9,11 @@ import subprocess
 
 import pytest
 from conftest import BUILD, ROOT, WYZE, until
+from wyze import testing
 
 PAGE = (ROOT / "docs/scripts.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE, re.S | re.M)
 DAY_MS = 1769990400000  # 2026-02-02, midnight
-
-testing = pytest.importorskip("wyze.testing", reason="no worker was built")
 
 pytestmark = pytest.mark.skipif(not (BUILD / "src/worker/wyze-python").exists(),
                                 reason="no worker was built")

@@ -10,8 +10,7 @@ import subprocess
 
 import pytest
 from conftest import BUILD, WYZE, until
-
-testing = pytest.importorskip("wyze.testing", reason="no worker was built")
+from wyze import testing
 
 pytestmark = pytest.mark.skipif(not (BUILD / "src/worker/wyze-python").exists(),
                                 reason="no worker was built")
@@ -84,9 +83,27 @@ def test_run_shows_people_the_same(wyze):
 def test_run_needs_no_server(wyze):
     path = write(wyze, DOUBLE)
     feed(wyze, 5)
+    deployed = write(wyze, DOUBLE.replace("2 *", "3 *"), "alarm.py")
+    wyze.cli("script", "deploy", deployed)
+    feed(wyze, 6)
+    until(lambda: wyze.records("processed-stream", "house.twice"))
     wyze.stop()
     code, kinds, _ = run(wyze, path)
-    assert code == 0 and outputs(kinds) == [{"value": 10, "n": 1}]
+    assert code == 0 and outputs(kinds) == [{"value": 10, "n": 1}, {"value": 12, "n": 2}]
+    back = write(wyze, "def handle_input(msg, context):\n"
+                       "    return 'back', len(context.lookback('#', until=context.now() + 1))\n", "back.py")
+    assert outputs(run(wyze, back, "--on", "bedroom.#")[1]) == [0, 1]
+    code, kinds, summary = run(wyze, path, "--compare", "alarm")
+    assert code == 1 and (summary["changed"], summary["new"]) == (1, 1)
+
+
+def test_run_keeps_state_by_lane_when_asked(wyze):
+    path = write(wyze, "# wyze: on raw:#\n" + COUNT)
+    for topic in "a.a", "b.b", "a.a":
+        wyze.cli("pub", topic, "x")
+    assert outputs(run(wyze, path)[1]) == [1, 2, 3]
+    assert outputs(run(wyze, path, "--lanes")[1]) == [1, 1, 2]
+    assert run(wyze, path, "--lanes")[2]["state_keys"] == 2
 
 
 def test_run_takes_the_range_the_patterns_and_the_config_that_are_asked_for(wyze):
@@ -312,7 +329,8 @@ def test_wrong(script):
 
 
 def run_tests(folder, *words, env=()):
-    inherited = {name: value for name, value in os.environ.items() if name != "WYZE_BUILD"}
+    inherited = {name: value for name, value in os.environ.items()
+                 if name not in ("WYZE_BUILD", "WZ_WORKER")}  # it finds the worker by itself
     return subprocess.run([WYZE, "script", "test", *words], capture_output=True, text=True,
                           cwd=folder, env={**inherited, **dict(env)}, timeout=60, check=False)
 
