@@ -44,6 +44,6 @@ void wz_desk_serve(struct wz_desk *desk, const char *part, wz_desk_serve_fn serv
 // DONE does not run.
 WZ_MUST int wz_desk_ask(struct wz_desk *desk, struct wz_desk_call *call);
 
-// Answers a call, on the loop thread; RESULT below 0 has its problem in the call. ANSWER's reference
-// is taken over.
+// Answers a call, on the loop thread; RESULT below 0 has its problem in the call. ANSWER's
+// reference is taken over.
 void wz_desk_answer(struct wz_desk_call *call, int result, json_t *answer);

@@ -255,8 +255,8 @@ static void show_log_line(struct wz_buf *output, struct wz_slice line)
 
 int wz_cmd_script_logs(struct wz_cli *cli)
 {
-    bool live = wz_args_value(&cli->args, "--follow") != NULL ||
-                wz_args_value(&cli->args, "-f") != NULL;
+    bool live =
+        wz_args_value(&cli->args, "--follow") != NULL || wz_args_value(&cli->args, "-f") != NULL;
     const char *from = wz_args_value(&cli->args, "--from");
     struct view view = {.cli = cli, .live = live, .show = show_log_line};
     int r = read_count(cli, &view.left);

@@ -42,7 +42,7 @@ struct wz_engine {
     struct waiter *waiter;
     struct wz_requests *requests;
     int64_t trimmed_at; // of script-log: when its size was looked at last
-    int open_count; // handles
+    int open_count;     // handles
     bool stopping;
     wz_engine_stopped_fn stopped;
     void *stopped_arg;
@@ -100,8 +100,7 @@ static void on_fed(void *arg, struct wz_script *script)
 static void trim_log(struct wz_engine *engine)
 {
     struct wz_log *log = engine->options.script_log;
-    int64_t most =
-        engine->options.log_bytes > 0 ? engine->options.log_bytes : WZ_ENGINE_LOG_BYTES;
+    int64_t most = engine->options.log_bytes > 0 ? engine->options.log_bytes : WZ_ENGINE_LOG_BYTES;
     struct wz_log_info info;
     int64_t end;
 

@@ -6,8 +6,8 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "engine/quarantine.h"
-#include "json/text.h"
 #include "stream/fetch.h"
+#include "json/text.h"
 
 #define PART "scripts"
 
@@ -46,7 +46,7 @@ struct lookup {
     int moves;
     int64_t offset; // of what is read next
     bool waits;     // until that is durable: before, it cannot be read
-    json_t *items; // NULL: a count is the answer
+    json_t *items;  // NULL: a count is the answer
     int64_t next;
 };
 
@@ -191,8 +191,7 @@ static void look_on(struct lookup *lookup)
         return;
     }
     while (lookup->done < lookup->count && lookup->bytes < BYTES_MAX) {
-        struct wz_journal_place *place =
-            place_of(lookup, script, &lookup->wanted[lookup->done]);
+        struct wz_journal_place *place = place_of(lookup, script, &lookup->wanted[lookup->done]);
 
         offset = place ? place->offset : -1;
         if (offset >= 0)
@@ -302,8 +301,8 @@ static json_t *describe(uint64_t number, const struct wz_quarantine *message)
     return item;
 }
 
-static int use_in_list(struct lookup *lookup, struct wz_script *script,
-                       const struct wanted *wanted, struct wz_slice value)
+static int use_in_list(struct lookup *lookup, struct wz_script *script, const struct wanted *wanted,
+                       struct wz_slice value)
 {
     struct wz_quarantine message;
     int r = wz_quarantine_get(value, &message);
@@ -382,8 +381,7 @@ static bool is_there(struct wz_script *script, struct wz_desk_call *call)
     return false;
 }
 
-static void retry(struct wz_requests *requests, struct wz_script *script,
-                  struct wz_desk_call *call)
+static void retry(struct wz_requests *requests, struct wz_script *script, struct wz_desk_call *call)
 {
     struct lookup *lookup = new_lookup(requests, call, ITEMS_MAX);
 
@@ -392,8 +390,7 @@ static void retry(struct wz_requests *requests, struct wz_script *script,
     look_on(lookup);
 }
 
-static void drop(struct wz_requests *requests, struct wz_script *script,
-                 struct wz_desk_call *call)
+static void drop(struct wz_requests *requests, struct wz_script *script, struct wz_desk_call *call)
 {
     struct lookup *lookup = new_lookup(requests, call, ITEMS_MAX);
     int r = WZ_OK;

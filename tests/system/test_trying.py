@@ -230,7 +230,7 @@ def handle_input(msg, context):
 """)
     client = wyze.client()
     for number in range(500):
-        client.publish("mesh/b5ea3f/42/M/status", "x" * (150000 + number), wait=number % 50 == 0)
+        client.publish("mesh/b5ea3f/42/M/status", "x" * (150000 + number), wait=number % 50 == 49)
     client.close()
     wyze.cli("pub", "bedroom.last", "x")
     code, kinds, summary = run(wyze, path)
