@@ -514,6 +514,7 @@ static void engine_open(struct node *node)
         .journal = node->journal,
         .accounts = node->accounts,
         .max_message_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_MESSAGE_TIME),
+        .retry_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_RETRY_DELAY),
         .window_bytes = (size_t)wz_config_int(node->config, WZ_CONFIG_SCRIPTS_WINDOW),
         .without_landlock = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_SANDBOX) != 0,
     };

@@ -61,7 +61,7 @@ def until(condition, seconds=10.0, what="it did not happen in time"):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise AssertionError(what)
+            raise AssertionError(what() if callable(what) else what)
         time.sleep(0.005)
 
 
