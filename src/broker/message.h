@@ -14,12 +14,12 @@ struct wz_message {
     struct wz_slice script; // a script's output: its name, and the _id of the record behind it
     struct wz_slice parent;
     struct wz_slice commit; // and which output of which step of the script it is
-    int64_t timestamp_ms; // the publisher's own time, or 0
-    int64_t offset;       // on raw and processed: its place on the stream; elsewhere -1
-    int64_t append_ms;    // with the offset
-    uint16_t packet_id;   // of a QoS 2 message from a durable session, to be told if it comes again
-    uint8_t qos;          // 0 to 2, as published
-    uint8_t hops;         // how many scripts it has been through
+    int64_t timestamp_ms;   // the publisher's own time, or 0
+    int64_t offset;         // on raw and processed: its place on the stream; elsewhere -1
+    int64_t append_ms;      // with the offset
+    uint16_t packet_id; // of a QoS 2 message from a durable session, to be told if it comes again
+    uint8_t qos;        // 0 to 2, as published
+    uint8_t hops;       // how many scripts it has been through
     bool retain;
     bool recorded; // it came again after a crash: its record is there already,
     bool queued;   // or its place in durable queues is

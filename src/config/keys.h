@@ -58,7 +58,7 @@
       "how often the values under $SYS/broker/ are made anew and published; 0: there are none")    \
     X(SCRIPTS_MAX_MESSAGE_TIME, "scripts.max_message_time", DURATION, "30s", 10, WZ_DAY_MS, NULL,  \
       "how long a script may take for one message before its worker is ended")                     \
-    X(SCRIPTS_RETRY_DELAY, "scripts.retry_delay", DURATION, "100ms", 1, WZ_DAY_MS, NULL,            \
+    X(SCRIPTS_RETRY_DELAY, "scripts.retry_delay", DURATION, "100ms", 1, WZ_DAY_MS, NULL,           \
       "how long a message on which a script failed waits before it is tried again; the second "    \
       "time four times as long, the third 16 times; then it goes into quarantine")                 \
     X(SCRIPTS_SANDBOX, "scripts.sandbox", CHOICE, "full", 0, 0, "full|without-landlock",           \

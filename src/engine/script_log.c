@@ -26,8 +26,9 @@ static void put_record(struct wz_script_log *log, int source, enum wz_severity s
         log->dropped_count++;
         return;
     }
-    wz_buf_addf(&value, "{\"severity\":\"%s\",\"source\":\"%s\",\"message\":",
-                wz_severity_word(severity), source_words[source]);
+    wz_buf_addf(&value,
+                "{\"severity\":\"%s\",\"source\":\"%s\",\"message\":", wz_severity_word(severity),
+                source_words[source]);
     wz_json_add_string(&value, text);
     if (cause->id_len > 0) {
         wz_buf_add_str(&value, ",\"cause\":\"");
@@ -118,8 +119,8 @@ int wz_script_log_write(struct wz_script_log *log, const struct wz_frame_log *li
     return WZ_OK;
 }
 
-void wz_script_log_tell(struct wz_script_log *log, enum wz_severity severity,
-                        struct wz_slice text, const struct wz_cause *cause)
+void wz_script_log_tell(struct wz_script_log *log, enum wz_severity severity, struct wz_slice text,
+                        const struct wz_cause *cause)
 {
     if (wz_clock_mono_us() - log->second_us >= WZ_SECOND_US)
         begin_second(log, wz_clock_mono_us());

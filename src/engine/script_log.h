@@ -27,8 +27,8 @@ WZ_MUST int wz_script_log_write(struct wz_script_log *log, const struct wz_frame
                                 const struct wz_cause *cause);
 
 // Puts a line of the engine's about the script on script-log: that it crashed, or raised.
-void wz_script_log_tell(struct wz_script_log *log, enum wz_severity severity,
-                        struct wz_slice text, const struct wz_cause *cause);
+void wz_script_log_tell(struct wz_script_log *log, enum wz_severity severity, struct wz_slice text,
+                        const struct wz_cause *cause);
 
 // Whether the program's log may take one more line of this script now; tells, when a new second
 // begins, how many it did not take.

@@ -22,8 +22,8 @@ struct wz_trial_events {
 
 // Times in milliseconds.
 struct wz_trial_options {
-    const char *path;          // of wyze-python; borrowed for the call
-    const char *const *words;  // of its sandbox, as wz_worker_program has them; as long as the trial
+    const char *path;         // of wyze-python; borrowed for the call
+    const char *const *words; // of its sandbox, as wz_worker_program has them; as long as the trial
     struct wz_frame_load load; // the script; borrowed as long as the trial
     int64_t load_ms;           // its top level and init may take so long
     int64_t max_message_ms;    // a call may

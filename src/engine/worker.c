@@ -30,7 +30,7 @@ struct wz_worker {
     bool frame_open; // FRAME has not been worked off
     struct wz_frame frame;
     struct wz_worker_end end;
-    int64_t progress_us; // when a result came, or the first record was given
+    int64_t progress_us;  // when a result came, or the first record was given
     int64_t last_look_us; // when one more turn was given to it, though it seemed to take too long
     bool holds;
 };

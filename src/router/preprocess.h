@@ -24,8 +24,8 @@ struct wz_unstamped {
     struct wz_slice script; // a script's output: its name and the _id of its cause
     struct wz_slice parent;
     struct wz_slice commit; // which output of which step of the script, or empty
-    int64_t timestamp_ms; // the publisher's own time; 0: now
-    uint16_t packet_id;   // of a QoS 2 message that may come again after a crash, or 0
+    int64_t timestamp_ms;   // the publisher's own time; 0: now
+    uint16_t packet_id;     // of a QoS 2 message that may come again after a crash, or 0
     uint8_t hops;
 };
 
