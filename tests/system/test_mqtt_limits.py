@@ -224,7 +224,7 @@ def test_a_journal_that_is_refused_is_left_as_it_is(make_wyze):
     whole = segment.read_bytes()
     at = whole.index(b"B" + b"\0" * 7)  # the key of the subscription
     unknown = bytearray(whole)
-    unknown[at] = ord("Z")
+    unknown[at] = ord("Y")
     segment.write_bytes(mend_checksums(unknown))
     before = segment.read_bytes()
     for _ in range(2):
