@@ -6,7 +6,8 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import BUILD, ROOT, until
+from conftest import BUILD, ROOT, SEED_MAPPING, until
+from faults import preload_faults, set_faults
 
 pytestmark = pytest.mark.skipif(not (BUILD / "src/worker/wyze-python").exists(),
                                 reason="no worker was built")
@@ -61,9 +62,8 @@ def ask(wyze, method, route, query="", **captures):
         return value
 
 
-@pytest.fixture
-def alarm(wyze):
-    """A wyze with a script, "alarm 1", that was given two messages."""
+def give_two(wyze):
+    """A script, "alarm 1", that was given two messages."""
     path = wyze.data.parent / "alarm.py"
     path.write_text(CODE)
     wyze.cli("script", "deploy", str(path), "--name", "alarm 1")
@@ -71,6 +71,11 @@ def alarm(wyze):
         wyze.cli("pub", "mesh/b5ea3f/42/M/status", value)
     until(lambda: '"value":2' in wyze.cli("script", "state", "alarm 1").stdout)
     return wyze
+
+
+@pytest.fixture
+def alarm(wyze):
+    return give_two(wyze)
 
 
 def await_quarantine(wyze, count):
@@ -125,6 +130,24 @@ def test_state_that_changes_all_the_time_is_listed(alarm):
             assert item["key"] == "n" and 2 <= item["value"] <= number
     client.close()
     until(lambda: ask(alarm, "GET", SCRIPT + "/state", **NAME)["items"][0]["value"] == 302, 20)
+
+
+def test_state_that_is_not_on_the_disk_yet_is_waited_for(make_wyze, tmp_path):
+    control = tmp_path / "faults"
+    wyze = make_wyze()
+    preload_faults(wyze, control)
+    wyze.start()
+    wyze.import_mapping(SEED_MAPPING)
+    give_two(wyze)
+    set_faults(control, "pwritev:delay:ms=700:path=/journal/")
+    client = wyze.client()
+    client.publish("mesh/b5ea3f/42/M/status", "3", qos=0, wait=False)
+    until(lambda: "at 3" in wyze.log())
+    [item] = ask(wyze, "GET", SCRIPT + "/state", **NAME)["items"]
+    assert item["value"] in (2, 3)  # the step may have come into the journal meanwhile
+    until(lambda: ask(wyze, "GET", SCRIPT + "/state", **NAME)["items"][0]["value"] == 3, 20)
+    set_faults(control)
+    client.close()
 
 
 def test_restart_starts_new_workers(alarm):
