@@ -111,7 +111,7 @@ int wz_script_log_write(struct wz_script_log *log, const struct wz_frame_log *li
     }
     allowed = wz_script_log_allow(log);
     if (wz_utf8_valid(line->text))
-        put_record(log, line->source, line->severity, line->text, cause);
+        put_record(log, (int)line->source, line->severity, line->text, cause);
     if (allowed)
         WZ_LOG(levels[line->severity], "script.log", WZ_F_SLICE("script", log->egress->script),
                WZ_F_STR("source", source_words[line->source]), WZ_F_SLICE("message", line->text),

@@ -55,24 +55,25 @@ static void test_script_flags_a_script_whose_process_ends_while_it_is_loaded(voi
 static void test_script_is_loaded_again_when_its_process_is_killed_meanwhile(void **state)
 {
     struct rig *rig = *state;
-    char flag[] = "/tmp/wyze-engine-test-XXXXXX";
+    char folder[] = "/tmp/wyze-engine-test-XXXXXX";
+    char flag[64];
     WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
-    int fd = mkstemp(flag);
 
-    assert_true(fd >= 0);
-    (void)close(fd); // it is empty
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(flag, sizeof(flag), "%s/times", folder);
     wz_buf_addf(&code,
                 "import os, signal\n"
-                "if os.path.getsize('%s') < 2:\n"
-                "    with open('%s', 'a') as f: f.write('x')\n"
+                "with open('%s', 'a') as f: f.write('x')\n"
+                "if os.path.getsize('%s') < 3:\n"
                 "    os.kill(os.getpid(), signal.SIGKILL)\n" RIG_ECHO,
                 flag, flag);
     rig_start(rig, (struct wz_engine_options){0});
-    rig_apply(rig, wz_buf_str(&code));
+    rig_apply_writing(rig, wz_buf_str(&code), folder);
     rig_feed(rig, "in.a", 3);
     rig_run_until(rig, rig_has_outputs, 3);
     rig_assert_numbers(rig, 0, 3, -1);
     assert_int_equal(unlink(flag), 0);
+    assert_int_equal(rmdir(folder), 0);
 }
 
 static void test_script_goes_on_after_an_exception(void **state)

@@ -41,8 +41,8 @@ static void test_context_runs_a_valid_script(void **state)
 static const char *const limit_scripts[] = {
     "        context.emit('t', 'x' * msg['len'])\n",
     "        try: context.emit('t', 'x' * msg['len'])\n        except Exception: pass\n",
-    "        try: context.emit('t', 'x' * msg['len'])\n"
-    "        except wyze.LimitError as error: raise KeyError('other') from None\n",
+    ("        try: context.emit('t', 'x' * msg['len'])\n"
+     "        except wyze.LimitError as error: raise KeyError('other') from None\n"),
 };
 
 static void test_context_limits_the_outputs_of_one_message(void **state)
