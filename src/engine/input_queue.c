@@ -133,12 +133,13 @@ void wz_input_queue_sift(struct wz_input_queue *queue, uint8_t lane, struct wz_i
 
 void wz_input_queue_insert(struct wz_input_queue *queue, struct wz_input_queue *other)
 {
-    struct wz_slice more = tail_of(other, other->head);
+    struct wz_slice more;
     uint8_t *at;
 
     WZ_ASSERT(other->sent == other->head);
     if (other->count == 0)
         return;
+    more = tail_of(other, other->head);
     wz_buf_reserve(&queue->buf, more.len);
     at = queue->buf.ptr + queue->sent;
     memmove(at + more.len, at, queue->buf.len - queue->sent);

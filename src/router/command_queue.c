@@ -40,11 +40,12 @@ void wz_command_queue_push(struct wz_command_queue *queue, const struct wz_comma
 
 bool wz_command_queue_first(const struct wz_command_queue *queue, struct wz_command *ret_command)
 {
-    const uint8_t *at = queue->buf.ptr + queue->head;
+    const uint8_t *at;
     struct head head;
 
     if (wz_command_queue_bytes(queue) == 0)
         return false;
+    at = queue->buf.ptr + queue->head;
     memcpy(&head, at, sizeof(head));
     at += sizeof(head);
     *ret_command = (struct wz_command){
