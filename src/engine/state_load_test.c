@@ -146,12 +146,18 @@ static void test_state_load_of_no_state_is_done_at_once(void **state)
 static void churn(struct rig *rig)
 {
     struct wz_account *other = wz_accounts_use(rig->accounts, "other");
+    struct wz_journal_info info;
+    int64_t compactions;
 
+    wz_journal_info(rig->journal, &info);
+    compactions = info.compactions;
     for (int round = 0; round < 200; round++)
         put_keys(rig, other, 500, round);
     other->used = false;
-    for (int i = 0; i < 300; i++)
+    for (int i = 0; i < 300 || (info.compactions == compactions && i < 100000); i++) {
         rig_turn(rig);
+        wz_journal_info(rig->journal, &info);
+    }
     rig_settle(rig);
 }
 
