@@ -183,9 +183,13 @@ static int ask_lines(struct wz_cli *cli, const char *target, int *limit, struct 
 // Takes a line off LINES at POS; false at their end.
 static bool take_line(const struct wz_buf *lines, size_t *pos, struct wz_slice *ret_line)
 {
-    struct wz_slice rest = wz_slice(lines->ptr + *pos, lines->len - *pos);
-    const uint8_t *end = rest.len > 0 ? memchr(rest.ptr, '\n', rest.len) : NULL;
+    struct wz_slice rest;
+    const uint8_t *end;
 
+    if (*pos == lines->len)
+        return false;
+    rest = wz_slice(lines->ptr + *pos, lines->len - *pos);
+    end = memchr(rest.ptr, '\n', rest.len);
     if (end == NULL)
         return false;
     *ret_line = wz_slice(rest.ptr, (size_t)(end - rest.ptr));
