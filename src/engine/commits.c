@@ -496,7 +496,6 @@ static bool project(struct wz_commits *commits, struct step *step)
         }
         step->project_at = all.len - wz_cursor_left(&cur);
         step->project_index++;
-        commits->out_count++;
     }
     step->processed_end = wz_log_next_offset(commits->options.logs[WZ_SCRIPT_PROCESSED]);
     step->stage = STAGE_PROJECTED;

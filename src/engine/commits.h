@@ -49,10 +49,9 @@ struct wz_commits {
     bool stale;   // positions are further on than any step says
     bool advancing;
     bool waits_for_bus;
-    int64_t out_count; // outputs that were published
-    uint64_t last;     // number of the last step that was put
-    uint64_t made;     // steps that there were
-    int64_t start;     // of the journal: recovery has put what is before
+    uint64_t last; // number of the last step that was put
+    uint64_t made; // steps that there were
+    int64_t start; // of the journal: recovery has put what is before
 };
 
 // Starts, with the outputs that the journal has and processed-stream has not: PROJECTION says how
