@@ -14,43 +14,6 @@
 
 #define KEYS 300
 
-static void put_change(struct wz_account *account, int key, const char *value)
-{
-    char name[32];
-    struct wz_frame_entry entry = {.lane = (uint8_t)(key % (WZ_LANE_SHARED + 1))};
-
-    (void)snprintf(name, sizeof(name), "key%d", key);
-    entry.key = wz_slice_str(name);
-    entry.removed = value == NULL;
-    entry.value = wz_slice_str(value ? value : "");
-    wz_account_change(account, &entry);
-}
-
-static void end_group(struct rig *rig)
-{
-    int64_t unused;
-
-    wz_journal_end(rig->journal, &unused);
-}
-
-static void begin_group(struct rig *rig)
-{
-    while (!wz_journal_ready(rig->journal))
-        rig_turn(rig);
-    wz_journal_begin(rig->journal);
-}
-
-static void put_position(struct wz_account *account, uint64_t commit, int64_t base)
-{
-    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
-    static const struct wz_progress none;
-
-    wz_buf_add_byte(&buf, WZ_SCRIPT_STREAM_COUNT);
-    wz_progress_put(&none, base, &buf);
-    wz_progress_put(&none, -1, &buf);
-    wz_account_put_ledger(account, commit, wz_buf_slice(&buf));
-}
-
 static void test_account_reads_back_what_was_put_of_every_kind(void **state)
 {
     struct rig *rig = *state;
@@ -58,19 +21,19 @@ static void test_account_reads_back_what_was_put_of_every_kind(void **state)
     struct wz_stored_part *part;
     struct wz_quarantined *message;
 
-    begin_group(rig);
+    rig_begin_group(rig);
     wz_account_halt(account, WZ_HALT_PARKED, 7, WZ_SLICE_LIT("it failed"));
-    put_change(account, 1, "11");
-    put_change(account, 2, "22");
-    put_change(account, 2, NULL);
-    put_change(account, 1, "111");
+    rig_put_change(account, 1, "11");
+    rig_put_change(account, 2, "22");
+    rig_put_change(account, 2, NULL);
+    rig_put_change(account, 1, "111");
     wz_account_put_outputs(account, 5, 0, WZ_SLICE_LIT("parts"));
     wz_account_put_outputs(account, 5, 1, WZ_SLICE_LIT("more"));
-    put_position(account, 5, 4711);
+    rig_put_position(account, 5, 4711);
     message = wz_account_quarantine(account, WZ_SLICE_LIT("first"));
     (void)wz_account_quarantine(account, WZ_SLICE_LIT("second")); // it is found by its number
     wz_account_release(account, message);
-    end_group(rig);
+    rig_end_group(rig);
     rig_settle(rig);
     rig_crash(rig);
     account = wz_accounts_use(rig->accounts, "probe");
@@ -101,9 +64,9 @@ static void test_account_finishes_changes_of_a_commit_that_counts_and_drops_othe
     const uint8_t id[] = {3, 'k'};
     const uint8_t other[] = {3, 'm'};
 
-    begin_group(rig);
+    rig_begin_group(rig);
     wz_account_put(account);
-    put_position(account, 8, 1);
+    rig_put_position(account, 8, 1);
     wz_frame_put_entry(&change, &entry);
     wz_account_put_staged(account, 8, 0, wz_buf_slice(&change)); // its ledger is there
     change.len = 0;
@@ -111,7 +74,7 @@ static void test_account_finishes_changes_of_a_commit_that_counts_and_drops_othe
     wz_frame_put_entry(&change, &entry);
     wz_account_put_staged(account, 9, 0, wz_buf_slice(&change)); // the crash came before it
     wz_account_put_outputs(account, 9, 0, WZ_SLICE_LIT("never"));
-    end_group(rig);
+    rig_end_group(rig);
     rig_settle(rig);
     rig_crash(rig);
     account = wz_accounts_use(rig->accounts, "probe");
@@ -130,13 +93,13 @@ static void test_account_drops_parts_that_were_projected(void **state)
     struct rig *rig = *state;
     struct wz_account *account = wz_accounts_use(rig->accounts, "probe");
 
-    begin_group(rig);
+    rig_begin_group(rig);
     wz_account_put(account);
     for (uint64_t commit = 1; commit <= 4; commit++)
         wz_account_put_outputs(account, commit, 0, WZ_SLICE_LIT("x"));
     wz_account_project(account, 3, 77);
-    put_position(account, 4, 9);
-    end_group(rig);
+    rig_put_position(account, 4, 9);
+    rig_end_group(rig);
     rig_settle(rig);
     rig_crash(rig);
     account = wz_accounts_use(rig->accounts, "probe");
@@ -186,7 +149,7 @@ static void test_account_holds_against_a_model_through_crashes_and_compaction(vo
         check_state(account, values);
         assert_int_equal(account->commit, commit);
         for (int i = 0; i < 150; i++) {
-            begin_group(rig);
+            rig_begin_group(rig);
             for (int j = rand_r(&rig->seed) % 20; j >= 0; j--) {
                 int key = rand_r(&rig->seed) % KEYS;
 
@@ -194,13 +157,13 @@ static void test_account_holds_against_a_model_through_crashes_and_compaction(vo
                 if (rand_r(&rig->seed) % 4 != 0)
                     (void)snprintf(values[key], sizeof(values[key]), "%.*s",
                                    1 + rand_r(&rig->seed) % 20, "12345678901234567890");
-                put_change(account, key, values[key][0] ? values[key] : NULL);
+                rig_put_change(account, key, values[key][0] ? values[key] : NULL);
             }
             wz_account_put_outputs(account, ++commit, 0, WZ_SLICE_LIT("outputs"));
             if (account->place.offset < 0)
                 wz_account_put(account);
-            put_position(account, commit, (int64_t)commit);
-            end_group(rig);
+            rig_put_position(account, commit, (int64_t)commit);
+            rig_end_group(rig);
             wz_account_project(account, commit, 0);
             if (i % 10 == 0)
                 rig_turn(rig);

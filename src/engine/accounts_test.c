@@ -12,43 +12,6 @@
 #include "engine/quarantine.h"
 #include "engine/rig_test.h"
 
-static void put_change(struct wz_account *account, int key, const char *value)
-{
-    char name[32];
-    struct wz_frame_entry entry = {.lane = (uint8_t)(key % (WZ_LANE_SHARED + 1))};
-
-    (void)snprintf(name, sizeof(name), "key%d", key);
-    entry.key = wz_slice_str(name);
-    entry.removed = value == NULL;
-    entry.value = wz_slice_str(value ? value : "");
-    wz_account_change(account, &entry);
-}
-
-static void end_group(struct rig *rig)
-{
-    int64_t unused;
-
-    wz_journal_end(rig->journal, &unused);
-}
-
-static void begin_group(struct rig *rig)
-{
-    while (!wz_journal_ready(rig->journal))
-        rig_turn(rig);
-    wz_journal_begin(rig->journal);
-}
-
-static void put_position(struct wz_account *account, uint64_t commit, int64_t base)
-{
-    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
-    static const struct wz_progress none;
-
-    wz_buf_add_byte(&buf, WZ_SCRIPT_STREAM_COUNT);
-    wz_progress_put(&none, base, &buf);
-    wz_progress_put(&none, -1, &buf);
-    wz_account_put_ledger(account, commit, wz_buf_slice(&buf));
-}
-
 // A script that is gone while its keys are taken out in steps, and a crash after any of them: none
 // of it is another's who has the name later.
 static void test_accounts_remove_a_script_in_steps_and_none_of_it_comes_back(void **state)
@@ -62,13 +25,13 @@ static void test_accounts_remove_a_script_in_steps_and_none_of_it_comes_back(voi
         assert_int_equal(account->positions[0].base, -1);
         assert_int_equal(account->commit, 0);
         assert_int_equal(account->by_number.count, 0);
-        begin_group(rig);
+        rig_begin_group(rig);
         wz_account_put(account);
         for (int key = 0; key < 3500; key++)
-            put_change(account, key, "1");
+            rig_put_change(account, key, "1");
         (void)wz_account_quarantine(account, WZ_SLICE_LIT("q")); // nobody asks for it
-        put_position(account, 12, 500);
-        end_group(rig);
+        rig_put_position(account, 12, 500);
+        rig_end_group(rig);
         rig_settle(rig);
         wz_accounts_remove(rig->accounts, account); // the first step
         for (int i = 0; i < turns; i++)

@@ -449,6 +449,45 @@ int64_t rig_number(struct wz_slice body)
     return strtoll(at + 4, NULL, 10);
 }
 
+// Accounts.
+
+void rig_put_change(struct wz_account *account, int key, const char *value)
+{
+    char name[32];
+    struct wz_frame_entry entry = {.lane = (uint8_t)(key % (WZ_LANE_SHARED + 1))};
+
+    (void)snprintf(name, sizeof(name), "key%d", key);
+    entry.key = wz_slice_str(name);
+    entry.removed = value == NULL;
+    entry.value = wz_slice_str(value ? value : "");
+    wz_account_change(account, &entry);
+}
+
+void rig_end_group(struct rig *rig)
+{
+    int64_t unused;
+
+    wz_journal_end(rig->journal, &unused);
+}
+
+void rig_begin_group(struct rig *rig)
+{
+    while (!wz_journal_ready(rig->journal))
+        rig_turn(rig);
+    wz_journal_begin(rig->journal);
+}
+
+void rig_put_position(struct wz_account *account, uint64_t commit, int64_t base)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    static const struct wz_progress none;
+
+    wz_buf_add_byte(&buf, WZ_SCRIPT_STREAM_COUNT);
+    wz_progress_put(&none, base, &buf);
+    wz_progress_put(&none, -1, &buf);
+    wz_account_put_ledger(account, commit, wz_buf_slice(&buf));
+}
+
 // Waiting.
 
 void rig_turn(struct rig *rig) { (void)uv_run(&rig->loop.uv, UV_RUN_ONCE); }

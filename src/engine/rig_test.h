@@ -121,3 +121,14 @@ void rig_assert_numbers(struct rig *rig, int64_t first, int64_t count, int64_t m
 // The outputs are the numbers from 1 to COUNT, in order, and their causes COUNT records from FIRST
 // on, each once.
 void rig_assert_counted(struct rig *rig, int64_t first, int64_t count);
+
+// A group of the journal's, which is waited for until it may begin.
+void rig_begin_group(struct rig *rig);
+void rig_end_group(struct rig *rig);
+
+// Inside one: sets entry number KEY of the state, in a lane of its own choice; VALUE NULL: takes it
+// out.
+void rig_put_change(struct wz_account *account, int key, const char *value);
+
+// Inside one: puts a ledger whose position on raw-stream is BASE.
+void rig_put_position(struct wz_account *account, uint64_t commit, int64_t base);
