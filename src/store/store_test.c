@@ -392,6 +392,7 @@ static void damage(const char *name)
     (void)snprintf(sql, sizeof(sql),
                    "UPDATE documents SET checksum = checksum + 1 WHERE name = '%s'", name);
     assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(handle, 10000), SQLITE_OK);
     assert_int_equal(sqlite3_exec(handle, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(handle), SQLITE_OK);
 }
@@ -718,6 +719,7 @@ static void run_sql(const char *sql)
     sqlite3 *other;
 
     assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(other, 10000), SQLITE_OK);
     assert_int_equal(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(other), SQLITE_OK);
 }

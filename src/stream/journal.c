@@ -84,6 +84,7 @@ struct step {
     size_t done_pos; // in BYTES
     int64_t end_offset;
     int64_t size_bytes; // of the journal when this compaction began
+    bool behind;        // the writer had not come to all of it by then
     uint64_t took_ns;   // reading and copying, since the last pause
     bool at_end;
     int err;
@@ -497,7 +498,7 @@ static void look_step(uv_work_t *work)
     step->end_offset = wz_log_first_segment_end(step->log);
 }
 
-// When the segment is gone there may be more to do.
+// When the segment is gone, or the writer has caught up, there may be more to do.
 static void look_later(struct wz_journal *journal)
 {
     if (journal->pause != NULL)
@@ -522,6 +523,8 @@ static void after_look(uv_work_t *work, int status)
                wz_reader_open(step->log, &options, &step->reader) == WZ_OK) {
         begin_step(journal);
         return;
+    } else if (!due && step->behind) {
+        look_later(journal); // more than it was by then
     }
     compact(journal); // much may have been put meanwhile
 }
@@ -533,6 +536,7 @@ static void look(struct wz_journal *journal)
     journal->put_bytes = 0;
     journal->state = LOOK;
     step->log = journal->log;
+    step->behind = wz_log_durable_end(journal->log) < wz_log_next_offset(journal->log);
     step->running = true;
     wz_ignore(uv_queue_work(&journal->opt.loop->uv, &step->work, look_step,
                             after_look)); // fails without a function only

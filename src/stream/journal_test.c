@@ -392,6 +392,29 @@ static void test_journal_smaller_than_its_least_size_is_not_compacted(void **sta
     finish(&t);
 }
 
+static bool is_small(struct testjournal *t)
+{
+    return info_of(t).size_bytes <= 4 * t->opt.segment_bytes;
+}
+
+// The writer is behind what was put when its size is looked at, and nothing is put later.
+static void test_journal_that_was_put_at_once_is_compacted_in_the_end(void **state)
+{
+    struct testjournal t;
+
+    (void)state;
+    testjournal_init(&t);
+    t.opt.segment_bytes = (int64_t)64 * 1024;
+    t.opt.compact_bytes = (int64_t)64 * 1024;
+    testjournal_open(&t);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < 10000; i++)
+            testjournal_put_one(&t, 1, 200);
+        testjournal_run_until(&t, is_small);
+    }
+    finish(&t);
+}
+
 // Room on the disk is short: what is dead goes, though it is less than half; what is alive is not
 // copied without end.
 static void test_journal_gives_back_what_is_dead_when_it_is_asked_to(void **state)
@@ -678,6 +701,7 @@ int main(void)
         cmocka_unit_test(test_journal_stays_small_and_whole_whatever_is_put),
         cmocka_unit_test(test_journal_that_is_all_alive_is_not_compacted),
         cmocka_unit_test(test_journal_smaller_than_its_least_size_is_not_compacted),
+        cmocka_unit_test(test_journal_that_was_put_at_once_is_compacted_in_the_end),
         cmocka_unit_test(test_journal_gives_back_what_is_dead_when_it_is_asked_to),
         cmocka_unit_test(test_journal_tells_of_damage_before_its_segment_goes),
         cmocka_unit_test(test_journal_shows_what_is_alive_in_the_metrics),
