@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import signal
+import subprocess
 import urllib.request
 from collections import defaultdict
 
@@ -38,7 +39,7 @@ def handle_input(msg, context):
 
 @pytest.fixture
 def disk(tmp_path):
-    made = Disk(tmp_path, 256)
+    made = Disk(tmp_path, 256 + CUTS)  # what a round leaves there takes less than 1 MB
     yield made
     made.unmount()
 
@@ -102,6 +103,26 @@ def begin(trial, code=COUNTER, **members):
     return trial
 
 
+def wait_a_while(trial):
+    """Lets a number of messages be acked that is mostly small: a thousand rounds are soon over, and
+    some of them are long all the same."""
+    trial.ledger.wait_acked(trial.rng.randrange(1, 2 ** trial.rng.randrange(4, 11)))
+
+
+def crash_and_start(trial):
+    """kill -9 of wyze, and often again while it starts; at last it runs. What the files hold is not
+    looked at: that takes most of a round, and test_crash.py does it."""
+    trial.wyze.kill()
+    while trial.rng.random() < 0.3:
+        trial.start(wait=False)
+        try:
+            trial.wyze.process.wait(trial.rng.random() * 0.15)
+        except subprocess.TimeoutExpired:
+            pass  # as it should be
+        trial.wyze.kill()
+    trial.start()
+
+
 def causes_of(outputs):
     return [record["body"]["_parent"] for record in outputs]
 
@@ -123,8 +144,7 @@ def check_once(trial, left_out=0):
     LEFT_OUT of them."""
     trial.ledger.drain()
     inputs = [record["body"]["_id"] for record in trial.wyze.records()][trial.before :]
-    outputs = wait_outputs(trial.wyze, len(inputs) - left_out)
-    until(lambda: script(trial.wyze)["lag"] == 0, 20, "it does not catch up")
+    until(lambda: script(trial.wyze)["lag"] == 0, 60, "it does not catch up")
     outputs = wait_outputs(trial.wyze, len(inputs) - left_out)
     assert [record["body"]["n"] for record in outputs] == list(range(1, len(outputs) + 1))
     causes = causes_of(outputs)
@@ -149,14 +169,15 @@ def check_once_by_topic(trial):
 
 
 def workers_of(wyze):
-    """The ids of its worker processes."""
+    """The ids of its worker processes; without those that have ended."""
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
             name, _, rest = path.read_text().rpartition(")")
         except OSError:
             continue
-        if "(wyze-python" in name and int(rest.split()[1]) == wyze.process.pid:
+        state, parent = rest.split()[:2]
+        if "(wyze-python" in name and int(parent) == wyze.process.pid and state != "Z":
             found.append(int(path.parent.name))
     return found
 
@@ -164,9 +185,8 @@ def workers_of(wyze):
 def test_wyze_is_killed(make_trial):
     trial = begin(make_trial("once"))
     for _ in range(KILLS):
-        trial.ledger.wait_acked(trial.rng.randrange(50, 800))
-        trial.crash()
-        trial.start()
+        wait_a_while(trial)
+        crash_and_start(trial)
     trial.ledger.wait_acked(300)
     check_once(trial)
     trial.finish()
@@ -178,9 +198,8 @@ def test_wyze_is_killed(make_trial):
 def test_wyze_is_killed_with_several_workers(make_trial):
     trial = begin(make_trial("lanes"), TOPIC_COUNTER, workers=4)
     for turn in range(KILLS):
-        trial.ledger.wait_acked(trial.rng.randrange(50, 800))
-        trial.crash()
-        trial.start()
+        wait_a_while(trial)
+        crash_and_start(trial)
         if turn == 0:  # the lanes go to other workers
             put_document(trial.wyze, "count", TOPIC_COUNTER, workers=3)
     trial.ledger.wait_acked(300)
@@ -188,21 +207,23 @@ def test_wyze_is_killed_with_several_workers(make_trial):
 
 
 def test_workers_are_killed(make_trial):
+    """At any moment, also while they start. A record at which three die is in quarantine, and counts
+    when it is given again."""
     trial = begin(make_trial("worker"))
     killed = 0
     for turn in range(2 * KILLS):
-        trial.ledger.wait_acked(trial.rng.randrange(50, 400))
-        if turn % 4 == 3:  # another document: its workers start without a pause
-            old = workers_of(trial.wyze)
-            put_document(trial.wyze, "count", f"# {turn}\n{COUNTER}")
-            until(lambda: workers_of(trial.wyze) not in ([], old), 20, "it is not deployed")
-            wait_status(trial.wyze)
-        for pid in workers_of(trial.wyze):
+        wait_a_while(trial)
+        for pid in until(lambda: workers_of(trial.wyze), 20, "no other worker starts"):
             os.kill(pid, signal.SIGKILL)
             killed += 1
-        until(lambda: workers_of(trial.wyze), 20, "no other worker starts")
-        wait_status(trial.wyze)
-    assert killed >= KILLS
+        if turn % 2:  # another document: its worker starts without a pause
+            put_document(trial.wyze, "count", f"# {turn}\n{COUNTER}")
+    assert killed >= 2 * KILLS
+    trial.ledger.drain()
+    wait_status(trial.wyze)
+    until(lambda: script(trial.wyze)["lag"] == 0, 30, "it does not catch up")
+    if script(trial.wyze)["quarantined"] > 0:
+        trial.wyze.cli("script", "quarantine", "retry", "count")
     check_once(trial)
     assert script(trial.wyze)["restarts"] > 0
 
@@ -212,7 +233,7 @@ def test_the_power_is_cut(disk, make_trial, tmp_path):
     wyze.log_path = tmp_path / "wyze.log"  # not on the disk that fails
     trial = begin(make_trial("cut", wyze=wyze))
     for turn in range(CUTS):
-        trial.ledger.wait_acked(trial.rng.randrange(50, 1500))
+        wait_a_while(trial)
         disk.cut_power([LOSE_ALL, KEEP_JOURNAL][turn % 2])
         wyze.kill()
         disk.unmount()
