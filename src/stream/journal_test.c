@@ -406,9 +406,10 @@ static void test_journal_that_was_put_at_once_is_compacted_in_the_end(void **sta
     testjournal_init(&t);
     t.opt.segment_bytes = (int64_t)64 * 1024;
     t.opt.compact_bytes = (int64_t)64 * 1024;
+    t.opt.durability = WZ_DURABILITY_OS;
     testjournal_open(&t);
     for (int round = 0; round < 20; round++) {
-        for (int i = 0; i < 10000; i++)
+        for (int i = 0; i < 5000; i++)
             testjournal_put_one(&t, 1, 200);
         testjournal_run_until(&t, is_small);
     }
