@@ -422,7 +422,8 @@ static void test_commits_of_many_changes_are_there_whole_or_not_at_all(void **st
 
         rig_feed(rig, "in.a", 1);
         rig_settle(rig);
-        assert_int_equal(work(&probe, 1, &many), 1);
+        while (work(&probe, 1, &many) == 0) // it is read from the stream, after a crash
+            rig_turn(rig);
         rig->busy_every = 1; // nothing is published before the crash
         for (int turns = round; turns > 0; turns--)
             rig_turn(rig);
