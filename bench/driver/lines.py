@@ -5,11 +5,11 @@ A measure function starts a fresh server, runs one load and returns its values b
 rate (messages a second), cpu_us and workers_us (a message), p50_us p99_us p999_us, rss_mib,
 short (messages that did not arrive or were not recorded), doubled (that came or were
 recorded twice), late_p99_us (how late the generator itself was), start_ms, conn_bytes. What
-driver/durable.py adds, report.py names."""
+driver/durable.py and driver/engine.py add, report.py names."""
 
 from dataclasses import dataclass, field, replace
 
-from driver import durable, process
+from driver import durable, engine, process
 from driver.load import count_recorded, held_load, measure_load, run_load, start
 from driver.server import (
     BenchError, JetStream, Mosquitto, MosquittoKept, MosquittoSaved, MosquittoSecond, Nats, Wyze,
@@ -145,6 +145,21 @@ def _durable_lines():
     ]
 
 
+def _engine_lines():
+    return [
+        Line("engine", "QoS 0 in; a script counts each topic and emits once a message", [Wyze],
+             engine.measure_engine,
+             [Target("rate", 200000, "over 200,000/s", least=True),
+              Target("bare_percent", 60, "over 60 % of bare Python", least=True)]),
+        Line("catchup", "the same script catches up; latencies: acks at 1,000/s meanwhile",
+             [Wyze], engine.measure_catchup,
+             [Target("rate", 200000, "over 200,000/s", least=True),
+              Target("probe_ratio", 1.25, "p99 of acks at most 1.25 times that without")]),
+        Line("workers_start", "20 new scripts, each from PUT until its worker has started", [Wyze],
+             engine.measure_worker_start, [Target("started_ms", 150, "150 ms")]),
+    ]
+
+
 def all_lines():
     """The table, in the order of its rows."""
     return [
@@ -163,6 +178,7 @@ def all_lines():
              [Wyze, Mosquitto], measure_answers,
              [Target("p50_us", 300, "p50 under 300 us"), Target("p99_us", 2000, "p99 under 2 ms")],
              options=["--rate", "5000"]),
+        *_engine_lines(),
         _topics_line(1),
         _topics_line(100),
         _topics_line(10000),

@@ -10,14 +10,21 @@ QUIET_INTERVALS = 5
 QUIET_TIMEOUT_S = 120
 
 
-def _stat_fields(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+def _stat_fields(pid, thread=None):
+    path = f"/proc/{pid}/stat" if thread is None else f"/proc/{pid}/task/{thread}/stat"
+    with open(path, encoding="ascii", errors="replace") as stat:
         return stat.read().rpartition(")")[2].split()
 
 
 def cpu_seconds(pid):
     """utime + stime of one process with all its threads, the ended ones too."""
     fields = _stat_fields(pid)
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
+
+
+def first_thread_cpu_seconds(pid):
+    """utime + stime of the thread that the process began with: wyze's loop."""
+    fields = _stat_fields(pid, thread=pid)
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 

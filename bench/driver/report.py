@@ -6,6 +6,19 @@ import statistics
 COLUMNS = ["what", "server", "messages/s", "CPU us/msg", "p50 us", "p99 us", "p99.9 us",
            "RSS MiB", "remarks", "target", "met"]
 
+# What scripts add.
+SCRIPT_REMARKS = {
+    "loop_us": "loop thread {:.2f} us/msg",
+    "taken_rate": "taken in at {:,.0f}/s",
+    "bare_rate": "bare Python {:,.0f}/s",
+    "bare_us": "and {:.2f} us",
+    "bare_percent": "{:.0f} % of its rate",
+    "idle_p99_us": "p99 of the publisher while nothing runs {:,.0f} us",
+    "probe_ratio": "{:.2f} times that",
+    "started_ms": "started after {:.0f} ms",
+    "slowest_ms": "the slowest after {:.0f} ms",
+}
+
 # What a restart, a compaction and a session that was left add.
 DURABLE_REMARKS = {
     "crash_ms": "after SIGKILL {:,.0f} ms",
@@ -39,14 +52,14 @@ def _remarks(values):
     if values.get("doubled"):
         remarks.append(f"{values['doubled']:,.0f} doubled")
     if values.get("workers_us"):
-        remarks.append(f"workers {values['workers_us']:.1f} us/msg")
+        remarks.append(f"workers {values['workers_us']:.2f} us/msg")
     if values.get("late_p99_us") is not None:
         remarks.append(f"generator late p99 {values['late_p99_us']:,.0f} us")
     if values.get("start_ms") is not None:
         remarks.append(f"listening after {values['start_ms']:.0f} ms")
     if values.get("conn_bytes") is not None:
         remarks.append(f"{values['conn_bytes']:,.0f} bytes a connection")
-    for name, form in DURABLE_REMARKS.items():
+    for name, form in {**SCRIPT_REMARKS, **DURABLE_REMARKS}.items():
         if values.get(name) is not None:
             remarks.append(form.format(values[name]))
     return "; ".join(remarks)

@@ -180,13 +180,21 @@ class Wyze(Server):
         listen += ["--http-listen", f"127.0.0.1:{self.http_port}"]
         return [self.settings.wyze, "run", "--data", self.data, *listen, *self.limits]
 
+    def get(self, path):
+        """What the API answers on an address, as text."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}") as answer:
+            return answer.read().decode()
+
     def metric(self, name):
         """The value of a metric without labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics") as answer:
-            for line in answer.read().decode().splitlines():
-                if line.startswith(name + " "):
-                    return float(line.split()[1])
+        for line in self.get("/metrics").splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[1])
         raise BenchError(f"wyze has no metric {name}")
+
+    def script_command(self, word):
+        """Says start or stop to the script."""
+        self._run("script", word, "echo", "--data", self.data)
 
     def _write(self, name, text):
         path = os.path.join(self.folder, name)

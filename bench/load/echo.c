@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Readings carry a sequence number in their bodies and commands bring it back. The number tells
 // when the reading was due. Topic n belongs to connection n % connections, which also
-// subscribes to its commands; a direct run subscribes the next connection to the reading itself.
+// subscribes to its commands; a direct run subscribes the next connection to the reading itself,
+// and a run of acks, at QoS 1, subscribes to nothing.
 
 #include "echo.h"
 
@@ -29,6 +30,8 @@
 
 struct echo {
     const struct wz_options *options;
+    bool acks;         // What is waited for is the ack.
+    uint64_t *unacked; // By packet id: 1 + the number of the reading that waits for its ack.
     struct wz_conn *conns;
     size_t conn_count;
     struct wz_bytes *topics;
@@ -69,6 +72,8 @@ static void subscribe_topic(struct echo *echo, uint64_t place)
     wz_bytes_release(&topic);
 }
 
+static uint16_t packet_id(uint64_t n) { return (uint16_t)(1 + n % WZ_PROTOCOL_MAX_ID); }
+
 static void open_echo(struct echo *echo, const struct wz_protocol *protocol)
 {
     const struct wz_options *options = echo->options;
@@ -81,6 +86,7 @@ static void open_echo(struct echo *echo, const struct wz_protocol *protocol)
     echo->latencies = make(1, sizeof(*echo->latencies));
     echo->lateness = make(1, sizeof(*echo->lateness));
     echo->answered = make(echo->total, 1);
+    echo->unacked = make(WZ_PROTOCOL_MAX_ID + 1, sizeof(*echo->unacked));
     echo->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (echo->epoll_fd < 0)
         wz_fail_errno("epoll_create1");
@@ -90,7 +96,8 @@ static void open_echo(struct echo *echo, const struct wz_protocol *protocol)
                          .port = options->port, .number = (unsigned)i, .rx_cap = READ_BYTES});
     for (size_t i = 0; i < echo->topic_count; i++) {
         wz_ring_topic(options->topic, i % options->devices, i / options->devices, &echo->topics[i]);
-        subscribe_topic(echo, i);
+        if (!echo->acks)
+            subscribe_topic(echo, i);
     }
     for (size_t i = 0; i < echo->conn_count; i++)
         wz_conn_watch(&echo->conns[i], echo->epoll_fd, i, false);
@@ -108,6 +115,7 @@ static void close_echo(struct echo *echo)
     free(echo->latencies);
     free(echo->lateness);
     free(echo->answered);
+    free(echo->unacked);
     (void)close(echo->epoll_fd); // An epoll set holds nothing that could be lost.
 }
 
@@ -127,8 +135,11 @@ static void send_reading(struct echo *echo, uint64_t n)
                                                  .body = echo->body.data,
                                                  .len = echo->body.len,
                                                  .qos = (unsigned)echo->options->qos,
-                                                 .id = 1 + (uint32_t)(n % WZ_PROTOCOL_MAX_ID),
+                                                 .id = packet_id(n),
                                                  .conn = conn->number});
+    if (echo->acks && echo->unacked[packet_id(n)] != 0)
+        wz_fail("%u readings wait for their acks", (unsigned)WZ_PROTOCOL_MAX_ID);
+    echo->unacked[packet_id(n)] = echo->acks ? n + 1 : 0;
 }
 
 static void flush_conn(struct echo *echo, size_t number)
@@ -151,9 +162,23 @@ static void send_due(struct echo *echo, uint64_t now_ns)
     }
 }
 
+// The number of the reading that an event answers; UINT64_MAX: none of this run.
+static uint64_t answered_number(struct echo *echo, const struct wz_event *event)
+{
+    uint64_t n;
+
+    if (!echo->acks)
+        return wz_ring_find_seq(event->body, event->len);
+    if (event->id > WZ_PROTOCOL_MAX_ID || echo->unacked[event->id] == 0)
+        return UINT64_MAX;
+    n = echo->unacked[event->id] - 1;
+    echo->unacked[event->id] = 0;
+    return n;
+}
+
 static void take_answer(struct echo *echo, const struct wz_event *event, uint64_t now_ns)
 {
-    uint64_t n = wz_ring_find_seq(event->body, event->len);
+    uint64_t n = answered_number(echo, event);
 
     if (n >= echo->sent) {
         echo->strange++;
@@ -179,7 +204,7 @@ static void read_answers(struct echo *echo, size_t number)
     now_ns = wz_clock_now_ns();
     while ((count = wz_conn_events(conn, events, EVENT_CAP)) > 0) {
         for (size_t i = 0; i < count; i++) {
-            if (events[i].kind == WZ_EVENT_MESSAGE)
+            if (events[i].kind == (echo->acks ? WZ_EVENT_ACK : WZ_EVENT_MESSAGE))
                 take_answer(echo, &events[i], now_ns);
         }
     }
@@ -243,16 +268,29 @@ static void report_echo(const char *mode, const struct echo *echo)
     wz_report_end();
 }
 
+static void run_and_report(struct echo *echo, const char *mode, const struct wz_protocol *protocol)
+{
+    // Timers may fire 50 us late by default; readings are due every 200 us.
+    if (prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS) != 0)
+        wz_fail_errno("PR_SET_TIMERSLACK");
+    open_echo(echo, protocol);
+    run_echo(echo);
+    report_echo(mode, echo);
+    close_echo(echo);
+}
+
 void wz_echo_run(const char *mode, const struct wz_protocol *protocol,
                  const struct wz_options *options)
 {
     struct echo echo = {.options = options};
 
-    // Timers may fire 50 us late by default; readings are due every 200 us.
-    if (prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS) != 0)
-        wz_fail_errno("PR_SET_TIMERSLACK");
-    open_echo(&echo, protocol);
-    run_echo(&echo);
-    report_echo(mode, &echo);
-    close_echo(&echo);
+    run_and_report(&echo, mode, protocol);
+}
+
+void wz_echo_run_acks(const char *mode, const struct wz_protocol *protocol,
+                      const struct wz_options *options)
+{
+    struct echo echo = {.options = options, .acks = true};
+
+    run_and_report(&echo, mode, protocol);
 }

@@ -42,6 +42,12 @@ static void run_echo(const struct mode *mode, struct wz_options *options)
     wz_echo_run(mode->name, mode->protocol, options);
 }
 
+static void run_acks(const struct mode *mode, struct wz_options *options)
+{
+    options->qos = 1;
+    wz_echo_run_acks(mode->name, mode->protocol, options);
+}
+
 static void run_idle(const struct mode *mode, struct wz_options *options)
 {
     wz_idle_run(mode->name, mode->protocol, options);
@@ -68,6 +74,7 @@ static const struct mode modes[] = {
      "count messages until --messages came to each or none came for --idle-ms"},
     {"mqtt-pubsub", run_flow, &wz_mqtt, WZ_FLOW_BOTH, "both in one process, with what got lost"},
     {"mqtt-rtt", run_echo, &wz_mqtt, 0, "readings at --rate, latency until the answer"},
+    {"mqtt-acks", run_acks, &wz_mqtt, 0, "QoS 1 readings at --rate, latency until the ack"},
     {"mqtt-idle", run_idle, &wz_mqtt, 0, "open --connections, hold them until stdin ends"},
     {"mqtt-sessions", run_sessions, &wz_mqtt, 0,
      "mqtt-idle with persistent sessions, each subscribed once to a topic of its own"},

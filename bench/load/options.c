@@ -42,7 +42,7 @@ static const struct option options_table[] = {
     NUMBER("--window", window, 200, 1, 16384, "messages in flight per connection at QoS 1 and 2"),
     NUMBER("--messages", messages, 0, 0, 1000000000000, "messages in all, 0: until --seconds"),
     NUMBER("--seconds", seconds, 5, 1, 86400, "time of publishing when --messages is 0"),
-    NUMBER("--rate", rate, 5000, 1, 1000000, "messages a second of mqtt-rtt"),
+    NUMBER("--rate", rate, 5000, 1, 1000000, "messages a second of mqtt-rtt and mqtt-acks"),
     NUMBER("--direct", direct, 0, 0, 1, "1: mqtt-rtt from device to device, without a script"),
     NUMBER("--idle-ms", idle_ms, 2000, 1, 600000, "silence after which subscribers give up"),
     NUMBER("--slow-us", slow_us, 0, 0, 10000000, "pause of a subscriber after reading 4 KiB"),

@@ -22,7 +22,7 @@ struct wz_options {
     uint64_t window;         // Messages in flight per connection when acks are waited for.
     uint64_t messages;       // In all; 0: for as long as seconds says.
     uint64_t seconds;        // Of publishing.
-    uint64_t rate;           // Messages a second of mqtt-rtt.
+    uint64_t rate;           // Messages a second of mqtt-rtt and mqtt-acks.
     uint64_t direct;         // 1: answers are the readings themselves, seen by another connection.
     uint64_t idle_ms;        // How long a subscriber waits for a message that may never come.
     uint64_t slow_us;        // A pause of the subscriber after every read of 4 KiB.
