@@ -15,6 +15,7 @@ struct head {
     uint32_t topic_len;
     uint32_t value_len;
     enum wz_form form;
+    bool journaled;
 };
 
 void wz_command_queue_release(struct wz_command_queue *queue)
@@ -31,6 +32,7 @@ void wz_command_queue_push(struct wz_command_queue *queue, const struct wz_comma
         .topic_len = (uint32_t)command->topic.len,
         .value_len = (uint32_t)command->value.len,
         .form = command->form,
+        .journaled = command->journaled,
     };
 
     wz_buf_add(&queue->buf, &head, sizeof(head));
@@ -54,6 +56,7 @@ bool wz_command_queue_first(const struct wz_command_queue *queue, struct wz_comm
         .topic = wz_slice(at, head.topic_len),
         .value = wz_slice(at + head.topic_len, head.value_len),
         .form = head.form,
+        .journaled = head.journaled,
     };
     return true;
 }

@@ -13,7 +13,8 @@ struct wz_command {
     struct wz_slice topic; // logical, ends in the word `output`
     struct wz_slice value; // the stamped JSON object
     enum wz_form form;
-};
+    bool journaled; // output of a step that is durable in the journal: if a crash takes the record
+};                  // off the stream, recovery puts it there again
 
 // All zero is an empty queue that owns nothing.
 struct wz_command_queue {

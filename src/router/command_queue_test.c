@@ -14,7 +14,11 @@ static void push(struct wz_command_queue *queue, int number)
     char topic[32];
     char value[512];
     struct wz_command command = {
-        .offset = number, .append_ms = -number, .form = (enum wz_form)(number % WZ_FORM_COUNT)};
+        .offset = number,
+        .append_ms = -number,
+        .form = (enum wz_form)(number % WZ_FORM_COUNT),
+        .journaled = number % 2 == 1,
+    };
 
     (void)snprintf(topic, sizeof(topic), "t%d.output", number);
     (void)snprintf(value, sizeof(value), "%0*d", number % 400 + 1, number);
@@ -35,6 +39,7 @@ static void expect_first(const struct wz_command_queue *queue, int number)
     assert_int_equal(command.offset, number);
     assert_int_equal(command.append_ms, -number);
     assert_int_equal(command.form, number % WZ_FORM_COUNT);
+    assert_int_equal(command.journaled, number % 2 == 1);
     assert_true(wz_slice_eq(command.topic, wz_slice_str(topic)));
     assert_true(wz_slice_eq(command.value, wz_slice_str(value)));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the way of commands from processed-stream to amq.topic, and the position in the journal.
 //
-//   router --add--> tail --- when durable ---+--> bucket of the topic --- token ---> amq.topic
+//   router --add--> tail ----- when sure ----+--> bucket of the topic --- token ---> amq.topic
 //                                            |            |   ^
 //   processed-stream --- reading (behind) ---+   no token |   | reading of that topic
 //                                                         v   |
@@ -12,6 +12,14 @@
 // which has the newest in memory. A topic that waits remembers no commands but from where to where
 // on the stream they are, however many.
 //
+// A command is sure when its record is durable, or when the journal would put it on the stream
+// again after a crash (struct wz_command, JOURNALED). The tail is left in the order of the stream:
+// a command that is sure waits for one before it that is not, for that may be of its topic, and for
+// one of another topic as well, or the front could not be told by one number. They wait no longer
+// than until the next sync, which is the one that all of them waited for else.
+//
+// The front never passes the durable end: of what a crash takes off the stream nothing was looked
+// at for good.
 // In the journal the key 'D' has the front, and for each topic that waits a key 'D' topic has where
 // its waiting commands begin. They are put behind the commands' places in durable queues, so they
 // are durable only when these are (docs/formats/journal.md).
@@ -148,13 +156,14 @@ static void put_offset(struct wz_commands *commands, struct wz_slice key, int64_
 static int64_t front(const struct wz_commands *commands)
 {
     int64_t durable_end = wz_log_durable_end(commands->options.processed);
+    int64_t looked_at = durable_end;
     struct wz_command first;
 
     if (commands->behind)
-        return commands->next_read;
-    if (wz_command_queue_first(&commands->tail, &first) && first.offset < durable_end)
-        return first.offset;
-    return durable_end;
+        looked_at = commands->next_read;
+    else if (wz_command_queue_first(&commands->tail, &first))
+        looked_at = first.offset;
+    return looked_at < durable_end ? looked_at : durable_end;
 }
 
 // Topics that wait come before the front that has passed their commands: a group that is too large
@@ -311,9 +320,11 @@ static int send_command(struct wz_commands *commands, struct wz_bucket *bucket,
     return WZ_OK;
 }
 
-// Looks at the command that is the next at the front; false when it must stay there for now.
+// Looks at the command that is the next at the front, and sure; false when it must stay there for
+// now. Topics wait for what is on the stream: one whose record is not durable yet stays instead.
 static bool look_at(struct wz_commands *commands, const struct wz_command *command, int64_t now_us)
 {
+    bool durable = command->offset < wz_log_durable_end(commands->options.processed);
     struct wz_bucket *bucket;
 
     commands->moved = true;
@@ -327,6 +338,8 @@ static bool look_at(struct wz_commands *commands, const struct wz_command *comma
         return false;
     }
     if (wz_bucket_waits(bucket) || !wz_bucket_take(&commands->buckets, bucket, now_us)) {
+        if (!durable)
+            return false;
         commands->counts.delayed++;
         wz_bucket_wait(&commands->buckets, bucket, command->offset, now_us + SERVE_US);
         return true;
@@ -457,14 +470,14 @@ static void catch_up(struct wz_commands *commands, int64_t now_us)
     }
 }
 
-// Takes what has become durable from the tail.
+// Takes what has become sure from the tail.
 static void look_at_tail(struct wz_commands *commands, int64_t now_us)
 {
     int64_t durable_end = wz_log_durable_end(commands->options.processed);
     struct wz_command command;
 
     for (int i = 0; wz_command_queue_first(&commands->tail, &command); i++) {
-        if (command.offset >= durable_end)
+        if (command.offset >= durable_end && !command.journaled)
             return;
         if (i == TURN_COUNT) {
             wz_loop_again(commands->options.loop);
@@ -509,7 +522,7 @@ static void add_counts(struct counts *counts)
     *counts = none;
 }
 
-// Each turn: what has become durable meanwhile is sent, before the connections are flushed.
+// Each turn: what has become sure meanwhile is sent, before the connections are flushed.
 static void on_flush(void *arg)
 {
     struct wz_commands *commands = arg;

@@ -2,9 +2,9 @@
 // Commands to devices: what comes through egress on a topic that ends in `output` is sent to the
 // device of that topic, from a durable position on processed-stream. Loop thread only.
 //
-// What holds: a command is sent when its record is durable, at least once, none skipped, those of a
-// topic in their order; one that is too old is not sent, and counted; a topic that has had its rate
-// waits without holding up others.
+// What holds: a command is sent when its record is durable, or sure to come again after a crash; at
+// least once, none skipped, those of a topic in their order; one that is too old is not sent, and
+// counted; a topic that has had its rate waits without holding up others.
 //
 // Use:
 //   1. wz_commands_new, wz_journal_replay, wz_commands_recover;

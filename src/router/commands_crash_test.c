@@ -54,7 +54,8 @@ static void see(struct model *model)
     }
 }
 
-// Which commands are on the stream: those that were not written when it crashed are gone.
+// Which commands are on the stream: those that were not written when it crashed are gone, but
+// scripts' are on their way there again.
 static void look(struct model *model)
 {
     struct testcommands *t = model->t;
@@ -86,6 +87,7 @@ static void crash(struct model *model)
     look(model);
     for (int number = 0; number < t->count; number++) {
         model->has[number] = t->replayed[number];
+        model->there[number] = model->there[number] || t->journaled[number]; // again, if need be
         if (model->has[number])
             model->last[t->topics[number]] = number;
     }
@@ -107,8 +109,10 @@ static void step(struct model *model)
     struct testcommands *t = model->t;
     int what = below(model, 100);
 
-    if (what < 60)
+    if (what < 40)
         model->there[testcommands_add(t, below(model, TOPICS), 0)] = true;
+    else if (what < 60)
+        model->there[testcommands_add_journaled(t, below(model, TOPICS))] = true;
     else if (what < 65)
         testcommands_add_other(t, below(model, 2) == 0);
     else if (what < 90)
@@ -120,8 +124,10 @@ static void step(struct model *model)
     else if (what < 97)
         testcommands_map(t, below(model, 2) == 0);
     else if (what < 98)
+        t->held = !t->held;
+    else if (what < 99)
         wz_commands_put_position(t->commands);
-    else if (below(model, 2) == 0)
+    else
         crash(model);
     if (!t->busy)
         wz_bus_durable(t->bus);
@@ -133,6 +139,7 @@ static void finish(struct model *model)
     struct testcommands *t = model->t;
 
     t->busy = false;
+    t->held = false;
     wz_bus_durable(t->bus);
     for (int i = 0; i < 2000 && !has_all(model); i++) {
         testcommands_run_ms(t, 5);

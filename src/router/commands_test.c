@@ -15,6 +15,7 @@
 #include "base/metrics.h"
 #include "bus/embedded.h"
 #include "router/testcommands_test.h"
+#include "stream/reader.h"
 
 #define SECOND_MS 1000
 
@@ -63,6 +64,129 @@ static void test_commands_leave_when_their_records_are_durable(void **state)
     assert_int_equal(t->got_count, 0); // the device's consumer looks at the durable end, too
     testcommands_wait(t, 50);
     expect_once_in_order(t);
+}
+
+static void test_commands_of_a_step_in_the_journal_leave_at_once(void **state)
+{
+    struct testcommands *t = *state;
+
+    testcommands_open(t);
+    testcommands_run_ms(t, 5); // what there was to read is read
+    t->held = true;
+    for (int i = 0; i < 50; i++)
+        (void)testcommands_add_journaled(t, i % 5);
+    testcommands_wait(t, 50);
+    assert_true(wz_log_durable_end(t->processed) <= t->offsets[0]);
+    t->held = false;
+    testcommands_run_ms(t, 50);
+    expect_once_in_order(t);
+}
+
+static void test_commands_stay_behind_one_that_is_not_durable(void **state)
+{
+    struct testcommands *t = *state;
+
+    testcommands_open(t);
+    testcommands_run_ms(t, 5);
+    t->held = true;
+    (void)testcommands_add_journaled(t, 1);
+    (void)testcommands_add(t, 1, 0);
+    (void)testcommands_add_journaled(t, 1);
+    (void)testcommands_add_journaled(t, 2);
+    testcommands_wait(t, 1);
+    testcommands_run_ms(t, 50);
+    assert_int_equal(t->got_count, 1);
+    t->held = false;
+    testcommands_wait(t, 4);
+    expect_once_in_order(t);
+}
+
+static void test_commands_wait_for_a_token_only_on_the_stream(void **state)
+{
+    struct testcommands *t = *state;
+
+    t->options.rate = 2;
+    testcommands_open(t);
+    testcommands_run_ms(t, 5);
+    t->held = true;
+    for (int i = 0; i < 4; i++)
+        (void)testcommands_add_journaled(t, 1);
+    testcommands_wait(t, 2);
+    testcommands_run_ms(t, 200); // if the topic waited, it would be read meanwhile, and be empty
+    t->held = false;
+    testcommands_wait(t, 4);
+    expect_once_in_order(t);
+}
+
+// Puts the position and turns until it is durable.
+static void put_position(struct testcommands *t)
+{
+    struct wz_log *log = wz_journal_log(t->journal);
+
+    wz_commands_put_position(t->commands);
+    while (wz_log_durable_end(log) < wz_log_next_offset(log))
+        testcommands_run_ms(t, 1);
+}
+
+static void test_commands_that_left_come_again_when_a_crash_takes_their_records(void **state)
+{
+    struct testcommands *t = *state;
+
+    testcommands_open(t);
+    testcommands_run_ms(t, 5);
+    (void)testcommands_add(t, 1, 0);
+    testcommands_wait(t, 1);
+    t->held = true;
+    (void)testcommands_add_journaled(t, 1);
+    (void)testcommands_add_journaled(t, 1);
+    testcommands_wait(t, 3);
+    put_position(t);
+    testcommands_crash(t);
+    (void)testcommands_add(t, 1, 0);
+    testcommands_wait(t, 6);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(t->got[i].number, i < 3 ? i : i - 2);
+}
+
+// The position that the journal has.
+static int64_t read_position(struct testcommands *t)
+{
+    struct wz_reader_options options = {.position = 0};
+    int64_t position = -1;
+    struct wz_reader *reader;
+    struct wz_record record;
+
+    assert_int_equal(wz_reader_open(wz_journal_log(t->journal), &options, &reader), WZ_OK);
+    while (wz_reader_next(reader, &record) == WZ_OK) {
+        struct wz_cursor value = wz_cursor(record.value);
+
+        if (!wz_slice_eq(record.key, WZ_SLICE_LIT("D")))
+            continue;
+        (void)wz_cursor_get_u8(&value); // its version
+        position = (int64_t)wz_cursor_get_u64(&value);
+        assert_false(value.failed);
+    }
+    wz_reader_close(reader);
+    return position;
+}
+
+static void test_commands_position_stays_where_the_stream_is_durable(void **state)
+{
+    struct testcommands *t = *state;
+
+    t->options.memory_bytes = 1;
+    testcommands_open(t);
+    (void)testcommands_add(t, 1, 0);
+    testcommands_wait(t, 1);
+    testcommands_run_ms(t, 5);
+    t->held = true;
+    (void)testcommands_add_journaled(t, 1);
+    testcommands_wait(t, 2);
+    for (int i = 0; i < 3; i++) { // the tail is empty; then it overflows, and is behind
+        put_position(t);
+        assert_int_equal(read_position(t), t->offsets[0] + 1);
+        (void)testcommands_add(t, 1, 0);
+    }
 }
 
 static void test_commands_are_those_that_came_through_egress(void **state)
@@ -333,6 +457,11 @@ int main(void)
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_commands_leave_when_their_records_are_durable),
+        TEST(test_commands_of_a_step_in_the_journal_leave_at_once),
+        TEST(test_commands_stay_behind_one_that_is_not_durable),
+        TEST(test_commands_wait_for_a_token_only_on_the_stream),
+        TEST(test_commands_that_left_come_again_when_a_crash_takes_their_records),
+        TEST(test_commands_position_stays_where_the_stream_is_durable),
         TEST(test_commands_are_those_that_came_through_egress),
         TEST(test_commands_that_were_sent_are_not_sent_again_after_a_stop),
         TEST(test_commands_position_follows_within_a_second_without_traffic),

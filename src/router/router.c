@@ -257,6 +257,7 @@ static int on_egress(void *arg, const struct wz_message *msg, void **slot,
                                                       .topic = route->topic,
                                                       .value = value,
                                                       .form = router->pp.form,
+                                                      .journaled = msg->commit.len > 0,
                                                   });
     mirror(router, route, msg, WZ_BUS_PROCESSED, value, ret_ticket->offset);
     return WZ_OK;

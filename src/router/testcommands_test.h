@@ -32,10 +32,12 @@ struct testcommands {
     struct wz_binding *subscriber;     // NULL: none
     int64_t offsets[TESTCOMMANDS_MAX]; // of the command of that number
     int topics[TESTCOMMANDS_MAX];
-    int count; // numbers that were given
+    bool journaled[TESTCOMMANDS_MAX]; // a script's: what a crash takes of these is appended again
+    int count;                        // numbers that were given
     struct testcommands_got got[4 * TESTCOMMANDS_MAX];
     int got_count;
     bool busy;                       // the device refuses
+    bool held;                       // what is appended is not written
     bool replayed[TESTCOMMANDS_MAX]; // the journal had it at opening
     struct wz_journal_place place;
 };
@@ -53,7 +55,7 @@ void testcommands_open(struct testcommands *t);
 void testcommands_close(struct testcommands *t);
 
 // The disk as it is at this moment goes into a folder of its own, everything is closed, and opened
-// from there.
+// from there. Then what a script has put out and the stream has lost is appended again.
 void testcommands_crash(struct testcommands *t);
 
 // Maps devices by their old or new names from here on.
@@ -61,6 +63,9 @@ void testcommands_map(struct testcommands *t, bool renamed);
 
 // Appends the next command to a topic, which is AGE_MS old; returns its number.
 int testcommands_add(struct testcommands *t, int topic, int64_t age_ms);
+
+// The same of what is durable as a script's step in a journal.
+int testcommands_add_journaled(struct testcommands *t, int topic);
 
 // Appends a record that is none: of another exchange, or another topic.
 void testcommands_add_other(struct testcommands *t, bool passed_through);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands to devices: sent when their records are durable, at least once and in order whatever
-dies, not when they are too old, and no faster than a topic's rate."""
+"""Commands to devices: sent when their records or their script's step are durable, at least once and
+in order whatever dies, not when they are too old, and no faster than a topic's rate."""
 
 import collections
 import http.client
@@ -24,32 +24,44 @@ input = status
 output = command
 """
 
+# Turns what comes in on "inN" into a command to the device of "dN".
+RELAY = """
+def handle_input(msg, context):
+    context.emit(msg["_topic"].replace("in", "d") + ".output", {"n": msg["n"]})
+"""
 
-def send(connection, topic, body):
-    """Publishes a command; returns when its record is durable."""
+
+def deploy_relay(wyze, folder):
+    path = folder / "relay.py"
+    path.write_text(RELAY)
+    wyze.cli("script", "deploy", str(path), "--on", "raw:*")
+
+
+def send(connection, topic, body, exchange="egress"):
+    """Publishes a command, or what a script makes one of; returns when its record is durable."""
     connection.request("POST", "/api/v1/publish", json.dumps(
-        {"exchange": "egress", "topic": topic, "body": body}))
+        {"exchange": exchange, "topic": topic, "body": body}))
     answer = connection.getresponse()
     text = answer.read()
     assert answer.status == 200, text
     return json.loads(text)
 
 
-def send_all(wyze, topic, numbers):
+def send_all(wyze, topic, numbers, exchange="egress"):
     connection = http.client.HTTPConnection("127.0.0.1", wyze.http_port, timeout=10)
     for number in numbers:
-        send(connection, topic, {"n": number})
+        send(connection, topic, {"n": number}, exchange)
     connection.close()
 
 
 class Sender(threading.Thread):
-    """Sends numbered commands to a topic, one after the other, through all restarts. What was not
-    answered may be there or not; it is not sent again."""
+    """Sends numbered commands to a topic, one after the other, through all restarts: those of odd
+    topics by the script. What was not answered may be there or not; it is not sent again."""
 
     def __init__(self, wyze, number):
         super().__init__(name=f"sender {number}", daemon=True)
         self.wyze = wyze
-        self.topic = f"d{number}.output"
+        self.where = (f"in{number}", "ingress") if number % 2 else (f"d{number}.output", "egress")
         self.acked = []
         self.stopping = False
 
@@ -59,7 +71,7 @@ class Sender(threading.Thread):
             try:
                 connection = connection or http.client.HTTPConnection(
                     "127.0.0.1", self.wyze.http_port, timeout=5)
-                send(connection, self.topic, {"n": number})
+                send(connection, self.where[0], {"n": number}, self.where[1])
                 self.acked.append(number)
             except (OSError, http.client.HTTPException):
                 connection = None
@@ -86,6 +98,7 @@ class Trial:
         self.held = [hold_port(port) for port in (wyze.mqtt_port, wyze.http_port)]
         wyze.start("--commands-rate=100000")
         wyze.import_mapping(MAPPING)
+        deploy_relay(wyze, wyze.log_path.parent)
         self.device = wyze.client("device", clean=False)
         self.device.paho.reconnect_delay_set(1, 1)
         self.device.subscribe("dev/+/command", 1)
@@ -175,6 +188,43 @@ def test_commands_through_power_cuts(tmp_path, make_trial):
     finally:
         if wyze.process.poll() is None:
             wyze.kill()
+        disk.unmount()
+
+
+def test_a_command_that_left_before_its_record_was_durable_outlives_a_power_cut(tmp_path):
+    control = tmp_path / "faults"
+    disk = Disk(tmp_path, 256)
+    wyze = Wyze(disk.path / "wyze")
+    wyze.log_path = tmp_path / "wyze.log"
+    preload_faults(wyze, control)
+    try:
+        wyze.start()
+        wyze.import_mapping(MAPPING)
+        deploy_relay(wyze, tmp_path)
+        device = wyze.client("device", clean=False)
+        device.paho.reconnect_delay_set(1, 1)
+        device.subscribe("dev/1/command", 1)
+        send_all(wyze, "in1", [0], "ingress")
+        device.wait_for(1)
+        set_faults(control, "pwritev:delay:ms=60000:path=processed-stream")
+        send_all(wyze, "in1", [1, 2, 3], "ingress")
+        device.wait_for(4)  # and none of the three is on processed-stream
+        disk.cut_power(LOSE_ALL)
+        wyze.kill()
+        disk.unmount()
+        disk.mount()
+        set_faults(control)
+        wyze.start()
+        send_all(wyze, "in1", [4], "ingress")
+        until(lambda: 4 in numbers(device), 20, lambda: f"got {numbers(device)}")
+        got = numbers(device)
+        assert first_occurrences(got) == list(range(5))
+        assert got[-4:] == [1, 2, 3, 4]  # again, and in their order
+        records = [record["body"]["n"] for record in wyze.records("processed-stream")]
+        assert records == list(range(5))
+        device.close()
+    finally:
+        wyze.kill()
         disk.unmount()
 
 
