@@ -6,13 +6,15 @@
 #include <Python.h>
 
 #include "wire/frames.h"
+#include "worker/parse.h"
 
 // The longest body that a script may emit.
 #define WZ_BODY_MAX_BYTES (1024 * 1024)
 
 // Python's own scanner and encoder for JSON, looked up once.
 struct wz_body_codec {
-    struct wz_buf text;  // what was encoded last
+    struct wz_buf text; // what was encoded last
+    struct wz_parse_names names;
     PyObject *scan;      // json.decoder's scan_once
     PyObject *loads;     // json.loads, for what the scanner does not take
     PyObject *encode;    // json.encoder's c_make_encoder(...)
