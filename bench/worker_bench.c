@@ -22,16 +22,31 @@ static const char body[] =
     "{\"_id\":\"019c1c38-a47b-7cc3-98a2-3f1d2b6a9e11\",\"_timestamp\":1770000000123,"
     "\"_topic\":\"a.b\",\"v\":7}";
 
+// As the generator's readings stand on the stream.
+static const char reading[] =
+    "{\"_id\":\"019c1c38-a47b-7cc3-98a2-3f1d2b6a9e11\",\"_timestamp\":1770000000123,"
+    "\"_topic\":\"bench.d42.channel7\",\"value\":20.25,\"unit\":\"C\",\"seq\":1000000025,"
+    "\"pad\":\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}";
+
 static const struct {
     const char *name;
+    const char *body;
     const char *code;
 } handlers[] = {
-    {"nothing", "def handle_input(msg, context):\n    pass\n"},
-    {"emit", "def handle_input(msg, context):\n"
-             "    context.emit('a.b.output', {'value': msg['v'] * 2, 'unit': 'lx'})\n"},
-    {"counter", "def handle_input(msg, context):\n"
-                "    context.set_state('n', context.get_state('n', 0) + 1)\n"
-                "    context.emit('a.b.output', {'value': msg['v'] * 2, 'unit': 'lx'})\n"},
+    {"nothing", body, "def handle_input(msg, context):\n    pass\n"},
+    {"emit", body,
+     "def handle_input(msg, context):\n"
+     "    context.emit('a.b.output', {'value': msg['v'] * 2, 'unit': 'lx'})\n"},
+    {"counter", body,
+     "def handle_input(msg, context):\n"
+     "    context.set_state('n', context.get_state('n', 0) + 1)\n"
+     "    context.emit('a.b.output', {'value': msg['v'] * 2, 'unit': 'lx'})\n"},
+    {"reading", reading,
+     "def handle_input(msg, context):\n"
+     "    topic = msg['_topic']\n"
+     "    count = context.get_state(topic, 0) + 1\n"
+     "    context.set_state(topic, count)\n"
+     "    context.emit(topic + '.count', {'count': count, 'value': msg['value']})\n"},
 };
 
 struct peer {
@@ -41,6 +56,7 @@ struct peer {
     struct wz_buf out;
     int64_t next_offset;
     int64_t answered;
+    const char *body; // of all records
 };
 
 static void fail(const char *what)
@@ -122,7 +138,7 @@ static void add_batch(struct peer *peer)
     struct wz_frame_record record = {
         .append_ms = 1770000000123,
         .topic = WZ_SLICE_LIT("a.b"),
-        .body = WZ_SLICE_LIT(body),
+        .body = wz_slice_str(peer->body),
     };
     size_t place = wz_frame_list_open(&peer->out, WZ_FRAME_BATCH);
 
@@ -190,7 +206,7 @@ int main(int argc, char **argv)
     int seconds = argc > 2 ? (int)strtol(argv[2], NULL, 10) : 5;
 
     for (size_t i = 0; i < sizeof(handlers) / sizeof(handlers[0]); i++) {
-        struct peer peer = {0};
+        struct peer peer = {.body = handlers[i].body};
         double rate;
 
         start(&peer, path);
