@@ -52,3 +52,23 @@ bool wz_utf8_valid(struct wz_slice s)
     }
     return true;
 }
+
+struct wz_slice wz_utf8_head(struct wz_slice s, size_t max)
+{
+    if (s.len <= max)
+        return s;
+    while (max > 0 && tail(s.ptr[max]))
+        max--;
+    return wz_slice_sub(s, 0, max);
+}
+
+struct wz_slice wz_utf8_tail(struct wz_slice s, size_t max)
+{
+    size_t start = s.len - max;
+
+    if (s.len <= max)
+        return s;
+    while (start < s.len && tail(s.ptr[start]))
+        start++;
+    return wz_slice_sub(s, start, s.len - start);
+}

@@ -10,3 +10,7 @@ bool wz_utf8_valid(struct wz_slice s);
 // The length in bytes (1 to 4) of the character at the front of S, or 0 when it is not well-formed
 // or S is empty.
 size_t wz_utf8_char(struct wz_slice s);
+
+// The longest beginning, or end, of S that has at most MAX bytes and is not cut inside a character.
+struct wz_slice wz_utf8_head(struct wz_slice s, size_t max);
+struct wz_slice wz_utf8_tail(struct wz_slice s, size_t max);

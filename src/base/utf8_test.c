@@ -133,6 +133,30 @@ static void test_utf8_of_nothing_is_valid_and_has_no_character(void **state)
     assert_true(wz_utf8_valid(WZ_SLICE_LIT("a\0b")));
 }
 
+static void assert_text(struct wz_slice s, const char *text)
+{
+    assert_int_equal(s.len, strlen(text));
+    assert_memory_equal(s.ptr, text, s.len);
+}
+
+static void test_utf8_is_cut_between_characters(void **state)
+{
+    const struct wz_slice text = WZ_SLICE_LIT("a\xc3\xa4\xe2\x82\xac"); // a, two bytes, three
+    static const char *const heads[] = {"", "a", "a", "a\xc3\xa4", "a\xc3\xa4", "a\xc3\xa4"};
+    static const char *const tails[] = {
+        "", "", "", "\xe2\x82\xac", "\xe2\x82\xac", "\xc3\xa4\xe2\x82\xac"};
+
+    (void)state;
+    for (size_t max = 0; max < text.len; max++) {
+        assert_text(wz_utf8_head(text, max), heads[max]);
+        assert_text(wz_utf8_tail(text, max), tails[max]);
+    }
+    assert_int_equal(wz_utf8_head(text, 6).len, 6);
+    assert_int_equal(wz_utf8_tail(text, 7).len, 6);
+    assert_int_equal(wz_utf8_head(WZ_SLICE_LIT("\x80\x80\x80"), 2).len, 0);
+    assert_int_equal(wz_utf8_tail(WZ_SLICE_LIT("\x80\x80\x80"), 2).len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +165,7 @@ int main(void)
         cmocka_unit_test(test_utf8_refuses_what_rfc_3629_refuses),
         cmocka_unit_test(test_utf8_sees_a_bad_byte_at_any_place_of_any_length),
         cmocka_unit_test(test_utf8_of_nothing_is_valid_and_has_no_character),
+        cmocka_unit_test(test_utf8_is_cut_between_characters),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

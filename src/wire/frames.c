@@ -156,7 +156,8 @@ int wz_frame_get_log(struct wz_slice payload, struct wz_frame_log *ret_log)
     uint8_t stream = wz_cursor_get_u8(&cur);
     int64_t offset = (int64_t)wz_cursor_get_u64(&cur);
 
-    if (cur.failed || source > WZ_FRAME_LOG_CONTEXT || severity >= WZ_SEVERITY_COUNT)
+    if (cur.failed || source > WZ_FRAME_LOG_CONTEXT || severity >= WZ_SEVERITY_COUNT ||
+        wz_cursor_left(&cur) > WZ_FRAME_LOG_MAX)
         return WZ_ERR_PROTOCOL;
     ret_log->source = (enum wz_frame_log_source)source;
     ret_log->severity = (enum wz_severity)severity;

@@ -73,6 +73,11 @@ struct wz_frame_invalid {
     struct wz_slice traceback;
 };
 
+// The longest line in a LOG; the longest reason and traceback of a fault: the beginning of the one,
+// the end of the other, which says what happened.
+#define WZ_FRAME_LOG_MAX 8192
+#define WZ_FRAME_FAULT_MAX (64 * 1024)
+
 enum wz_frame_log_source {
     WZ_FRAME_LOG_STDOUT,  // print
     WZ_FRAME_LOG_STDERR,  // sys.stderr

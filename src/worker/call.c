@@ -115,9 +115,6 @@ static void end_badly(struct wz_caller *caller)
     wz_channel_result_reset(context->channel);
     wz_user_script_fault(caller->script, &fault);
     item.body = wz_buf_slice(fault.traceback.len > 0 ? &fault.traceback : &fault.reason);
-    if (item.body.len > WZ_CHANNEL_FLUSH_BYTES) // the end says what happened
-        item.body =
-            wz_slice_sub(item.body, item.body.len - WZ_CHANNEL_FLUSH_BYTES, WZ_CHANNEL_FLUSH_BYTES);
     wz_frame_put_item(results, &item);
     count += wz_state_put_seen(context->state, results);
     wz_state_undo(context->state);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "worker/arguments.h"
 #include "worker/lookback.h"
 
@@ -268,16 +269,6 @@ static PyObject *context_terminate(PyObject *self, PyObject *const *args, Py_ssi
     Py_RETURN_NONE;
 }
 
-// The longest front of S of at most MAX bytes that does not end inside a character.
-static struct wz_slice cut(struct wz_slice s, size_t max)
-{
-    if (s.len <= max)
-        return s;
-    while (max > 0 && (s.ptr[max] & 0xc0) == 0x80)
-        max--;
-    return wz_slice(s.ptr, max);
-}
-
 void wz_context_send_log(struct wz_context *context, enum wz_frame_log_source source,
                          enum wz_severity severity, struct wz_slice text)
 {
@@ -287,7 +278,7 @@ void wz_context_send_log(struct wz_context *context, enum wz_frame_log_source so
         .severity = severity,
         .stream = context->stream,
         .offset = context->offset,
-        .text = cut(text, WZ_CONTEXT_LOG_MAX_BYTES),
+        .text = wz_utf8_head(text, WZ_FRAME_LOG_MAX),
     };
 
     wz_frame_put_log(&buf, &log);

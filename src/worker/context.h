@@ -16,9 +16,6 @@
 // A record that so many scripts caused, one after the other, causes no more.
 #define WZ_CONTEXT_HOPS_MAX 16
 
-// A log line of a script is cut at this many bytes.
-#define WZ_CONTEXT_LOG_MAX_BYTES 8192
-
 // The longest remark of a script that ends itself.
 #define WZ_CONTEXT_REMARK_MAX_BYTES 1000
 

@@ -5,9 +5,6 @@
 
 #include "worker/context.h"
 
-// A longer line is cut into lines of this length.
-#define WZ_PRINTER_LINE_MAX 8192
-
 struct wz_printer {
     PyObject *object;
     struct wz_context *context;
@@ -33,6 +30,14 @@ static void send_line(struct wz_printer *printer)
     printer->line.len = 0;
 }
 
+// How long the character is that begins with C; inside of one, 1.
+static size_t char_len(uint8_t c)
+{
+    if (c < 0xc0)
+        return 1;
+    return c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+}
+
 static PyObject *printer_write(PyObject *self, PyObject *text)
 {
     struct wz_printer *printer = printer_of(self);
@@ -45,12 +50,13 @@ static PyObject *printer_write(PyObject *self, PyObject *text)
     if (!bytes)
         return NULL;
     for (Py_ssize_t i = 0; i < PyBytes_GET_SIZE(bytes); i++) {
-        char c = PyBytes_AS_STRING(bytes)[i];
+        uint8_t c = (uint8_t)PyBytes_AS_STRING(bytes)[i];
 
-        if (c != '\n')
-            wz_buf_add_byte(&printer->line, (uint8_t)c);
-        if (c == '\n' || printer->line.len >= WZ_PRINTER_LINE_MAX)
+        // A long line is cut between characters: what is no UTF-8 would not be kept.
+        if (c == '\n' || printer->line.len + char_len(c) > WZ_FRAME_LOG_MAX)
             send_line(printer);
+        if (c != '\n')
+            wz_buf_add_byte(&printer->line, c);
     }
     Py_DECREF(bytes);
     return PyLong_FromSsize_t(PyUnicode_GET_LENGTH(text));

@@ -3,6 +3,9 @@
 // What is easier said in Python stands in the prelude.
 #include "worker/user_script.h"
 
+#include "base/utf8.h"
+#include "wire/frames.h"
+
 // Its frames are taken off tracebacks: they begin in the user's file.
 static const char prelude_code[] =
     "import inspect, linecache, sys, traceback, types\n"
@@ -155,12 +158,16 @@ bool wz_user_script_load(struct wz_user_script *script, struct wz_slice name, st
     return false;
 }
 
-static void add_text(struct wz_buf *buf, PyObject *text)
+// Adds as much of TEXT to BUF as CUT leaves of it.
+static void add_text(struct wz_buf *buf, PyObject *text,
+                     struct wz_slice (*cut)(struct wz_slice s, size_t max))
 {
     PyObject *bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
 
     if (bytes)
-        wz_buf_add(buf, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
+        wz_buf_add_slice(buf, cut(wz_slice((const uint8_t *)PyBytes_AS_STRING(bytes),
+                                           (size_t)PyBytes_GET_SIZE(bytes)),
+                                  WZ_FRAME_FAULT_MAX));
     Py_XDECREF(bytes);
     PyErr_Clear();
 }
@@ -172,8 +179,8 @@ static void set_fault(PyObject *parts, struct wz_fault *fault)
 
     if (!PyArg_ParseTuple(parts, "UIIU", &reason, &fault->line, &fault->column, &traceback))
         return;
-    add_text(&fault->reason, reason);
-    add_text(&fault->traceback, traceback);
+    add_text(&fault->reason, reason, wz_utf8_head);
+    add_text(&fault->traceback, traceback, wz_utf8_tail);
 }
 
 void wz_user_script_fault(struct wz_user_script *script, struct wz_fault *ret_fault)
