@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/utf8.h"
 #include "engine/outcome.h"
 #include "engine/script_inside.h"
 #include "engine/usage.h"
@@ -155,7 +156,9 @@ static int handle_query(struct wz_script *script, struct wz_script_share *share,
     struct wz_frame_query asked;
     int r = wz_frame_get_query(payload, &asked);
 
-    if (r < 0 || share->query)
+    // One at a time: a worker that asks on has taken the answer before, and that was the last in
+    // the buffer. Or answers would pile up here for one that never reads.
+    if (r < 0 || share->query || wz_worker_out(share->worker)->len > WZ_FRAME_HEADER_LEN)
         return WZ_ERR_PROTOCOL;
     // Out of quarantine: it looks back from where the message stood.
     if (asked.stream == WZ_INPUTS_QUARANTINED &&
@@ -220,20 +223,22 @@ static int handle_started(struct wz_script *script, struct wz_script_share *shar
 
 static void become_invalid(struct wz_script *script, const struct wz_frame_invalid *invalid)
 {
+    struct wz_slice reason = wz_utf8_head(invalid->reason, WZ_FRAME_FAULT_MAX);
+    struct wz_slice traceback = wz_utf8_tail(invalid->traceback, WZ_FRAME_FAULT_MAX);
+
     clear_remark(script);
     script->remark = (struct wz_script_remark){
-        .text = wz_strndup(invalid->reason.ptr, invalid->reason.len),
-        .traceback = wz_strndup(invalid->traceback.ptr, invalid->traceback.len),
+        .text = wz_strndup(reason.ptr, reason.len),
+        .traceback = wz_strndup(traceback.ptr, traceback.len),
         .line = invalid->line,
         .column = invalid->column,
     };
     set_status(script, WZ_SCRIPT_INVALID);
-    wz_script_log_tell(&script->log, WZ_SEVERITY_ERROR,
-                       invalid->traceback.len > 0 ? invalid->traceback : invalid->reason,
+    wz_script_log_tell(&script->log, WZ_SEVERITY_ERROR, traceback.len > 0 ? traceback : reason,
                        &(struct wz_cause){0});
     WZ_LOG(WZ_LOG_WARN, "script.invalid", WZ_F_STR("script", script->name),
            WZ_F_INT("revision", script->revision), WZ_F_INT("line", invalid->line),
-           WZ_F_SLICE("reason", invalid->reason));
+           WZ_F_SLICE("reason", reason));
 }
 
 static int handle_invalid(struct wz_script *script, struct wz_script_share *share,
@@ -273,11 +278,14 @@ static int handle_results(struct wz_script *script, struct wz_worker *worker,
                           const struct wz_frame *frame)
 {
     enum wz_worker_phase phase = wz_worker_phase(worker);
-    int r;
+    struct wz_frame_iter results;
+    int r = wz_frame_iter_init(&results, frame->payload);
 
-    // While its state is read it has nothing to say that could change it.
-    if (share_of(script, worker)->load ||
-        (phase != WZ_WORKER_RUNNING && phase != WZ_WORKER_DRAINING))
+    // While its state is read it has nothing to say that could change it. Nothing answered would
+    // count as progress; and what stop says comes when it has been asked to.
+    if (r < 0 || results.left == 0 || share_of(script, worker)->load ||
+        (phase != WZ_WORKER_DRAINING &&
+         (phase != WZ_WORKER_RUNNING || frame->type == WZ_FRAME_DRAINED)))
         return WZ_ERR_PROTOCOL;
     r = wz_outcome_take(script, worker, frame->type, frame->payload);
     if (r < 0)

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scripts that write to their worker's pipe themselves: what they say must not count for more than what
+the worker may say, and must not pile up in wyze."""
+
+import pathlib
+
+import pytest
+
+from conftest import SANITIZED, until
+from sandbox import Traffic, make_target
+
+# Takes the protocol over (docs/formats/worker.md). `answer` gives the bytes for a record.
+PEER = r"""
+import os, struct, time
+
+def frame(kind, payload=b''):
+    return struct.pack('>IB', len(payload), kind) + payload
+
+def write(data):
+    data = memoryview(data)
+    while len(data):
+        data = data[os.write(3, data):]
+
+def read(count):
+    data = b''
+    while len(data) < count:
+        data += os.read(3, count - len(data)) or os._exit(0)
+    return data
+
+def output(topic, body):
+    return struct.pack('>BIBBB', 1, 3 + len(topic) + len(body), 0, 1, len(topic)) + topic + body
+
+def result(record, items=b'', count=0, status=0):
+    return struct.pack('>BBIqII', record[0], status, 0, record[1], count, len(items)) + items
+
+def results(*each, kind=68):
+    return frame(kind, struct.pack('>I', len(each)) + b''.join(each) + bytes(4))
+
+def log(text):
+    return frame(69, struct.pack('>BBBq', 2, 1, 0, -1) + text)
+
+def query(pattern):
+    return frame(71, struct.pack('>BqqqI', 0, 1 << 62, 0, 0, 10000) + pattern)
+
+NONE = 0, -1
+
+def records(batch):
+    at = 4
+    for _ in range(int.from_bytes(batch[:4])):
+        stream, topic, body, offset = struct.unpack_from('>B3xHIq', batch, at)
+        yield stream, offset
+        at += 26 + topic + body
+
+def serve(answer):
+    write(frame(65))
+    while True:
+        length, kind = struct.unpack('>IB', read(5))
+        payload = read(length)
+        if kind == 2:
+            write(results(result(NONE), kind=67))
+        elif kind == 3:
+            for record in records(payload):
+                write(answer(record))
+        elif kind == 4:
+            write(results(result(NONE), kind=70))
+            os._exit(0)
+
+def handle_input(msg, context):
+    pass
+"""
+
+LAWLESS = "3 workers died at it; the last one killed, it broke the protocol"
+
+
+@pytest.fixture(scope="module")
+def target():
+    made = make_target()
+    yield made
+    made.stop()
+
+
+def most_memory(target):
+    """The most that wyze has had in memory, in MiB."""
+    lines = pathlib.Path(f"/proc/{target.pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) >> 10
+
+
+def gives_up(target, name, answer, seconds=60):
+    """Runs a peer with that answer on one message until it is in quarantine; says why it is there."""
+    target.run(name, PEER + f"serve({answer})\n")
+    target.tell(name, {})
+    until(lambda: target.live(name).get("quarantined") == 1, seconds, "its message is not given up")
+    [message] = target.request("GET", f"/scripts/{name}/quarantine")["items"]
+    target.remove(name)
+    return message["reason"]
+
+
+def test_a_peer_that_keeps_to_the_protocol_is_a_script(target):
+    target.run("lawful", PEER + """serve(lambda record: log(b'y' * 8192) + results(
+        result(record, output(b'outcome.lawful', b'{"value":1}'), 1)))\n""")
+    assert target.outcome("lawful")["value"] == 1
+    assert target.live("lawful")["restarts"] == 0
+    target.remove("lawful")
+
+
+NOT_ALLOWED = {
+    "stop says something while it runs": "results(result(NONE, output(b'o', b'1'), 1), kind=70)",
+    "nothing is answered": "results()",
+    "a line is too long": "log(b'x' * 8193)",
+}
+
+
+@pytest.mark.parametrize("what", NOT_ALLOWED)
+def test_what_the_worker_may_not_say_ends_it(target, what):
+    outputs = len(target.wyze.records("processed-stream", "o"))
+    reason = gives_up(target, what.replace(" ", "-"),
+                      f"lambda record: {NOT_ALLOWED[what]} + results(result(record))")
+    assert reason == LAWLESS
+    assert len(target.wyze.records("processed-stream", "o")) == outputs
+
+
+def test_answers_that_are_not_read_do_not_pile_up(target):
+    for _ in range(20):
+        target.request("POST", "/publish", {"exchange": "ingress", "topic": "large", "body": "x" * 1000000})
+    before = most_memory(target)
+    with Traffic(target):  # it asks slowly: an answer, of 16 MiB, takes a while to be found
+        reason = gives_up(target, "asking", "lambda record: [(write(query(b'large')), time.sleep(0.08))"
+                          " for _ in range(20)]")
+    assert reason == LAWLESS
+    assert most_memory(target) - before < (400 if SANITIZED else 120)
+
+
+LONG = "'x' * 30_000_000"
+
+
+INVALID = {
+    "said": f"raise ValueError({LONG})",
+    "written": PEER + f"text = ({LONG}).encode()\n"
+               "write(frame(66, struct.pack('>III', 1, 1, len(text) // 2) + text))\nos._exit(0)",
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+def test_what_is_wrong_with_a_script_is_said_shortly(target, name):
+    target.put(name, INVALID[name])
+    live = target.wait_status(name, "invalid")
+    assert 60000 < len(live["remark"]) <= 65536 and 60000 < len(live["traceback"]) <= 65536
+    target.remove(name)
