@@ -19,6 +19,9 @@
 #define RECORD_COST 48
 #define GROUP_RECORDS 60000
 
+// What a step counts for besides its bytes.
+#define STEP_COST ((size_t)1024)
+
 enum stage {
     STAGE_OPEN,
     STAGE_PUTTING, // some of its groups are in the journal
@@ -83,10 +86,14 @@ static size_t step_bytes(const struct step *step)
     return step->outputs.len + step->changes.len + step->quarantine.len;
 }
 
+// What a step takes in memory: of small ones there could be ever so many, and each advance looks at
+// all of them.
 static void count(struct wz_commits *commits, struct step *step)
 {
-    commits->bytes += step_bytes(step) - step->counted;
-    step->counted = step_bytes(step);
+    size_t bytes = step_bytes(step) + STEP_COST;
+
+    commits->bytes += bytes - step->counted;
+    step->counted = bytes;
 }
 
 static struct step *add_step(struct wz_commits *commits)

@@ -338,6 +338,26 @@ static void test_commits_have_room_for_so_much_on_its_way(void **state)
     end(&probe);
 }
 
+static void test_commits_count_a_small_step_for_what_it_takes(void **state)
+{
+    struct rig *rig = *state;
+    struct probe probe;
+
+    begin(&probe, rig);
+    rig_run_until(rig, is_idle, 0);
+    rig->hold_journal = true; // what is put does not become durable
+    for (int i = 0; i < 20; i++) {
+        rig_feed(rig, "in.a", 1);
+        settle_raw(rig);
+        assert_int_equal(work(&probe, 1, &small), 1);
+    }
+    assert_true(probe.commits.bytes > (size_t)20 * 1024);
+    rig->hold_journal = false;
+    rig_run_until(rig, is_idle, 0);
+    assert_int_equal(probe.commits.bytes, 0);
+    end(&probe);
+}
+
 // Goes on until all is counted, and holds it against the inputs.
 static void finish(struct probe *probe)
 {
@@ -573,6 +593,7 @@ int main(void)
         TEST(test_commits_go_on_while_more_keeps_coming),
         TEST(test_commits_wait_for_a_busy_bus_in_order),
         TEST(test_commits_have_room_for_so_much_on_its_way),
+        TEST(test_commits_count_a_small_step_for_what_it_takes),
         TEST(test_commits_count_each_input_once_whenever_it_crashes),
         TEST(test_commits_of_several_groups_count_once_whenever_it_crashes),
         TEST(test_commits_of_many_changes_are_there_whole_or_not_at_all),
