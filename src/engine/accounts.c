@@ -210,12 +210,18 @@ static int look_for_outputs(struct wz_accounts *accounts, struct wz_log *process
 }
 
 // Outputs and changes of a commit that did not come to its end never were; changes of one that did
-// are made.
-static void finish_commits(struct wz_account *account)
+// are made: each is a group of its own, for all of them together may be more than the journal takes
+// at a time.
+static int finish_commits(struct wz_account *account)
 {
     struct wz_list *it;
     struct wz_list *tmp;
+    int64_t unused;
+    int r = wz_journal_wait(account->journal);
 
+    if (r < 0)
+        return r;
+    wz_journal_begin(account->journal);
     WZ_LIST_EACH(it, tmp, &account->outputs)
     {
         struct wz_stored_part *part = WZ_CONTAINER(it, struct wz_stored_part, link);
@@ -223,36 +229,53 @@ static void finish_commits(struct wz_account *account)
         if (wz_stored_part_commit(part) > account->commit)
             wz_account_remove_outputs(account, part);
     }
-    while (!wz_list_empty(&account->staged)) {
+    wz_journal_end(account->journal, &unused);
+    while (!wz_list_empty(&account->staged) && (r = wz_journal_wait(account->journal)) == WZ_OK) {
+        wz_journal_begin(account->journal);
         if (wz_account_apply_staged(account) < 0)
             WZ_LOG(WZ_LOG_ERROR, "script.state-lost", WZ_F_STR("script", account->name));
+        wz_journal_end(account->journal, &unused);
     }
+    return r;
 }
 
-int wz_accounts_recover(struct wz_accounts *accounts, struct wz_log *processed,
-                        struct wz_problem *ret_problem)
+// Puts all accounts in order. RET_FROM: where to look for outputs; INT64_MAX: there are none.
+static int finish_all(struct wz_accounts *accounts, int64_t *ret_from)
 {
     struct wz_list *it;
     struct wz_list *tmp;
     int64_t from = INT64_MAX;
-    int64_t unused;
-    int r = WZ_OK;
 
-    wz_journal_begin(accounts->journal);
     WZ_LIST_EACH(it, tmp, &accounts->all)
     {
         struct wz_account *account = WZ_CONTAINER(it, struct wz_account, link);
+        int r;
 
         if (!account->name) { // its last keys, in a segment that is still there
             wz_accounts_remove(accounts, account);
             continue;
         }
         wz_account_settle(account);
-        finish_commits(account);
+        r = finish_commits(account);
+        if (r < 0)
+            return r;
         if (!wz_list_empty(&account->outputs) && account->mark < from)
             from = account->mark;
     }
-    wz_journal_end(accounts->journal, &unused);
+    *ret_from = from;
+    return WZ_OK;
+}
+
+int wz_accounts_recover(struct wz_accounts *accounts, struct wz_log *processed,
+                        struct wz_problem *ret_problem)
+{
+    int64_t from = INT64_MAX;
+    int r = finish_all(accounts, &from);
+
+    if (r < 0)
+        return wz_problem_set(ret_problem, r, WZ_CODE_STREAM_IO,
+                              "what a crash left half done cannot be put into the journal: %s",
+                              wz_err_text(r));
     if (from < INT64_MAX)
         r = look_for_outputs(accounts, processed, from);
     if (r < 0)
@@ -296,6 +319,20 @@ void wz_accounts_remove(struct wz_accounts *accounts, struct wz_account *account
     wz_list_remove(&account->link);
     wz_list_push(&accounts->leaving, &account->link);
     wz_accounts_durable(accounts);
+}
+
+void wz_accounts_forget(struct wz_accounts *accounts, const char *name)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &accounts->all)
+    {
+        struct wz_account *account = WZ_CONTAINER(it, struct wz_account, link);
+
+        if (!account->used && strcmp(account->name, name) == 0)
+            wz_accounts_remove(accounts, account);
+    }
 }
 
 void wz_accounts_durable(struct wz_accounts *accounts)

@@ -36,6 +36,10 @@ struct wz_projection wz_accounts_projection(const struct wz_accounts *accounts,
 // Its script is gone: its keys are taken out, now or as the journal takes it, and it is freed.
 void wz_accounts_remove(struct wz_accounts *accounts, struct wz_account *account);
 
+// The script NAME was removed and a crash came before that was in the journal: what is there of it
+// is taken out, as above, unless a script uses it.
+void wz_accounts_forget(struct wz_accounts *accounts, const char *name);
+
 // Goes on with what the journal did not take.
 void wz_accounts_durable(struct wz_accounts *accounts);
 

@@ -53,12 +53,92 @@ static void test_accounts_give_two_scripts_of_a_name_an_account_each(void **stat
     assert_ptr_equal(wz_accounts_use(rig->accounts, "probe"), first);
 }
 
+static void test_accounts_forget_a_script_that_nobody_uses(void **state)
+{
+    struct rig *rig = *state;
+    const char *const names[] = {"probe", "other"};
+    struct wz_account *account;
+
+    for (int i = 0; i < 2; i++) {
+        account = wz_accounts_use(rig->accounts, names[i]);
+        rig_begin_group(rig);
+        wz_account_put(account);
+        rig_put_change(account, 1, "1");
+        rig_put_position(account, 12, 500);
+        rig_end_group(rig);
+    }
+    wz_accounts_forget(rig->accounts, "probe"); // it is used
+    rig_settle(rig);
+    rig_crash(rig);
+    account = wz_accounts_use(rig->accounts, "probe");
+    assert_int_equal(account->state.count, 1);
+    account->used = false;
+    wz_accounts_forget(rig->accounts, "probe");
+    rig_settle(rig);
+    rig_crash(rig);
+    account = wz_accounts_use(rig->accounts, "probe");
+    assert_int_equal(account->state.count, 0);
+    assert_int_equal(account->positions[WZ_SCRIPT_RAW].base, -1);
+    assert_int_equal(wz_accounts_use(rig->accounts, "other")->state.count, 1);
+}
+
+#define LARGE_SCRIPTS 3
+#define LARGE_CHANGES 24
+
+// A commit of 24 MiB that is durable, and whose changes are still to be made.
+static void put_large_commit(struct rig *rig, struct wz_account *account, struct wz_slice value)
+{
+    for (int i = 0; i < LARGE_CHANGES; i++) {
+        WZ_AUTO(wz_buf_release) struct wz_buf change = {0};
+        char key[16];
+        struct wz_frame_entry entry = {.lane = WZ_LANE_SHARED, .value = value};
+
+        (void)snprintf(key, sizeof(key), "key%d", i);
+        entry.key = wz_slice_str(key);
+        wz_frame_put_entry(&change, &entry);
+        rig_begin_group(rig);
+        wz_account_put_staged(account, 1, (uint32_t)i, wz_buf_slice(&change));
+        rig_end_group(rig);
+    }
+    rig_begin_group(rig);
+    wz_account_put(account);
+    rig_put_position(account, 1, 500);
+    rig_end_group(rig);
+}
+
+// More than the journal takes before the loop runs: what is still to be done must not be too much
+// for a start.
+static void test_accounts_finish_more_than_the_journal_takes_at_a_time(void **state)
+{
+    struct rig *rig = *state;
+    const char *const names[LARGE_SCRIPTS] = {"a", "b", "c"};
+    WZ_AUTO(wz_free_ptr) char *value = wz_alloc(WZ_STATE_VALUE_MAX);
+
+    memset(value, '7', WZ_STATE_VALUE_MAX);
+    for (int i = 0; i < LARGE_SCRIPTS; i++)
+        put_large_commit(rig, wz_accounts_use(rig->accounts, names[i]),
+                         wz_slice(value, WZ_STATE_VALUE_MAX));
+    rig_settle(rig);
+    rig_crash(rig);
+    rig_settle(rig);
+    rig_crash(rig); // so it is all in the journal
+    for (int i = 0; i < LARGE_SCRIPTS; i++) {
+        struct wz_account *account = wz_accounts_use(rig->accounts, names[i]);
+
+        assert_int_equal(account->state.count, LARGE_CHANGES);
+        assert_true(account->state_bytes > (size_t)LARGE_CHANGES * WZ_STATE_VALUE_MAX);
+        assert_true(wz_list_empty(&account->staged));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_accounts_remove_a_script_in_steps_and_none_of_it_comes_back),
         TEST(test_accounts_give_two_scripts_of_a_name_an_account_each),
+        TEST(test_accounts_forget_a_script_that_nobody_uses),
+        TEST(test_accounts_finish_more_than_the_journal_takes_at_a_time),
     };
 
     (void)signal(SIGPIPE, SIG_IGN); // as in the program

@@ -297,6 +297,22 @@ bool wz_journal_ready(struct wz_journal *journal)
     return journal->depth > 0 || wz_log_ready(journal->log, EVENT_RECORDS, EVENT_ROOM);
 }
 
+int wz_journal_wait(struct wz_journal *journal)
+{
+    struct wz_mailbox *mail = &journal->opt.loop->mail;
+
+    while (!wz_journal_ready(journal)) {
+        int r = wz_log_state(journal->log);
+
+        if (r < 0)
+            return r;
+        wz_log_flush(journal->log);
+        (void)wz_mailbox_wait(mail); // for the writer's answer: nobody has closed it yet
+        (void)wz_mailbox_run(mail);  // how many there were does not matter
+    }
+    return WZ_OK;
+}
+
 void wz_journal_begin(struct wz_journal *journal) { journal->depth++; }
 
 // Appends what is staged, as one batch.

@@ -96,6 +96,10 @@ int wz_journal_close(struct wz_journal *journal);
 // again.
 bool wz_journal_ready(struct wz_journal *journal);
 
+// Waits until a group may be begun, for who puts much before the loop runs; outside of a group.
+// What keeps the disk from taking what was put: WZ_ERR_*.
+WZ_MUST int wz_journal_wait(struct wz_journal *journal);
+
 // Begins a group. Groups nest: the outermost counts.
 void wz_journal_begin(struct wz_journal *journal);
 
