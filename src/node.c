@@ -111,16 +111,26 @@ struct scripts_mail {
     struct wz_mail mail;
     struct node *node;
     struct wz_document_list list;
+    struct wz_document_list removed; // after the start, and when another process changed something
 };
+
+static void free_scripts_mail(struct scripts_mail *letter)
+{
+    wz_document_list_release(&letter->list);
+    wz_document_list_release(&letter->removed);
+    wz_free(letter);
+}
 
 static void on_scripts(struct wz_mail *mail)
 {
     struct scripts_mail *letter = WZ_CONTAINER(mail, struct scripts_mail, mail);
 
-    if (letter->node->engine != NULL)
+    if (letter->node->engine != NULL) {
         wz_engine_apply(letter->node->engine, letter->list.items, letter->list.count);
-    wz_document_list_release(&letter->list);
-    wz_free(letter);
+        for (size_t i = 0; i < letter->removed.count; i++)
+            wz_accounts_forget(letter->node->accounts, letter->removed.items[i].name);
+    }
+    free_scripts_mail(letter);
 }
 
 static void mapping_send(struct node *node, struct wz_store_view *view)
@@ -134,14 +144,16 @@ static void mapping_send(struct node *node, struct wz_store_view *view)
     wz_mailbox_answer(&node->loop.mail, &letter->mail);
 }
 
-static void scripts_send(struct node *node, struct wz_store_view *view)
+static void scripts_send(struct node *node, struct wz_store_view *view, unsigned changed)
 {
     struct scripts_mail *letter = wz_zalloc(1, sizeof(*letter));
     int r = wz_store_view_list(view, WZ_COLLECTION_SCRIPTS, &letter->list);
 
+    if (r == WZ_OK && changed == WZ_STORE_ALL)
+        r = wz_store_view_removed(view, &letter->removed);
     if (r < 0) {
         WZ_LOG(WZ_LOG_ERROR, "scripts.unreadable", WZ_F_ERR(r));
-        wz_free(letter);
+        free_scripts_mail(letter);
         return;
     }
     letter->mail.run = on_scripts;
@@ -158,7 +170,7 @@ static void on_store_changed(void *arg, struct wz_store_view *view, unsigned cha
     if ((changed & mapping) != 0)
         mapping_send(arg, view);
     if ((changed & 1u << WZ_COLLECTION_SCRIPTS) != 0)
-        scripts_send(arg, view);
+        scripts_send(arg, view, changed);
 }
 
 static void on_durable(void *arg, int64_t durable_end, int state_err)

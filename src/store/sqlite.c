@@ -67,6 +67,9 @@
     X(VERSIONS, "SELECT name, revision, body, " WZ_SQLITE_WHOLE                                    \
                 ", ifnull(time, 0) FROM versions WHERE collection = ?1 AND name = ?2 "             \
                 "ORDER BY revision DESC")                                                          \
+    X(REMOVED, "SELECT DISTINCT name, 0, '{}', 1 FROM versions WHERE collection = ?1 "             \
+               "AND name NOT IN (SELECT name FROM documents WHERE collection = ?1) "               \
+               "ORDER BY name")                                                                    \
     X(DATA_VERSION, "PRAGMA data_version")
 
 enum statement {
@@ -128,6 +131,12 @@ static const struct failure read_only = {
 static const struct failure access_refused = {
     WZ_ERR_SYSTEM, WZ_CODE_STORE_ACCESS, "The database cannot be opened",
     "Give a file in a folder that is there and that this user may read and write."};
+static const struct failure moved_away = {
+    WZ_ERR_SYSTEM, WZ_CODE_STORE_ACCESS,
+    "The database file was removed or replaced while wyze had it open",
+    "Put the file back where it was, or start wyze anew with the one that is there; what is "
+    "changed "
+    "now would be lost."};
 static const struct failure damaged = {
     WZ_ERR_CORRUPT, WZ_CODE_STORE_DAMAGED, "The database file is damaged",
     "It was left as it is. Put a backup in its place, or move it away to start with an empty one."};
@@ -238,9 +247,19 @@ static sqlite3_stmt *bind(struct wz_sqlite *db, enum statement which, enum wz_co
     return statement;
 }
 
+bool wz_sqlite_moved(const struct wz_sqlite *db)
+{
+    int moved = 0;
+
+    return sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+           moved != 0;
+}
+
 int wz_sqlite_begin(struct wz_sqlite *db, enum wz_sqlite_access access,
                     struct wz_problem *ret_problem)
 {
+    if (access == WZ_SQLITE_WRITE && wz_sqlite_moved(db))
+        return refuse(db->path, &moved_away, NULL, ret_problem);
     return run(db, access == WZ_SQLITE_WRITE ? SQL_BEGIN_WRITE : SQL_BEGIN_READ, ret_problem);
 }
 
@@ -325,6 +344,12 @@ int wz_sqlite_versions(struct wz_sqlite *db, enum wz_collection collection, cons
                        struct wz_document_list *ret_list, struct wz_problem *ret_problem)
 {
     return list_rows(db, SQL_VERSIONS, collection, name, ret_list, ret_problem);
+}
+
+int wz_sqlite_removed(struct wz_sqlite *db, enum wz_collection collection,
+                      struct wz_document_list *ret_list, struct wz_problem *ret_problem)
+{
+    return list_rows(db, SQL_REMOVED, collection, NULL, ret_list, ret_problem);
 }
 
 int wz_sqlite_keep_version(struct wz_sqlite *db, enum wz_collection collection, const char *name,

@@ -44,7 +44,11 @@ WZ_MUST int wz_sqlite_open(const char *path, struct wz_sqlite **ret_db,
 // Closes and frees it; NULL is fine.
 void wz_sqlite_close(struct wz_sqlite *db);
 
-// Starts a transaction; WZ_ERR_LOCKED when another process keeps writing.
+// Whether the file is not where it was any more: it was removed, or another put in its place.
+bool wz_sqlite_moved(const struct wz_sqlite *db);
+
+// Starts a transaction; WZ_ERR_LOCKED when another process keeps writing, WZ_ERR_SYSTEM for writing
+// to a file that was moved.
 WZ_MUST int wz_sqlite_begin(struct wz_sqlite *db, enum wz_sqlite_access access,
                             struct wz_problem *ret_problem);
 
@@ -89,6 +93,11 @@ WZ_MUST int wz_sqlite_put_version(struct wz_sqlite *db, const struct wz_sqlite_v
 WZ_MUST int wz_sqlite_versions(struct wz_sqlite *db, enum wz_collection collection,
                                const char *name, struct wz_document_list *ret_list,
                                struct wz_problem *ret_problem);
+
+// Adds the names, in order, of documents of which there are versions only: those that were removed.
+// Revision 0, an empty body. Errors as in wz_sqlite_list.
+WZ_MUST int wz_sqlite_removed(struct wz_sqlite *db, enum wz_collection collection,
+                              struct wz_document_list *ret_list, struct wz_problem *ret_problem);
 
 // A number that changes when another connection, of any process, has changed the file.
 WZ_MUST int wz_sqlite_data_version(struct wz_sqlite *db, int64_t *ret_version,

@@ -21,11 +21,13 @@
 #define WZ_STORE_CALLS_MAX 1024
 #define WZ_STORE_POLL_MS 250
 
-#define WZ_STORE_ALL ((1U << WZ_COLLECTION_COUNT) - 1)
+// What could not be read is read again after so many of these times.
+#define WZ_STORE_RETRY_POLLS 12
 
 struct wz_store_view {
     struct wz_store *store;
     unsigned changed;
+    bool failed; // something could not be read
 };
 
 struct wz_store {
@@ -38,8 +40,11 @@ struct wz_store {
 
     // Of the store thread only.
     bool stopping;
-    int64_t version; // of the data, as we last saw it
-    int64_t poll_us; // when to look again
+    int64_t version;  // of the data, as we last saw it
+    int64_t poll_us;  // when to look again
+    unsigned untold;  // changes that could not be read
+    int64_t retry_us; // when to try that again
+    bool gone;        // the file is not where it was
     int64_t trouble_us;
 
     // LOCK guards the mail.run of the calls that wz_store_do waits for: NULL means answered.
@@ -54,6 +59,20 @@ static void log_problem(struct wz_store *store, const char *event, const struct 
                WZ_F_STR("where", problem->where), WZ_F_STR("fix", problem->fix));
 }
 
+// Gives LIST to who looks, if it could be read.
+static int give_list(struct wz_store_view *view, int r, struct wz_document_list *list,
+                     const struct wz_problem *problem, struct wz_document_list *ret_list)
+{
+    if (r == WZ_OK) {
+        *ret_list = *list;
+        return WZ_OK;
+    }
+    wz_document_list_release(list);
+    view->failed = true;
+    log_problem(view->store, "store.read", problem); // whoever looks is told no more than R
+    return r;
+}
+
 int wz_store_view_list(struct wz_store_view *view, enum wz_collection collection,
                        struct wz_document_list *ret_list)
 {
@@ -61,32 +80,41 @@ int wz_store_view_list(struct wz_store_view *view, enum wz_collection collection
     struct wz_problem problem = {0};
     int r = wz_sqlite_list(view->store->db, collection, NULL, &list, &problem);
 
-    if (r == WZ_OK) {
-        *ret_list = list;
-        return WZ_OK;
-    }
-    wz_document_list_release(&list);
-    log_problem(view->store, "store.read", &problem); // whoever looks is told no more than R
-    return r;
+    return give_list(view, r, &list, &problem, ret_list);
+}
+
+int wz_store_view_removed(struct wz_store_view *view, struct wz_document_list *ret_list)
+{
+    struct wz_document_list list = {0};
+    struct wz_problem problem = {0};
+    int r = wz_sqlite_removed(view->store->db, WZ_COLLECTION_SCRIPTS, &list, &problem);
+
+    return give_list(view, r, &list, &problem, ret_list);
 }
 
 unsigned wz_store_view_changed(const struct wz_store_view *view) { return view->changed; }
 
-// Tells of changes, in one state of the database.
+// Tells of changes, and of those that could not be read before, in one state of the database.
 static void tell_changed(struct wz_store *store, unsigned changed)
 {
-    struct wz_store_view view = {.store = store, .changed = changed};
+    struct wz_store_view view = {.store = store, .changed = changed | store->untold};
     struct wz_problem problem;
 
-    if (store->options.changed == NULL || changed == 0)
+    if (store->options.changed == NULL || view.changed == 0)
         return;
+    store->untold = 0;
     if (wz_sqlite_begin(store->db, WZ_SQLITE_READ, &problem) < 0) {
         log_problem(store, "store.read", &problem);
-        return;
+        view.failed = true;
+    } else {
+        store->options.changed(store->options.arg, &view, view.changed);
+        if (wz_sqlite_commit(store->db, &problem) < 0)
+            log_problem(store, "store.read", &problem);
     }
-    store->options.changed(store->options.arg, &view, changed);
-    if (wz_sqlite_commit(store->db, &problem) < 0)
-        log_problem(store, "store.read", &problem);
+    if (view.failed) {
+        store->untold = view.changed;
+        store->retry_us = wz_clock_mono_us() + WZ_STORE_RETRY_POLLS * store->options.poll_ms * 1000;
+    }
 }
 
 static int refuse_conflict(const struct wz_store_call *call, int64_t revision,
@@ -273,6 +301,20 @@ static void run_stop(struct wz_mail *mail)
     WZ_CONTAINER(mail, struct wz_store, stop_mail)->stopping = true;
 }
 
+// Says it once when the file is not where it was any more, and once when it is back.
+static void look_for_file(struct wz_store *store)
+{
+    bool gone = wz_sqlite_moved(store->db);
+
+    if (gone && !store->gone)
+        WZ_LOG(WZ_LOG_ERROR, "store.gone",
+               WZ_F_STR("what", "the database file was removed or replaced; no document can be "
+                                "changed until it is put back or wyze is started anew"));
+    else if (!gone && store->gone)
+        WZ_LOG(WZ_LOG_INFO, "store.back", WZ_F_STR("what", "documents can be changed again"));
+    store->gone = gone;
+}
+
 static void look_for_changes(struct wz_store *store)
 {
     int64_t now_us = wz_clock_mono_us();
@@ -282,14 +324,16 @@ static void look_for_changes(struct wz_store *store)
     if (store->options.changed == NULL || now_us < store->poll_us)
         return;
     store->poll_us = now_us + store->options.poll_ms * 1000;
+    look_for_file(store);
     if (wz_sqlite_data_version(store->db, &version, &problem) < 0) {
         log_problem(store, "store.read", &problem);
         return;
     }
-    if (version == store->version)
-        return;
+    if (version != store->version)
+        tell_changed(store, WZ_STORE_ALL);
+    else if (now_us >= store->retry_us)
+        tell_changed(store, 0);
     store->version = version;
-    tell_changed(store, WZ_STORE_ALL);
 }
 
 // Sleeps until there are letters or it is time to look for changes.

@@ -25,6 +25,9 @@ enum wz_collection {
         WZ_COLLECTION_COUNT,
 };
 
+// A bit for each collection.
+#define WZ_STORE_ALL ((1U << WZ_COLLECTION_COUNT) - 1)
+
 // The name of a collection ("devices").
 const char *wz_collection_name(enum wz_collection collection);
 
@@ -61,6 +64,10 @@ struct wz_store_view;
 // Lists a collection in the state of VIEW; the caller releases RET_LIST.
 WZ_MUST int wz_store_view_list(struct wz_store_view *view, enum wz_collection collection,
                                struct wz_document_list *ret_list);
+
+// Lists, in the state of VIEW, the names of scripts that were removed and whose versions are still
+// there, with empty bodies; the caller releases RET_LIST.
+WZ_MUST int wz_store_view_removed(struct wz_store_view *view, struct wz_document_list *ret_list);
 
 // The collections that the call at hand has changed, bit 1 << enum wz_collection each, so that a
 // check reads only what concerns it; all bits for changes of another process and at the start.

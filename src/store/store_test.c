@@ -686,6 +686,38 @@ static void test_store_keeps_versions_of_a_removed_script_until_it_is_made_again
     wz_store_close(store);
 }
 
+static void on_changed_lists_removed(void *arg, struct wz_store_view *view, unsigned changed)
+{
+    (void)changed;
+    assert_int_equal(wz_store_view_removed(view, arg), WZ_OK);
+}
+
+static void test_store_names_scripts_that_were_removed_and_not_made_again(void **state)
+{
+    struct wz_document_list removed = {0};
+    struct wz_store_options options = {.changed = on_changed_lists_removed, .arg = &removed};
+    struct wz_store *store = open_store(NULL);
+    (void)state;
+
+    write_script(store, "stays", 1);
+    for (int i = 0; i < 2; i++) {
+        const char *const names[] = {"gone too", "gone", "again"};
+
+        for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+            write_script(store, names[k], 1);
+            write_script(store, names[k], -1);
+        }
+    }
+    write_script(store, "again", 2);
+    wz_store_close(store);
+    assert_int_equal(wz_store_open(path, &options, &store, NULL), WZ_OK);
+    wz_store_close(store);
+    assert_int_equal(removed.count, 2);
+    assert_string_equal(removed.items[0].name, "gone");
+    assert_string_equal(removed.items[1].name, "gone too");
+    wz_document_list_release(&removed);
+}
+
 static void test_store_version_is_undone_with_its_change(void **state)
 {
     struct listener listener;
@@ -795,6 +827,7 @@ int main(void)
         WITH_FILE(test_store_keeps_what_it_answered_when_it_is_killed),
         WITH_FILE(test_store_keeps_the_last_versions_of_scripts),
         WITH_FILE(test_store_keeps_versions_of_a_removed_script_until_it_is_made_again),
+        WITH_FILE(test_store_names_scripts_that_were_removed_and_not_made_again),
         WITH_FILE(test_store_version_is_undone_with_its_change),
         WITH_FILE(test_store_keeps_what_another_program_wrote_and_refuses_a_damaged_version),
         WITH_FILE(test_store_refuses_writing_while_the_disk_is_full),
