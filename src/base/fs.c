@@ -6,17 +6,23 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
 // The longest path we build.
 #define WZ_FS_PATH_MAX 4096
+
+// How long, and how often, a lock is waited for whose holder has died.
+#define WZ_FS_LEFT_OVER_MS 2000
+#define WZ_FS_LEFT_OVER_LOOKS 200
 
 static int last_error(void) { return wz_err_from_errno(errno); }
 
@@ -254,21 +260,49 @@ int wz_fs_load(const char *path, size_t max, struct wz_buf *ret_buf)
     return WZ_OK;
 }
 
-int wz_fs_lock(const char *path, int *ret_fd, pid_t *ret_owner_pid)
+// Who has written its number into a lock file, or 0.
+static pid_t lock_owner(int fd)
 {
     char text[32] = {0};
     size_t len;
+
+    if (wz_fs_read(fd, text, sizeof(text) - 1, 0, &len) < 0)
+        return 0;
+    return (pid_t)strtol(text, NULL, 10);
+}
+
+// Whether whoever holds a lock has died: then it is held by a process that it was about to start,
+// up to its exec. That is not for long.
+static bool is_left_over(pid_t owner) { return owner > 0 && kill(owner, 0) < 0 && errno == ESRCH; }
+
+static int take_lock(int fd, pid_t *ret_owner_pid)
+{
+    const struct timespec pause = {.tv_nsec =
+                                       WZ_FS_LEFT_OVER_MS * 1000000L / WZ_FS_LEFT_OVER_LOOKS};
+    int left = WZ_FS_LEFT_OVER_LOOKS;
+
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno != EWOULDBLOCK)
+            return last_error();
+        *ret_owner_pid = lock_owner(fd);
+        if (!is_left_over(*ret_owner_pid) || left-- == 0)
+            return WZ_ERR_LOCKED;
+        (void)nanosleep(&pause, NULL); // shorter is fine
+    }
+    return WZ_OK;
+}
+
+int wz_fs_lock(const char *path, int *ret_fd, pid_t *ret_owner_pid)
+{
+    char text[32] = {0};
     struct iovec piece = {.iov_base = text};
     int fd = -1;
     int r = wz_fs_open(path, WZ_FS_CREATE, &fd);
 
     if (r < 0)
         return r;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        r = errno == EWOULDBLOCK ? WZ_ERR_LOCKED : last_error();
-        *ret_owner_pid = 0;
-        if (wz_fs_read(fd, text, sizeof(text) - 1, 0, &len) == WZ_OK)
-            *ret_owner_pid = (pid_t)strtol(text, NULL, 10);
+    r = take_lock(fd, ret_owner_pid);
+    if (r < 0) {
         wz_fs_close(fd);
         return r;
     }

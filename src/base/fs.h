@@ -79,7 +79,8 @@ WZ_MUST int wz_fs_replace(const char *dir, const char *name, struct wz_slice s);
 WZ_MUST int wz_fs_load(const char *path, size_t max, struct wz_buf *ret_buf);
 
 // Takes the lock file PATH for this process for as long as RET_FD stays open; WZ_ERR_LOCKED when
-// another process, or this one, holds it. RET_OWNER_PID is then set to its holder, or 0.
+// another process, or this one, holds it. RET_OWNER_PID is then set to its holder, or 0. Waits up
+// to 2 s for a process that a dead holder was about to start.
 WZ_MUST int wz_fs_lock(const char *path, int *ret_fd, pid_t *ret_owner_pid);
 
 // Called for each name in a folder, without "." and ".."; a negative result ends the walk.

@@ -481,6 +481,37 @@ static void test_fs_lock_is_held_once(void **state)
     wz_fs_close(fd);
 }
 
+// Takes the lock, starts a process that has it too for a moment, and dies.
+static void hold_and_die(const char *path)
+{
+    pid_t owner = 0;
+    int fd = -1;
+
+    if (wz_fs_lock(path, &fd, &owner) != WZ_OK)
+        _exit(1);
+    if (fork() == 0)
+        (void)usleep(100000); // as long as an exec takes on a machine that is busy
+    _exit(0);
+}
+
+static void test_fs_lock_waits_for_what_a_dead_holder_has_started(void **state)
+{
+    const char *path = path_of("lock");
+    pid_t owner = -1;
+    pid_t child = fork();
+    int status = -1;
+    int fd = -1;
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0)
+        hold_and_die(path);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(wz_fs_lock(path, &fd, &owner), WZ_OK);
+    wz_fs_close(fd);
+}
+
 static void test_fs_lock_holds_on_a_full_disk(void **state)
 {
     pid_t owner = -1;
@@ -587,6 +618,7 @@ int main(void)
         cmocka_unit_test_setup(test_fs_replace_takes_what_a_crash_left_beside, setup),
         cmocka_unit_test_setup(test_fs_load_adds_to_the_buffer_up_to_its_limit, setup),
         cmocka_unit_test_setup(test_fs_lock_is_held_once, setup),
+        cmocka_unit_test_setup(test_fs_lock_waits_for_what_a_dead_holder_has_started, setup),
         cmocka_unit_test_setup(test_fs_lock_holds_on_a_full_disk, setup),
         cmocka_unit_test_setup(test_fs_walk_goes_in_the_order_of_bytes, setup),
         cmocka_unit_test_setup(test_fs_names_come_and_go, setup),
