@@ -324,6 +324,8 @@ int wz_mqtt_open(const struct wz_mqtt_options *options, struct wz_mqtt **ret_mqt
     (void)uv_timer_init(&options->loop->uv, &mqtt->timer); // these two cannot fail
     (void)uv_timer_start(&mqtt->timer, on_tick, TICK_MS, TICK_MS);
     mqtt->timer.data = mqtt;
+    // From here on they know when the clock is set, not from the first tick on.
+    wz_queues_expire(options->queues, options->loop->now_ms, now(mqtt));
     if (sys.interval_ms > 0)
         mqtt->sys = wz_sys_topics_new(&sys);
     *ret_mqtt = mqtt; // also on failure: libuv still holds its handles, the caller closes and frees

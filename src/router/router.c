@@ -129,6 +129,8 @@ static void mirror(struct wz_router *router, const struct route *route,
                    const struct wz_message *msg, enum wz_bus_exchange exchange,
                    struct wz_slice value, int64_t offset)
 {
+    const struct wz_log *stream =
+        exchange == WZ_BUS_RAW ? router->options.raw : router->options.processed;
     struct wz_message record = {
         .topic = route->topic,
         .body = value,
@@ -137,7 +139,7 @@ static void mirror(struct wz_router *router, const struct route *route,
         .script = msg->script,
         .parent = msg->parent,
         .offset = offset,
-        .append_ms = router->options.loop->now_ms,
+        .append_ms = wz_log_time(stream, router->options.loop->now_ms),
         .hops = msg->hops,
     };
     struct wz_ticket ticket;
@@ -239,6 +241,7 @@ static int on_egress(void *arg, const struct wz_message *msg, void **slot,
     struct wz_record_parts parts;
     struct route *route = *slot;
     struct wz_slice value;
+    int64_t append_ms;
     int r;
 
     if (route == NULL)
@@ -250,10 +253,11 @@ static int on_egress(void *arg, const struct wz_message *msg, void **slot,
     if (!route->commands && !wz_bus_wanted(router->options.bus, WZ_BUS_PROCESSED))
         return WZ_OK;
     value = join_value(router, &parts);
+    append_ms = wz_log_time(router->options.processed, router->options.loop->now_ms);
     if (route->commands)
         wz_commands_add(router->options.commands, &(struct wz_command){
                                                       .offset = ret_ticket->offset,
-                                                      .append_ms = router->options.loop->now_ms,
+                                                      .append_ms = append_ms,
                                                       .topic = route->topic,
                                                       .value = value,
                                                       .form = router->pp.form,

@@ -105,6 +105,10 @@ void wz_log_want(struct wz_log *log);
 // append time never goes back, whatever NOW_MS does.
 void wz_log_set_time(struct wz_log *log, int64_t now_ms);
 
+// The append time of a record that is appended at NOW_MS, at the least: a batch gets its time when
+// it is given to the writer.
+int64_t wz_log_time(const struct wz_log *log, int64_t now_ms);
+
 // All offsets below it are durable. Loop thread.
 int64_t wz_log_durable_end(const struct wz_log *log);
 

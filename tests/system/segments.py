@@ -77,6 +77,12 @@ def batch_at(data, pos, base):
     return (decoded, 12 + length) if decoded.validate_crc() else None
 
 
+def read_times(folder):
+    """The append times of a stream's batches, in order."""
+    return [HEADER.unpack_from(batch.path.read_bytes(), batch.pos)[7]
+            for batch in read_stream(folder).batches]
+
+
 def next_batch(data, pos, base):
     """The position of the next valid batch behind POS, or None."""
     magic = b"\xff\xff\xff\xff\x02"  # leader epoch and magic, 12 bytes into each batch

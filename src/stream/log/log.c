@@ -449,6 +449,11 @@ void wz_log_flush(struct wz_log *log)
 
 void wz_log_set_time(struct wz_log *log, int64_t now_ms) { log->now_ms = now_ms; }
 
+int64_t wz_log_time(const struct wz_log *log, int64_t now_ms)
+{
+    return now_ms > log->last_ms ? now_ms : log->last_ms;
+}
+
 int64_t wz_log_durable_end(const struct wz_log *log) { return log->durable_end; }
 
 int64_t wz_log_next_offset(const struct wz_log *log) { return next_offset(log); }

@@ -160,12 +160,15 @@ static void test_log_append_time_never_goes_back(void **state)
     struct wz_record record;
     struct testlog t;
     int64_t last = 0;
+    int64_t most = 0;
 
     (void)state;
     testlog_init(&t);
     testlog_open(&t);
     for (size_t i = 0; i < sizeof(clock) / sizeof(clock[0]); i++) {
         wz_log_set_time(t.log, clock[i]);
+        most = clock[i] > most ? clock[i] : most;
+        assert_int_equal(wz_log_time(t.log, clock[i]), most);
         testlog_append_many(&t, 2, 10);
         testlog_settle(&t);
         if (i == 3) {

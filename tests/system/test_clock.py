@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wall clock is set forward and back by hours while wyze runs: nothing is lost, append times never
+go back, and what waits for a span of time waits for that span."""
+
+import json
+import time
+
+import pytest
+from clock import Clock
+from conftest import SEED_MAPPING, until
+from ledger import mapping
+from segments import read_times
+from test_commands import metric, numbers, send_all
+from test_exactly_once import begin, check_once, script, wait_status
+from trial import Trial, make_seed
+
+JUMPS = (5, -7, 0.5)  # hours from the right time, one after the other
+
+
+@pytest.fixture
+def make_clock(tmp_path):
+    made = []
+
+    def make(wyze):
+        made.append(Clock(wyze, tmp_path / f"clock{len(made)}"))
+        return made[-1]
+
+    yield make
+    for clock in made:
+        clock.close()
+
+
+def deploy(wyze, code, pattern="raw:#", name="probe"):
+    path = wyze.log_path.parent / f"{name}.py"
+    path.write_text(code)
+    wyze.cli("script", "deploy", str(path), "--on", pattern)
+    wait_status(wyze, name=name)
+
+
+def test_a_script_counts_while_the_clock_jumps(make_wyze, make_clock, tmp_path):
+    """Each message once, through crashes too; append times and what a script sees as now never go
+    back, the time in the stamps is the clock's."""
+    wyze = make_wyze()
+    clock = make_clock(wyze)
+    trial = Trial(wyze, tmp_path, make_seed("clock"), rate=1500)
+    try:
+        begin(trial, """
+def handle_input(msg, context):
+    n = context.get_state("n", 0) + 1
+    context.set_state("n", n)
+    context.emit("count.out", {"n": n, "now": context.now()})
+""")
+        trial.ledger.wait_acked(100)
+        for hours in JUMPS:
+            clock.set(hours)
+            trial.ledger.wait_acked(200)
+            stamp = int(wyze.records()[-1]["body"]["_timestamp"])
+            assert abs(stamp - clock.now_ms()) < 60_000
+            trial.crash()
+            trial.start()
+            trial.ledger.wait_acked(100)
+        check_once(trial)
+        seen = [r["body"]["now"] for r in wyze.records("processed-stream", pattern="count.out")]
+        assert seen == sorted(seen)
+        trial.finish()
+        for stream in ("raw-stream", "processed-stream"):
+            times = read_times(wyze.data / stream)
+            assert times == sorted(times)
+            assert times[-1] - times[0] > (JUMPS[0] - 1) * 3_600_000  # the clock did jump
+    finally:
+        trial.abandon()
+
+
+@pytest.mark.parametrize("hours", [5, -5])
+def test_retries_and_time_limits_are_not_the_clocks(make_wyze, make_clock, hours):
+    """A retry comes after its delay; a call that takes its time is not over it."""
+    wyze = make_wyze(env={"WYZE_SCRIPTS_RETRY_DELAY": "500ms"})
+    clock = make_clock(wyze)
+    wyze.start()
+    wyze.import_mapping(mapping(1))
+    deploy(wyze, """
+import time
+tries = []
+def handle_input(msg, context):
+    context.log("tried")
+    tries.append(time.monotonic())
+    if len(tries) < 2:
+        raise ValueError("not yet")
+    time.sleep(1)
+    context.emit("count.out", {"waited": tries[1] - tries[0]})
+""")
+    client = wyze.client("device")
+    client.publish("ledger/0/status", "1")
+    until(lambda: script(wyze, "probe")["retries"] == 1, what="it was not tried")
+    clock.set(hours)
+    until(lambda: len(wyze.records("script-log", pattern="#")) >= 3, what="no second try")
+    clock.set(-hours)  # in the middle of the call
+    [output] = until(lambda: wyze.records("processed-stream", pattern="count.out"), 5)
+    assert 0.4 < output["body"]["waited"] < 3
+    assert script(wyze, "probe")["restarts"] == 0
+    client.close()
+
+
+def test_commands_age_by_the_clock_and_keep_to_their_rate(make_wyze, make_clock):
+    """A clock that is set back makes nothing old, one that is set forward makes what waits so; the
+    rate of a topic is not the clock's."""
+    wyze = make_wyze(env={"WYZE_COMMANDS_RATE": "4", "WYZE_COMMANDS_EXPIRY": "10m"})
+    clock = make_clock(wyze)
+    wyze.start()
+    wyze.import_mapping(SEED_MAPPING)
+    device = wyze.client("device")
+    device.subscribe("mesh/b5ea3f/42/M/command", 1)
+    began = time.monotonic()
+    clock.set(-5)
+    send_all(wyze, "bedroom.light.brightness.output", range(8))
+    device.wait_for(4)
+    clock.set(-10)
+    device.wait_for(8, 4)
+    assert numbers(device) == list(range(8))
+    assert time.monotonic() - began > 0.8
+    assert metric(wyze, "wyze_commands_expired_total") == 0
+    send_all(wyze, "bedroom.light.brightness.output", range(8, 40))
+    device.wait_for(9)
+    clock.set(5)
+    until(lambda: metric(wyze, "wyze_commands_expired_total") + len(device.got) == 40)
+    assert metric(wyze, "wyze_commands_expired_total") > 20
+    send_all(wyze, "bedroom.light.brightness.output", [40])
+    until(lambda: 40 in numbers(device), what="one that is new is not sent")
+    device.close()
+
+
+@pytest.mark.parametrize("hours", [30, -30])
+def test_sessions_do_not_expire_by_a_clock_that_jumps(make_wyze, make_clock, hours):
+    wyze = make_wyze(env={"WYZE_MQTT_SESSION_EXPIRY": "1h"})
+    clock = make_clock(wyze)
+    wyze.start()
+    device = wyze.client("device", clean=False)
+    device.subscribe("a/b", 1)
+    device.close()
+    until(lambda: metric(wyze, "wyze_mqtt_connections") == 0)
+    clock.set(hours)
+    until(lambda: "queues.clock" in wyze.log(), what="the jump is not noticed")
+    sender = wyze.client("sender")
+    sender.publish("a/b", json.dumps(1))
+    wyze.kill()
+    wyze.start()
+    sender.close()
+    device = wyze.client("device", clean=False)
+    device.wait_for(1)
+    assert metric(wyze, "wyze_queues_expired_total") == 0
+    device.close()
