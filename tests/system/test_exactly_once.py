@@ -171,14 +171,14 @@ def check_once_by_topic(trial):
 def workers_of(wyze):
     """The ids of its worker processes; without those that have ended."""
     found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            name, _, rest = path.read_text().rpartition(")")
+            name, _, rest = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")
         except OSError:
             continue
         state, parent = rest.split()[:2]
         if "(wyze-python" in name and int(parent) == wyze.process.pid and state != "Z":
-            found.append(int(path.parent.name))
+            found.append(int(pid))
     return found
 
 
