@@ -42,6 +42,19 @@ static void set_remark(struct wz_script *script, const char *text)
     script->remark.text = wz_strdup(text);
 }
 
+// What it has missed is said for as long as there is nothing worse to say.
+static void remark_gap(struct wz_script *script)
+{
+    char text[128];
+
+    if (script->gap_count == 0)
+        return;
+    (void)snprintf(text, sizeof(text),
+                   "%" PRId64 " records were trimmed off the stream before it could read them",
+                   script->gap_count);
+    set_remark(script, text);
+}
+
 void wz_script_feed(struct wz_script *script)
 {
     script->parts->events.fed(script->parts->events.arg, script);
@@ -215,6 +228,7 @@ static int handle_started(struct wz_script *script, struct wz_script_share *shar
            WZ_F_INT("pid", wz_worker_pid(share->worker)));
     if (all_run(script)) {
         clear_remark(script);
+        remark_gap(script);
         set_status(script, WZ_SCRIPT_RUNNING);
     }
     wz_script_feed(script);
@@ -781,15 +795,11 @@ bool wz_script_closing(const struct wz_script *script) { return script->closing;
 static void on_gap(void *arg, enum wz_script_stream stream, int64_t count)
 {
     struct wz_script *script = arg;
-    char text[128];
 
     script->gap_count += count;
     WZ_LOG(WZ_LOG_WARN, "script.gap", WZ_F_STR("script", script->name),
            WZ_F_STR("stream", wz_script_stream_word(stream)), WZ_F_INT("records", count));
-    (void)snprintf(text, sizeof(text),
-                   "%" PRId64 " records were trimmed off the stream before it could read them",
-                   script->gap_count);
-    set_remark(script, text);
+    remark_gap(script);
     script->parts->events.changed(script->parts->events.arg, script);
 }
 
