@@ -437,10 +437,9 @@ void wz_log_trim(struct wz_log *log, int64_t offset)
 
 void wz_log_flush(struct wz_log *log)
 {
-    if (log->open == NULL)
-        return;
     if (log->durable_end == log->posted_end) {
-        post_open(log);
+        if (log->open != NULL)
+            post_open(log);
     } else if (log->wanted && !log->hurried) {
         wz_writer_hurry(log->writer);
         log->hurried = true;
