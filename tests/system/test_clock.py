@@ -11,7 +11,7 @@ from conftest import SEED_MAPPING, until
 from ledger import mapping
 from segments import read_times
 from test_commands import metric, numbers, send_all
-from test_exactly_once import begin, check_once, script, wait_status
+from test_exactly_once import begin, check_once, script, wait_status, workers_of
 from trial import Trial, make_seed
 
 JUMPS = (5, -7, 0.5)  # hours from the right time, one after the other
@@ -35,6 +35,12 @@ def deploy(wyze, code, pattern="raw:#", name="probe"):
     path.write_text(code)
     wyze.cli("script", "deploy", str(path), "--on", pattern)
     wait_status(wyze, name=name)
+
+
+def cpu_ticks(pid):
+    """How much a process has computed, in hundredths of a second."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return int(file.read().rpartition(")")[2].split()[11])
 
 
 def test_a_script_counts_while_the_clock_jumps(make_wyze, make_clock, tmp_path):
@@ -99,6 +105,26 @@ def handle_input(msg, context):
     assert 0.4 < output["body"]["waited"] < 3
     assert script(wyze, "probe")["restarts"] == 0
     client.close()
+
+
+def test_a_script_that_hangs_is_ended_in_time_though_the_clock_is_set_back(make_wyze, make_clock):
+    wyze = make_wyze(env={"WYZE_SCRIPTS_MAX_MESSAGE_TIME": "1s"})
+    clock = make_clock(wyze)
+    wyze.start()
+    wyze.import_mapping(mapping(1))
+    deploy(wyze, """
+def handle_input(msg, context):
+    while True:
+        pass
+""")
+    client = wyze.client("device")
+    client.publish("ledger/0/status", "1")
+    client.close()
+    [worker] = workers_of(wyze)
+    before = cpu_ticks(worker)
+    until(lambda: cpu_ticks(worker) > before + 20, what="the call has not begun")
+    clock.set(-5)
+    until(lambda: script(wyze, "probe")["restarts"] > 0, 5, "it hangs on")
 
 
 def test_commands_age_by_the_clock_and_keep_to_their_rate(make_wyze, make_clock):
