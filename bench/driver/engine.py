@@ -7,7 +7,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import time
 
 from driver import process
@@ -15,6 +14,7 @@ from driver.load import count_recorded, latencies, mapping_text, run_load
 from driver.segments import count_records
 from driver.server import BenchError, cpu_now
 
+PYTHON = "/usr/bin/python3"  # That whose library workers are linked with.
 BARE_PYTHON = os.path.join(os.path.dirname(os.path.dirname(__file__)), "bare_python.py")
 COUNTER_SCRIPT = '''def handle_input(msg, context):
     topic = msg["_topic"]
@@ -123,7 +123,7 @@ def _bare(server, script):
             file.write(json.dumps(body, separators=(",", ":")) + "\n")
     with open(code, "w", encoding="utf-8") as file:
         file.write(script)
-    done = subprocess.run([sys.executable, "-I", BARE_PYTHON, str(BARE_SECONDS), code, bodies],
+    done = subprocess.run([PYTHON, "-I", BARE_PYTHON, str(BARE_SECONDS), code, bodies],
                           capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
