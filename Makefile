@@ -9,7 +9,8 @@
 #   make sanitize   all tests under ASan and UBSan, then those with threads under TSan
 #   make fuzz       each fuzzer for FUZZ_SECONDS (30)
 #   make mutants    breaks the program on purpose; the tests must notice
-#   make soak       kills and load: SOAK_SECONDS (600), SOAK_KILLS (100)
+#   make soak       kills and load: SOAK_SECONDS (600), SOAK_KILLS (100),
+#                   and under scripts SOAK_SCRIPT_KILLS (1000), of each kind
 #   make bench      measures beside mosquitto and nats-server; BENCH_ARGS go to bench/run
 #   make install    installs below PREFIX (/usr/local); DESTDIR is put in front
 #   make clean      removes all that was built; dice-data, what make run keeps, stays
@@ -115,6 +116,7 @@ mutants:
 
 soak: export SOAK_SECONDS := $(or $(SOAK_SECONDS),600)
 soak: export SOAK_KILLS := $(or $(SOAK_KILLS),100)
+soak: export SOAK_SCRIPT_KILLS := $(or $(SOAK_SCRIPT_KILLS),1000)
 soak:
 	scripts/install-deps test
 	$(OWNED) scripts/build $(TEST_BUILD) -Dtests=true $(MESON_ARGS)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests of crashes, faults and power cuts, for as long as one likes: SOAK_KILLS kills and cuts
-(100), and faults, flipped bits and plain load for SOAK_SECONDS each (300)."""
+(100), SOAK_SCRIPT_KILLS of each kind under a script that counts (1000, some ten minutes a kind), and
+faults, flipped bits and plain load for SOAK_SECONDS each (300)."""
 
 import os
 import pathlib
@@ -16,6 +17,7 @@ from trial import Trial, make_seed  # noqa: E402
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", "300"))
 KILLS = os.environ.get("SOAK_KILLS", "100")
+SCRIPT_KILLS = os.environ.get("SOAK_SCRIPT_KILLS", "1000")
 GROWTH_MAX_KIB = 16 * 1024
 
 
@@ -39,8 +41,8 @@ def test_sessions():
 
 
 def test_exactly_once():
-    run_tests("test_exactly_once.py", "-k", "killed or power", WZ_SOAK_KILLS=KILLS,
-              WZ_SOAK_CUTS=KILLS)
+    run_tests("test_exactly_once.py", "-k", "killed or power or large", WZ_SOAK_KILLS=SCRIPT_KILLS,
+              WZ_SOAK_CUTS=SCRIPT_KILLS)
 
 
 def test_faults_and_flipped_bits():

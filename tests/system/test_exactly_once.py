@@ -286,7 +286,7 @@ def test_a_large_step_breaks_off_in_the_middle(make_trial):
     trial = begin(make_trial("large", faults=True, rate=20, flags=()), LARGE)
     ways = ["ENOSPC", "kill", "torn", "after"]
     trial.rng.shuffle(ways)
-    for way in ways * max(1, KILLS // 10):
+    for way in ways * max(1, KILLS // 40):
         trial.ledger.wait_acked(4)
         trial.set_faults(f"pwritev:{way}:n={trial.rng.randrange(1, 7)}:path=journal")
         if way == "ENOSPC":
