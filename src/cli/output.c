@@ -25,14 +25,25 @@ int wz_output_choose(const char *format, enum wz_output_form *ret_form,
                           "The output is table or json, not \"%.32s\".", format);
 }
 
+// Whether a character of LEN bytes makes a terminal do something, or turns the order round in which
+// it shows the others: U+202A to U+202E, U+2066 to U+2069.
+static bool is_control(const uint8_t *c, size_t len)
+{
+    if (len == 1)
+        return c[0] < 0x20 || c[0] == 0x7f;
+    if (len == 2)
+        return c[0] == 0xc2 && c[1] < 0xa0;
+    return len == 3 && c[0] == 0xe2 &&
+           ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) ||
+            (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+}
+
 void wz_output_add_safe(struct wz_buf *buf, struct wz_slice text)
 {
     while (text.len > 0) {
         size_t len = wz_utf8_char(text);
-        uint8_t c = text.ptr[0];
-        bool control = c < 0x20 || c == 0x7f || (c == 0xc2 && len == 2 && text.ptr[1] < 0xa0);
 
-        if (len == 0 || control) {
+        if (len == 0 || is_control(text.ptr, len)) {
             len = len == 0 ? 1 : len;
             for (size_t i = 0; i < len; i++)
                 wz_buf_addf(buf, "\\x%02x", text.ptr[i]);
@@ -172,6 +183,22 @@ int wz_output_write(struct wz_slice bytes)
         bytes = wz_slice_sub(bytes, (size_t)n, bytes.len - (size_t)n);
     }
     return WZ_EXIT_OK;
+}
+
+void wz_output_lines(struct wz_slice text)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf safe = {0};
+
+    while (text.len > 0) {
+        const uint8_t *end = memchr(text.ptr, '\n', text.len);
+        size_t len = end ? (size_t)(end - text.ptr) : text.len;
+
+        wz_output_add_safe(&safe, wz_slice_sub(text, 0, len));
+        wz_buf_add_byte(&safe, '\n');
+        len += end ? 1 : 0;
+        text = wz_slice_sub(text, len, text.len - len);
+    }
+    (void)fprintf(stderr, "%s\n", wz_buf_str(&safe)); // nobody is left to be told
 }
 
 void wz_output_problem(const struct wz_problem *problem)

@@ -38,5 +38,8 @@ void wz_output_add_safe(struct wz_buf *buf, struct wz_slice text);
 // Writes the bytes on standard output; WZ_EXIT_FAILED when they do not get there.
 WZ_MUST int wz_output_write(struct wz_slice bytes);
 
+// Shows lines of text on standard error, in the same way.
+void wz_output_lines(struct wz_slice text);
+
 // Tells a person of a problem on standard error.
 void wz_output_problem(const struct wz_problem *problem);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "cli/output.h"
 #include "cli/worker_path.h"
 #include "engine/worker_process.h"
 
@@ -40,8 +41,7 @@ static void take_invalid(struct check *check, struct wz_slice payload)
     else
         wz_problem_where(problem, "%s", check->cli->args.words[0]);
     if (invalid.traceback.len > 0)
-        (void)fprintf(stderr, "%.*s\n",
-                      WZ_SLICE_FMT(invalid.traceback)); // nobody is left to be told
+        wz_output_lines(invalid.traceback);
 }
 
 static void on_readable(void *arg)

@@ -10,6 +10,7 @@
 #include "cli/bindings.h"
 #include "cli/commands.h"
 #include "cli/compare.h"
+#include "cli/output.h"
 #include "cli/recorded.h"
 #include "cli/trial_view.h"
 #include "cli/worker_path.h"
@@ -79,8 +80,7 @@ static void on_invalid(void *arg, const struct wz_frame_invalid *invalid)
     else
         wz_problem_where(problem, "%s", run->cli->args.words[0]);
     if (invalid->traceback.len > 0)
-        (void)fprintf(stderr, "%.*s\n",
-                      WZ_SLICE_FMT(invalid->traceback)); // nobody is left to be told
+        wz_output_lines(invalid->traceback);
 }
 
 // What is asked for.

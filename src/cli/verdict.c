@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/codes.h"
+#include "cli/output.h"
 
 // How long it is waited for, and how often it is looked for.
 #define WZ_VERDICT_US (30 * 1000000LL)
@@ -39,7 +40,7 @@ static int report_invalid(struct wz_cli *cli, const json_t *live)
     else
         wz_problem_where(&cli->problem, "%s", cli->args.words[0]);
     if (traceback != NULL)
-        (void)fprintf(stderr, "%s\n", traceback); // nobody is left to be told
+        wz_output_lines(wz_slice_str(traceback));
     return WZ_ERR_INVALID;
 }
 

@@ -282,6 +282,17 @@ def test_a_broken_script_ends_with_3_and_names_the_line(wyze, tmp_path, code, li
     wyze.cli("script", "rm", "broken")
 
 
+def test_a_broken_script_does_not_steer_the_terminal(wyze, tmp_path):
+    script = tmp_path / "steering.py"
+    script.write_text("raise ValueError('one\\x1b[31m\\ntwo\\x9b\\u202e')\n")
+    for args in (["check"], ["run", "--on", "#"], ["deploy", "--on", "raw:#"]):
+        done = wyze.cli("script", *args, str(script), check=False)
+        assert done.returncode == INPUT
+        assert r"ValueError: one\x1b[31m" + "\n" + r"two\xc2\x9b\xe2\x80\xae" + "\n" in done.stderr
+        assert not {"\x1b", "\x9b", "\u202e"} & set(done.stderr)
+    wyze.cli("script", "rm", "steering")
+
+
 def test_a_script_that_listens_to_nothing_is_not_saved(wyze, tmp_path):
     script = tmp_path / "deaf.py"
     script.write_text("def handle_input(msg, context): pass\n")
