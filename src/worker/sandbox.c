@@ -207,15 +207,44 @@ static bool allow_system(const struct wz_landlock *landlock,
     return true;
 }
 
+static bool is_beneath(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+// By a link a path can lead to what the engine grants by no name (src/engine/grants.c).
+static bool may_be_granted(const char *real)
+{
+    return strcmp(real, "/") != 0 && !is_beneath(real, "/proc") && !is_beneath(real, "/sys") &&
+           !is_beneath(real, "/dev");
+}
+
+static bool allow_folder(const struct wz_landlock *landlock, const struct wz_sandbox_folder *folder,
+                         char *ret_reason, size_t cap)
+{
+    char *real = realpath(folder->path, NULL);
+    bool may = real && may_be_granted(real);
+    bool done = may && wz_landlock_allow(landlock, real, folder->rights);
+
+    if (real && !may)
+        (void)snprintf(ret_reason, cap,
+                       "the folder \"%.120s\" cannot be granted: it leads to %.120s", folder->path,
+                       real);
+    else if (!done)
+        (void)snprintf(ret_reason, cap, "the folder \"%.120s\" cannot be granted: %s", folder->path,
+                       strerror(errno));
+    free(real);
+    return done;
+}
+
 static bool allow_granted(const struct wz_landlock *landlock, const struct wz_sandbox *sandbox,
                           char *ret_reason, size_t cap)
 {
     for (size_t i = 0; i < sandbox->folder_count; i++)
-        if (!wz_landlock_allow(landlock, sandbox->folders[i].path, sandbox->folders[i].rights)) {
-            (void)snprintf(ret_reason, cap, "the folder \"%.120s\" cannot be granted: %s",
-                           sandbox->folders[i].path, strerror(errno));
+        if (!allow_folder(landlock, &sandbox->folders[i], ret_reason, cap))
             return false;
-        }
     for (size_t i = 0; i < sandbox->port_count; i++)
         if (!wz_landlock_allow_port(landlock, sandbox->ports[i]))
             return refuse(ret_reason, cap, "Landlock does not take a port");

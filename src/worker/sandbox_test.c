@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -133,6 +134,41 @@ static void test_sandbox_says_which_folder_is_not_there(void **state)
     assert_int_equal(run_inside("read=/nowhere/at/all", look_for_reason), 0);
 }
 
+static int look_for_link(bool entered, const char *reason)
+{
+    EXPECT(!entered);
+    EXPECT(strstr(reason, "cannot be granted: it leads to /"));
+    return 0;
+}
+
+static int look_for_nothing(bool entered, const char *reason)
+{
+    EXPECT(entered && reason[0] == '\0');
+    return 0;
+}
+
+static void test_sandbox_grants_no_link_to_the_root_or_to_processes(void **state)
+{
+    static const char *const targets[] = {"/", "/proc", "/dev/../sys/kernel", "/dev/fd"};
+    char folder[] = "/tmp/wyze-sandbox-XXXXXX";
+    char path[64];
+    char word[80];
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/link", folder);
+    (void)snprintf(word, sizeof(word), "read=%s", path);
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
+        assert_int_equal(symlink(targets[i], path), 0);
+        assert_int_equal(run_inside(word, look_for_link), 0);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(symlink("/usr/share", path), 0);
+    assert_int_equal(run_inside(word, look_for_nothing), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_sandbox_refuses_words_it_does_not_know),
         cmocka_unit_test(test_sandbox_shuts_the_process_in),
         cmocka_unit_test(test_sandbox_says_which_folder_is_not_there),
+        cmocka_unit_test(test_sandbox_grants_no_link_to_the_root_or_to_processes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
