@@ -156,12 +156,18 @@ static int check_workers(const json_t *workers, const char *name, struct wz_prob
                   "one worker keeps one state for all topics; more share the topics");
 }
 
+// What clients of HTTP take for a part of the path would never arrive.
+static bool is_dots(struct wz_slice name)
+{
+    return wz_slice_eq(name, wz_slice_str(".")) || wz_slice_eq(name, wz_slice_str(".."));
+}
+
 static bool name_ok(struct wz_slice name)
 {
     for (size_t i = 0; i < name.len; i++)
         if (name.ptr[i] < 0x20 || name.ptr[i] == 0x7f || name.ptr[i] == '/')
             return false;
-    return name.len > 0 && name.len <= WZ_SCRIPT_NAME_MAX && wz_utf8_valid(name);
+    return name.len > 0 && name.len <= WZ_SCRIPT_NAME_MAX && !is_dots(name) && wz_utf8_valid(name);
 }
 
 int wz_script_document_check(const char *name, json_t *body, struct wz_problem *ret_problem)
@@ -172,7 +178,7 @@ int wz_script_document_check(const char *name, json_t *body, struct wz_problem *
     if (!name_ok(wz_slice_str(name))) {
         (void)wz_problem_set(ret_problem, WZ_ERR_INVALID, WZ_CODE_DOCUMENT_NAME,
                              "a script's name must be of 1 to %d bytes, without '/' and control "
-                             "characters",
+                             "characters, and not '.' or '..'",
                              WZ_SCRIPT_NAME_MAX);
         return refuse(ret_problem, at, "give it another name");
     }

@@ -33,6 +33,8 @@ static const struct {
      "there is no member \"exec\" of \"grants\"", "scripts/alarm"},
     {"", "{\"code\":\"x\"}", "a script's name must be", "scripts/"},
     {"a/b", "{\"code\":\"x\"}", "a script's name must be", "scripts/a/b"},
+    {".", "{\"code\":\"x\"}", "a script's name must be", "scripts/."},
+    {"..", "{\"code\":\"x\"}", "a script's name must be", "scripts/.."},
     {"a\nb", "{\"code\":\"x\"}", "a script's name must be", "scripts/a\nb"},
     {"alarm", "[]", "a script's document must be an object", "scripts/alarm"},
     {"alarm", "{}", "the script has no code", "scripts/alarm"},
