@@ -376,24 +376,14 @@ void wz_state_undo(struct wz_state *state)
     forget_touches(state);
 }
 
-// The JSON text of what stands in the tables. NUMBER has room for a number; OWNER, if it is set,
-// must be dropped when the text was used.
-static struct wz_slice value_text(struct wz_state *state, PyObject *value,
-                                  char number[WZ_STATE_INT_LEN + 1], PyObject **owner)
+// The JSON text of what stands in the tables, good until the codec encodes again. OWNER, if it is
+// set, must be dropped when the text was used.
+static struct wz_slice value_text(struct wz_state *state, PyObject *value, PyObject **owner)
 {
     struct wz_body body = {0};
-    int len;
 
     if (PyBytes_Check(value))
         return wz_slice(PyBytes_AS_STRING(value), (size_t)PyBytes_GET_SIZE(value));
-    if (value == Py_None)
-        return WZ_SLICE_LIT("null");
-    if (PyBool_Check(value))
-        return value == Py_True ? WZ_SLICE_LIT("true") : WZ_SLICE_LIT("false");
-    if (PyLong_Check(value)) {
-        len = snprintf(number, WZ_STATE_INT_LEN + 1, "%lld", PyLong_AsLongLong(value));
-        return wz_slice(number, (size_t)len);
-    }
     must(wz_body_encode_json(state->codec, value, &body));
     *owner = body.owner;
     return body.slice;
@@ -407,7 +397,6 @@ uint32_t wz_state_put_seen(struct wz_state *state, struct wz_buf *buf)
     for (size_t i = 0; i < state->touch_count; i++) {
         const struct wz_state_touch *entry = &state->touches[i];
         struct wz_frame_item item = {.kind = WZ_FRAME_ITEM_SEEN};
-        char number[WZ_STATE_INT_LEN + 1];
         PyObject *owner = NULL;
 
         must(get_utf8(entry->key, &item.topic));
@@ -416,7 +405,7 @@ uint32_t wz_state_put_seen(struct wz_state *state, struct wz_buf *buf)
             WZ_STATE_SEEN_MAX_BYTES)
             continue;
         if (entry->before)
-            item.body = value_text(state, entry->before, number, &owner);
+            item.body = value_text(state, entry->before, &owner);
         wz_frame_put_item(buf, &item);
         Py_XDECREF(owner);
         count++;
@@ -431,12 +420,11 @@ static void put_change(struct wz_state *state, struct wz_buf *buf, uint8_t lane,
         state->touch_count > 0 && lane == state->lane ? find_touch(state, key) : NULL;
     PyObject *value = now ? now->before : look_up(state->tables[lane], key);
     struct wz_frame_entry entry = {.lane = lane, .removed = value == NULL};
-    char number[WZ_STATE_INT_LEN + 1];
     PyObject *owner = NULL;
 
     must(get_utf8(key, &entry.key));
     if (value)
-        entry.value = value_text(state, value, number, &owner);
+        entry.value = value_text(state, value, &owner);
     wz_frame_put_entry(buf, &entry);
     Py_XDECREF(owner);
 }
