@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gateway/gateway.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -159,6 +160,56 @@ static void test_gateway_carries_a_long_answer_to_a_slow_reader(void **state)
     house_close(&house);
 }
 
+// Connects by TCP, with room for little that is not read.
+static int connect_narrow(struct house *house)
+{
+    static const int room = 4096;
+    struct timeval timeout = {.tv_sec = 10};
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)wz_gateway_port(house->gateway)),
+                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    return fd;
+}
+
+// What the socket has not taken when the answer is whole waits for a reader that pauses; for some
+// of these lengths that is so.
+static void test_gateway_closes_when_a_slow_reader_has_all(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    struct house house;
+    char body[1000];
+    int fds[16];
+
+    (void)state;
+    memset(body, 'x', sizeof(body));
+    body[sizeof(body) - 1] = '\0';
+    house_open(&house);
+    for (int i = 0; i < 250; i++)
+        (void)stage_append(&house.stage, "a", body, INT64_C(1770000000000));
+    for (int i = 0; i < 16; i++) {
+        char text[160];
+
+        fds[i] = connect_narrow(&house);
+        (void)snprintf(text, sizeof(text),
+                       "GET /api/v1/streams/raw-stream/records?limit=%d" HOST
+                       "Connection: close\r\n\r\n",
+                       100 + i * 8);
+        send_text(fds[i], text);
+    }
+    (void)usleep(3500000); // some looks at the time
+    for (int i = 0; i < 16; i++) {
+        buf.len = 0;
+        await(fds[i], "\r\n0\r\n\r\n", 1, &buf);
+        wz_fs_close(fds[i]);
+    }
+    house_close(&house);
+}
+
 static void assert_closed(int fd)
 {
     char byte;
@@ -271,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_gateway_takes_bytes_one_at_a_time),
         cmocka_unit_test(test_gateway_wakes_live_readers_when_records_are_written),
         cmocka_unit_test(test_gateway_carries_a_long_answer_to_a_slow_reader),
+        cmocka_unit_test(test_gateway_closes_when_a_slow_reader_has_all),
         cmocka_unit_test(test_gateway_closes_who_is_idle_longest_for_one_more),
         cmocka_unit_test(test_gateway_keeps_slots_for_who_asks_how_it_is),
         cmocka_unit_test(test_gateway_stops_with_requests_and_readers_on_it),

@@ -438,8 +438,8 @@ int wz_peer_tick(struct wz_peer *peer, int64_t now_us)
         return age_us > WZ_PEER_IDLE_US ? WZ_END : WZ_OK;
     case LINGER:
         return age_us > WZ_PEER_LINGER_US ? WZ_END : WZ_OK;
-    case DONE:
-        return WZ_END;
+    case DONE: // what is on its way still gets the time that any output has
+        return age_us > WZ_PEER_IDLE_US ? WZ_END : WZ_OK;
     }
     return WZ_OK;
 }
