@@ -41,7 +41,7 @@ def test_sessions():
 
 
 def test_exactly_once():
-    run_tests("test_exactly_once.py", "-k", "killed or power or large", WZ_SOAK_KILLS=SCRIPT_KILLS,
+    run_tests("test_exactly_once.py", "-k", "killed or power", WZ_SOAK_KILLS=SCRIPT_KILLS,
               WZ_SOAK_CUTS=SCRIPT_KILLS)
 
 
