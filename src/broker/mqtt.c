@@ -7,6 +7,7 @@
 
 #include <malloc.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -204,6 +205,12 @@ static void give_back(struct wz_mqtt *mqtt)
     budget->most = budget->bytes;
 }
 
+// By both clocks at one moment: a turn of the loop that took long is no clock that was set.
+static void expire_queues(struct wz_mqtt *mqtt)
+{
+    wz_queues_expire(mqtt->options.queues, wz_clock_wall_ms(), wz_clock_mono_us() / 1000);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct wz_mqtt *mqtt = timer->data;
@@ -229,7 +236,7 @@ static void on_tick(uv_timer_t *timer)
             wz_conn_close(&client->conn, WZ_CONN_NOW, WZ_ERR_TIMEOUT);
     }
     give_back(mqtt);
-    wz_queues_expire(mqtt->options.queues, mqtt->options.loop->now_ms, now(mqtt));
+    expire_queues(mqtt);
 }
 
 // The end of a turn: what waits is sent as far as there is room, what was counted is added up.
@@ -325,7 +332,7 @@ int wz_mqtt_open(const struct wz_mqtt_options *options, struct wz_mqtt **ret_mqt
     (void)uv_timer_start(&mqtt->timer, on_tick, TICK_MS, TICK_MS);
     mqtt->timer.data = mqtt;
     // From here on they know when the clock is set, not from the first tick on.
-    wz_queues_expire(options->queues, options->loop->now_ms, now(mqtt));
+    expire_queues(mqtt);
     if (sys.interval_ms > 0)
         mqtt->sys = wz_sys_topics_new(&sys);
     *ret_mqtt = mqtt; // also on failure: libuv still holds its handles, the caller closes and frees

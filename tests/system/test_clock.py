@@ -8,6 +8,7 @@ import time
 import pytest
 from clock import Clock
 from conftest import SEED_MAPPING, until
+from faults import preload_faults, set_faults
 from ledger import mapping
 from segments import read_times
 from test_commands import metric, numbers, send_all
@@ -153,6 +154,20 @@ def test_commands_age_by_the_clock_and_keep_to_their_rate(make_wyze, make_clock)
     send_all(wyze, "bedroom.light.brightness.output", [40])
     until(lambda: 40 in numbers(device), what="one that is new is not sent")
     device.close()
+
+
+def test_a_stall_is_no_clock_that_was_set(make_wyze, make_clock, tmp_path):
+    """A clock is taken to be set when it is off by ten seconds; that a start, or a turn, took long adds
+    nothing to that."""
+    wyze = make_wyze()
+    preload_faults(wyze, tmp_path / "faults")
+    set_faults(tmp_path / "faults", "unlink:delay:ms=1500:path=wyze.sock")
+    clock = make_clock(wyze)
+    wyze.start()
+    clock.set(9.2 / 3600)
+    time.sleep(1.5)  # it looks each second; an absence can only be waited out
+    assert "unlink" in (tmp_path / "faults.hits").read_text()
+    assert "queues.clock" not in wyze.log()
 
 
 @pytest.mark.parametrize("hours", [30, -30])
