@@ -107,6 +107,7 @@ NOT_ALLOWED = {
     "stop says something while it runs": "results(result(NONE, output(b'o', b'1'), 1), kind=70)",
     "nothing is answered": "results()",
     "a line is too long": "log(b'x' * 8193)",
+    "too many outputs": "results(result(record, output(b'o', b'') * 20001, 20001))",
 }
 
 
@@ -128,6 +129,31 @@ def test_answers_that_are_not_read_do_not_pile_up(target):
                           " for _ in range(20)]")
     assert reason == LAWLESS
     assert most_memory(target) - before < (400 if SANITIZED else 120)
+
+
+# Ten that it holds fail, in one frame: of hundreds it would be more than the journal takes at a time.
+FAILING = PEER + r"""
+def fail(record):
+    held = [record]
+    while len(held) < 10:
+        held += records(read(int.from_bytes(read(5)[:4])))
+    trace = struct.pack('>BI', 2, 62000) + b't' * 62000
+    return results(*[result(each, trace, 1, 2) for each in held])
+serve(fail)
+"""
+
+
+def test_failures_of_one_frame_are_no_more_than_the_journal_takes(target):
+    target.run("failing", FAILING, topic="fail.#")
+    for number in range(64):
+        target.request("POST", "/publish",
+                       {"exchange": "ingress", "topic": f"fail.{number}", "body": 1})
+
+    def is_ended():
+        assert not target.live("failing")["quarantined"], "it is believed"
+        return "it broke the protocol" in str(target.wyze.records("script-log", "failing"))
+    until(is_ended, 60, "it is not ended")
+    target.remove("failing")
 
 
 LONG = "'x' * 30_000_000"
