@@ -266,6 +266,31 @@ def test_a_command_leaves_when_its_record_is_durable(make_wyze, tmp_path):
     device.close()
 
 
+def test_a_command_that_left_before_its_record_was_durable_is_not_sent_again_after_a_stop(
+        make_wyze, tmp_path):
+    control = tmp_path / "faults"
+    wyze = make_wyze()
+    preload_faults(wyze, control)
+    wyze.start()
+    wyze.import_mapping(MAPPING)
+    deploy_relay(wyze, tmp_path)
+    send_all(wyze, "in1", [0], "ingress")
+    until(lambda: metric(wyze, "wyze_demux_commands_total") == 1)
+    set_faults(control, "fdatasync:delay:ms=1000:path=processed-stream")
+    send_all(wyze, "in1", [1], "ingress")
+    until(lambda: metric(wyze, "wyze_demux_commands_total") == 2)
+    assert wyze.stop() == 0
+    set_faults(control)
+    wyze.start()
+    device = wyze.client("device")
+    device.subscribe("dev/1/command", 1)
+    send_all(wyze, "in1", [2], "ingress")
+    device.wait_for(1)
+    assert numbers(device) == [2]
+    assert metric(wyze, "wyze_demux_commands_total") == 1
+    device.close()
+
+
 def test_a_persistent_device_gets_what_came_while_it_was_away(wyze):
     device = wyze.client("device", clean=False)
     device.subscribe("mesh/b5ea3f/42/M/command", 1)
