@@ -74,6 +74,7 @@ struct step {
     size_t put_at; // bytes, or parts, of what is being put
     uint32_t put_part;
     int64_t journal_offset; // of its last group
+    bool found;             // it was read back, and some of its outputs may be published already
     size_t project_at;      // bytes of outputs that were published
     uint32_t project_index;
     int64_t processed_end;
@@ -524,9 +525,10 @@ static bool finish(struct wz_commits *commits, struct step *step)
 {
     struct wz_log *processed = commits->options.logs[WZ_SCRIPT_PROCESSED];
     struct wz_account *account = commits->options.account;
-    bool last =
-        step->link.next == &commits->steps || step_of(step->link.next)->number != step->number;
+    const struct step *next = step->link.next == &commits->steps ? NULL : step_of(step->link.next);
+    bool last = !next || next->number != step->number;
     uint64_t number = last ? step->number : step->number - 1; // read back, a part is a step
+    bool marks = step->output_count > 0 && last && (!next || !next->found);
 
     if (!step->durable)
         return true;
@@ -534,8 +536,8 @@ static bool finish(struct wz_commits *commits, struct step *step)
         wz_log_want(processed);
         return false;
     }
-    wz_account_project(account, number,
-                       step->output_count > 0 && last ? step->processed_end : account->mark);
+    // What an earlier life has published of the next one stands below this one's end.
+    wz_account_project(account, number, marks ? step->processed_end : account->mark);
     return true;
 }
 
@@ -649,6 +651,7 @@ static void restore(struct wz_commits *commits, const struct wz_stored_part *par
 
     step->stage = STAGE_PUT;
     step->number = number;
+    step->found = number <= projection.commit;
     step->journal_offset = -1; // it has been read there
     wz_buf_add_slice(&step->outputs,
                      skip_outputs(wz_buf_slice(&part->value), skip, &step->project_index));

@@ -393,6 +393,7 @@ static void crash_often(struct rig *rig, int rounds, const struct sizes *max)
                 .count = max->count > 0 ? rand_r(&rig->seed) % max->count : 0};
         rig->busy_every = rand_r(&rig->seed) % 6;
         rig->hold_journal = rand_r(&rig->seed) % 4 == 0;
+        rig->hold[WZ_SCRIPT_PROCESSED] = rand_r(&rig->seed) % 4 == 0;
         rig_feed(rig, rand_r(&rig->seed) % 2 ? "in.a" : "in.b", rand_r(&rig->seed) % 6);
         (void)work(&probe, rand_r(&rig->seed) % 8, &sizes);
         for (int turns = rand_r(&rig->seed) % 4; turns > 0; turns--) {
@@ -408,6 +409,7 @@ static void crash_often(struct rig *rig, int rounds, const struct sizes *max)
         begin(&probe, rig);
     }
     rig->hold_journal = false;
+    rig->hold[WZ_SCRIPT_PROCESSED] = false;
     finish(&probe);
     end(&probe);
     rig_crash(rig);
@@ -531,6 +533,68 @@ static void test_commits_mark_is_written_whatever_comes_later(void **state)
 }
 
 // Another script, of which a crash finds an output to be published.
+static void on_third_output(void *arg, struct rig *rig, const struct wz_message *msg)
+{
+    (void)msg;
+    if (++*(int *)arg < 3)
+        return;
+    rig->busy_every = 1; // no more
+    rig->busy_left = 0;
+}
+
+// Leaves two steps of two outputs each in the journal, three of the outputs on processed-stream.
+static void leave_a_step_and_a_half(struct rig *rig)
+{
+    struct probe probe;
+    int count = 0;
+
+    begin(&probe, rig);
+    rig_run_until(rig, is_idle, 0);
+    rig_feed(rig, "in.a", 4);
+    rig_settle(rig);
+    rig->hold_journal = true;
+    for (int i = 0; i < 2; i++) {
+        (void)work(&probe, 2, &small);
+        (void)wz_commits_mark(&probe.commits); // the next frame is another step
+    }
+    rig->published = on_third_output;
+    rig->published_arg = &count;
+    rig->hold_journal = false;
+    while (count < 3)
+        rig_turn(rig);
+    rig_settle(rig);
+    rig->published = NULL;
+    end(&probe);
+    rig_crash(rig);
+    rig->busy_every = 0;
+    assert_int_equal(rig->output_count, 3);
+}
+
+// The second life publishes the rest and loses it: what the first has published must be found by
+// the third, though the step before it is done with.
+static void test_commits_find_what_an_earlier_life_has_published_of_a_step(void **state)
+{
+    struct rig *rig = *state;
+    struct probe probe;
+
+    leave_a_step_and_a_half(rig);
+    rig->hold[WZ_SCRIPT_PROCESSED] = true;
+    begin(&probe, rig);
+    probe.commits.stale = true;
+    wz_commits_keep_positions(&probe.commits, &probe.inputs);
+    while (!wz_commits_written(&probe.commits, wz_commits_mark(&probe.commits)))
+        rig_turn(rig);
+    assert_int_equal(rig->output_count, 4);
+    end(&probe);
+    rig_crash(rig);
+    assert_int_equal(rig->output_count, 3);
+    rig->hold[WZ_SCRIPT_PROCESSED] = false;
+    begin(&probe, rig);
+    rig_run_until(rig, is_idle, 0);
+    rig_assert_counted(rig, 0, 4);
+    end(&probe);
+}
+
 static void leave_outputs(struct rig *rig, const char *name)
 {
     static const struct wz_progress none;
@@ -598,6 +662,7 @@ int main(void)
         TEST(test_commits_of_several_groups_count_once_whenever_it_crashes),
         TEST(test_commits_of_many_changes_are_there_whole_or_not_at_all),
         TEST(test_commits_read_back_a_large_frame_as_one),
+        TEST(test_commits_find_what_an_earlier_life_has_published_of_a_step),
         TEST(test_commits_of_a_script_that_is_not_durable_leave_nothing_in_the_journal),
         TEST(test_commits_mark_is_written_whatever_comes_later),
         TEST(test_commits_of_another_script_of_that_number_are_not_taken_for_its_own),
