@@ -118,7 +118,7 @@ def test_numbers_of_the_page_are_those_of_the_code():
     for header, name, shown in (
         ("worker/context.h", "WZ_CONTEXT_EMIT_MAX", "outputs | 10,000"),
         ("worker/context.h", "WZ_CONTEXT_REMARK_MAX_BYTES", "a remark | 1,000 bytes"),
-        ("worker/context.h", "WZ_CONTEXT_LOG_MAX_BYTES", "a log line | 8,192 bytes"),
+        ("wire/frames.h", "WZ_FRAME_LOG_MAX", "a log line | 8,192 bytes"),
         ("worker/context.h", "WZ_CONTEXT_HOPS_MAX", "output of an output of an output ... | 16 "),
         ("worker/lookback.h", "WZ_LOOKBACK_LIMIT_MAX", "records of a look back | 10,000"),
         ("wire/frames.h", "WZ_STATE_KEY_MAX", "a key, a value of the state | 1,024 bytes"),
