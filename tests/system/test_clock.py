@@ -12,7 +12,7 @@ from faults import preload_faults, set_faults
 from ledger import mapping
 from segments import read_times
 from test_commands import metric, numbers, send_all
-from test_exactly_once import begin, check_once, script, wait_status, workers_of
+from test_exactly_once import begin, check_once, script, wait_outputs, wait_status, workers_of
 from trial import Trial, make_seed
 
 JUMPS = (5, -7, 0.5)  # hours from the right time, one after the other
@@ -58,6 +58,7 @@ def handle_input(msg, context):
     context.emit("count.out", {"n": n, "now": context.now()})
 """)
         trial.ledger.wait_acked(100)
+        wait_outputs(wyze, 1)
         for hours in JUMPS:
             clock.set(hours)
             trial.ledger.wait_acked(200)
