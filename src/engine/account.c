@@ -231,9 +231,9 @@ void wz_account_put_outputs(struct wz_account *account, uint64_t commit, uint32_
 }
 
 void wz_account_put_staged(struct wz_account *account, uint64_t commit, uint32_t part,
-                           struct wz_slice change)
+                           struct wz_slice changes)
 {
-    put_part(account, 'Z', commit, part, change);
+    put_part(account, 'Z', commit, part, changes);
 }
 
 static void take_part_out(struct wz_account *account, char letter, struct wz_stored_part *part)
@@ -342,13 +342,12 @@ void wz_account_change(struct wz_account *account, const struct wz_frame_entry *
 int wz_account_apply_staged(struct wz_account *account)
 {
     struct wz_stored_part *part = WZ_CONTAINER(account->staged.next, struct wz_stored_part, link);
-    struct wz_frame_iter it = {.cur = wz_cursor(wz_buf_slice(&part->value)), .left = 1};
+    struct wz_frame_iter it = {.cur = wz_cursor(wz_buf_slice(&part->value)), .left = UINT32_MAX};
     struct wz_frame_entry change;
     int r = WZ_OK;
 
     if (wz_stored_part_commit(part) <= account->commit) {
-        r = wz_frame_next_entry(&it, &change);
-        if (r == WZ_OK)
+        while (wz_cursor_left(&it.cur) > 0 && (r = wz_frame_next_entry(&it, &change)) == WZ_OK)
             wz_account_change(account, &change);
     }
     take_part_out(account, 'Z', part);

@@ -98,14 +98,15 @@ void wz_account_put_ledger(struct wz_account *account, uint64_t commit, struct w
 void wz_account_put_outputs(struct wz_account *account, uint64_t commit, uint32_t part,
                             struct wz_slice outputs);
 
-// Puts PART of a commit's changes aside, until the commit is durable.
+// Puts PART of a commit's changes aside, until the commit is durable: one or more entries as frames
+// have them. Parts come in the order of their numbers.
 void wz_account_put_staged(struct wz_account *account, uint64_t commit, uint32_t part,
-                           struct wz_slice change);
+                           struct wz_slice changes);
 
 // Takes the first staged part out; false when there is none.
 bool wz_account_remove_staged(struct wz_account *account);
 
-// The same for one that was read back; its change is made if its commit came to its end.
+// The same for one that was read back; its changes are made if its commit came to its end.
 WZ_MUST int wz_account_apply_staged(struct wz_account *account);
 
 // Takes a part of a commit's outputs out, which was never to be.

@@ -62,11 +62,14 @@ static void test_account_finishes_changes_of_a_commit_that_counts_and_drops_othe
     WZ_AUTO(wz_buf_release) struct wz_buf change = {0};
     struct wz_frame_entry entry = {.lane = 3, .key = WZ_SLICE_LIT("k"), .value = WZ_SLICE_LIT("1")};
     const uint8_t id[] = {3, 'k'};
+    const uint8_t second[] = {3, 'l'};
     const uint8_t other[] = {3, 'm'};
 
     rig_begin_group(rig);
     wz_account_put(account);
     rig_put_position(account, 8, 1);
+    wz_frame_put_entry(&change, &entry);
+    entry.key = WZ_SLICE_LIT("l");
     wz_frame_put_entry(&change, &entry);
     wz_account_put_staged(account, 8, 0, wz_buf_slice(&change)); // its ledger is there
     change.len = 0;
@@ -79,13 +82,14 @@ static void test_account_finishes_changes_of_a_commit_that_counts_and_drops_othe
     rig_crash(rig);
     account = wz_accounts_use(rig->accounts, "probe");
     assert_non_null(wz_map_get(&account->state, wz_slice(id, sizeof(id))));
+    assert_non_null(wz_map_get(&account->state, wz_slice(second, sizeof(second))));
     assert_null(wz_map_get(&account->state, wz_slice(other, sizeof(other))));
     assert_true(wz_list_empty(&account->staged));
     assert_true(wz_list_empty(&account->outputs));
     rig_settle(rig);
     rig_crash(rig); // and that is durable
     account = wz_accounts_use(rig->accounts, "probe");
-    assert_int_equal(account->state.count, 1);
+    assert_int_equal(account->state.count, 2);
 }
 
 static void test_account_drops_parts_that_were_projected(void **state)

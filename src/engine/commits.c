@@ -2,6 +2,7 @@
 // Owns the order of a script's steps and what each waits for.
 #include "engine/commits.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
@@ -18,6 +19,14 @@
 // are in one.
 #define RECORD_COST 48
 #define GROUP_RECORDS 60000
+
+// So long a large step is put at a time, and so many changes of it in a group: others have their
+// turn in between.
+#define PUT_US 20000
+#define PUT_CHANGES 16384
+
+// So many bytes of changes, and the last one's rest, are staged as one.
+#define STAGED_BYTES ((size_t)64 * 1024)
 
 // What a step counts for besides its bytes.
 #define STEP_COST ((size_t)1024)
@@ -73,6 +82,7 @@ struct step {
     enum putting putting;
     size_t put_at; // bytes, or parts, of what is being put
     uint32_t put_part;
+    size_t staged_at;       // bytes of changes, of what is being put, that whole staged parts hold
     int64_t journal_offset; // of its last group
     bool found;             // it was read back, and some of its outputs may be published already
     size_t project_at;      // bytes of outputs that were published
@@ -341,31 +351,42 @@ static void put_small(struct wz_commits *commits, struct step *step)
     wz_journal_end(commits->options.journal, &step->journal_offset);
 }
 
-// Puts changes, from PUT_AT on, as many as one group takes: aside, or into the state. Whether all
-// of them are put.
+// Whether the changes up to PUT_AT fill the staged part that begins at STAGED_AT.
+static bool fills_staged(const struct step *step)
+{
+    return step->put_at - step->staged_at >= STAGED_BYTES || step->put_part == step->change_count;
+}
+
+// Puts changes, from PUT_AT on, as many staged parts as one group takes: aside, or into the state.
+// Whether all of them are put.
 static bool put_changes(struct wz_commits *commits, struct step *step, bool aside)
 {
+    struct wz_account *account = commits->options.account;
     struct wz_slice all = wz_buf_slice(&step->changes);
     struct wz_frame_iter it = {
         .cur = wz_cursor(wz_slice_sub(all, step->put_at, all.len - step->put_at)),
         .left = step->change_count - step->put_part,
     };
     struct wz_frame_entry change;
-    size_t bytes = 0;
+    size_t end = step->put_at + WZ_COMMIT_PART_BYTES;
+    uint32_t last = step->put_part + PUT_CHANGES;
 
-    while (bytes < WZ_COMMIT_PART_BYTES && wz_frame_next_entry(&it, &change) == WZ_OK) {
-        size_t len = WZ_FRAME_ENTRY_LEN + change.key.len + change.value.len;
-
-        if (aside) {
-            wz_account_put_staged(commits->options.account, step->number, step->put_part,
-                                  wz_slice_sub(all, step->put_at, len));
-        } else {
-            wz_account_change(commits->options.account, &change);
-            (void)wz_account_remove_staged(commits->options.account); // its own: they are in order
-        }
-        step->put_at += len;
+    while (wz_frame_next_entry(&it, &change) == WZ_OK) {
+        step->put_at += WZ_FRAME_ENTRY_LEN + change.key.len + change.value.len;
         step->put_part++;
-        bytes += len;
+        if (!aside)
+            wz_account_change(account, &change);
+        if (!fills_staged(step))
+            continue;
+        if (aside)
+            wz_account_put_staged(
+                account, step->number, step->put_part,
+                wz_slice_sub(all, step->staged_at, step->put_at - step->staged_at));
+        else
+            (void)wz_account_remove_staged(account); // its own: they are in order
+        step->staged_at = step->put_at;
+        if (step->put_at >= end || step->put_part >= last)
+            break;
     }
     return step->put_part == step->change_count;
 }
@@ -374,6 +395,7 @@ static void next_putting(struct step *step)
 {
     step->putting++;
     step->put_at = 0;
+    step->staged_at = 0;
     step->put_part = 0;
 }
 
@@ -413,6 +435,7 @@ static bool fits_group(const struct step *step)
 // Takes a step into the journal, as far as that takes it. Whether all of it is there.
 static bool put_step(struct wz_commits *commits, struct step *step)
 {
+    int64_t start_us = wz_clock_mono_us();
     bool done = false;
 
     if (step->stage == STAGE_OPEN) {
@@ -432,6 +455,10 @@ static bool put_step(struct wz_commits *commits, struct step *step)
         wz_journal_begin(commits->options.journal);
         done = put_group(commits, step);
         wz_journal_end(commits->options.journal, &step->journal_offset);
+        if (!done && wz_clock_mono_us() - start_us > PUT_US) {
+            wz_log_want(wz_journal_log(commits->options.journal)); // then it goes on
+            return false;
+        }
     }
     return true;
 }

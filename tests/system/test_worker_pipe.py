@@ -131,6 +131,20 @@ def test_answers_that_are_not_read_do_not_pile_up(target):
     assert most_memory(target) - before < (400 if SANITIZED else 120)
 
 
+def test_a_frame_full_of_changes_holds_nobody_up(target):
+    target.run("changing", PEER + r"""
+CHANGES = struct.pack('>BHI', 64, 1, 0) + b'k'
+def change(record):
+    return frame(68, struct.pack('>I', 1) + result(record) + struct.pack('>I', 4000000) + CHANGES * 4000000)
+serve(change)
+""")
+    with Traffic(target):
+        target.tell("changing", {})
+        until(lambda: target.live("changing").get("state_keys"), 60, "nothing is changed")
+        until(lambda: target.live("changing")["restarts"] or target.live("changing")["in"], 60)
+    target.remove("changing")
+
+
 # Ten that it holds fail, in one frame: of hundreds it would be more than the journal takes at a time.
 FAILING = PEER + r"""
 def fail(record):
