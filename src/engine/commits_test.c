@@ -98,6 +98,7 @@ static void begin(struct probe *probe, struct rig *rig)
                     wz_accounts_projection(rig->accounts, probe->account));
     rig->durable = on_durable;
     rig->durable_arg = probe;
+    wz_commits_advance(&probe->commits);
     probe->inputs.options = rig_inputs_options(rig, probe);
     wz_script_document_init(&probe->document, body);
     json_decref(body);
