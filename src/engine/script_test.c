@@ -154,6 +154,27 @@ static void test_script_shows_the_lag_of_a_script_that_never_answers(void **stat
     rig_run_until(rig, rig_has_lag, 510);
 }
 
+static bool is_overdue(struct rig *rig, int64_t num)
+{
+    (void)num;
+    return rig_board_is(rig, "remark", "killed, it took too long");
+}
+
+static void test_script_ends_a_worker_that_does_not_read_its_state(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_start(rig, (struct wz_engine_options){.load_ms = 1000});
+    rig_apply(rig, "def init(context):\n"
+                   "    for i in range(10): context.set_state(str(i), 'x' * 1000000)\n" RIG_ECHO);
+    rig_run_until(rig, rig_is_running, 0);
+    rig_settle(rig);
+    rig_apply(rig, "import os, time\n"
+                   "os.write(3, bytes([0, 0, 0, 0, 65]))\n"
+                   "time.sleep(999)\n");
+    rig_run_until(rig, is_overdue, 0);
+}
+
 static void test_script_tries_again_when_the_worker_cannot_be_started(void **state)
 {
     struct rig *rig = *state;
@@ -176,6 +197,7 @@ int main(void)
         TEST(test_script_goes_on_behind_the_last_answer_when_a_script_changes),
         TEST(test_script_does_not_restart_for_a_new_description),
         TEST(test_script_shows_the_lag_of_a_script_that_never_answers),
+        TEST(test_script_ends_a_worker_that_does_not_read_its_state),
         TEST(test_script_tries_again_when_the_worker_cannot_be_started),
     };
 

@@ -149,6 +149,8 @@ static void on_writable(void *arg)
 {
     struct wz_worker *worker = arg;
 
+    if (worker->phase == WZ_WORKER_RESTORING)
+        stop_timer(worker);
     worker->options.events.writable(worker->options.events.arg, worker);
 }
 
@@ -249,6 +251,8 @@ struct wz_buf *wz_worker_out(struct wz_worker *worker)
 void wz_worker_send(struct wz_worker *worker, bool holds)
 {
     wz_worker_process_send(worker->process);
+    if (worker->phase == WZ_WORKER_RESTORING && !wz_worker_ready(worker))
+        set_timer(worker, on_overdue, worker->options.load_ms); // so long it may leave it unread
     if (holds && !worker->holds)
         worker->progress_us = wz_clock_mono_us();
     worker->holds = holds;
