@@ -449,8 +449,9 @@ def test_script_that_may_not_run_says_why():
         testing.Script("import os\nos._exit(5)\n")
 
 
-def test_script_that_takes_too_long_is_killed():
-    with testing.Script("def handle_input(msg, context):\n    while True: pass\n", timeout=1) as s:
+@pytest.mark.parametrize("deed", ["pass", "print('on and on')"])
+def test_script_that_takes_too_long_is_killed(deed):
+    with testing.Script(f"def handle_input(msg, context):\n    while True: {deed}\n", timeout=1) as s:
         assert s.feed("a", "x").error == "no answer within 1 s"
 
 

@@ -259,13 +259,16 @@ class Worker:
     def send_found(self, records):
         self.send(FOUND, struct.pack(">II", 0, len(records)) + b"".join(records))
 
+    def give_up(self):
+        self.process.kill()
+        raise WorkerGone(f"no answer within {self.timeout} s") from None
+
     def _read(self, size):
         while len(self.bytes) < size:
             try:
                 more = self.socket.recv(1 << 20)
             except TimeoutError:
-                self.process.kill()
-                raise WorkerGone(f"no answer within {self.timeout} s") from None
+                self.give_up()
             except ConnectionError:
                 more = b""
             if not more:
@@ -485,8 +488,11 @@ class Script:
 
     def _until(self, worker, wanted, result):
         """The payload of the next frame of the type wanted; what comes before is worked off."""
+        end = clock.monotonic() + self._timeout
         while True:
             kind, payload = worker.next()
+            if clock.monotonic() > end:  # it logs for ever
+                worker.give_up()
             if kind == LOG:
                 self._take_log(payload, result)
             elif kind == QUERY:
