@@ -845,6 +845,22 @@ static void open_steps(struct wz_script *script)
                     wz_accounts_projection(parts->accounts, script->account));
 }
 
+// A stream without records has none below its end either: a crash has skipped offsets there, which
+// are no gap when the first record comes.
+static void skip_unused(struct wz_script *script)
+{
+    for (int i = 0; i < WZ_SCRIPT_STREAM_COUNT; i++) {
+        struct wz_position *position = &script->positions[i];
+        struct wz_log_info info;
+
+        if (position->base < 0)
+            continue; // where it begins is not known yet
+        wz_log_info(script->parts->logs[i], &info);
+        if (info.first_ms == 0 && position->base < info.first_offset)
+            position->base = info.first_offset;
+    }
+}
+
 struct wz_script *wz_script_new(const struct wz_script_parts *parts, const char *name)
 {
     struct wz_script *script = wz_zalloc(1, sizeof(*script));
@@ -871,6 +887,7 @@ struct wz_script *wz_script_new(const struct wz_script_parts *parts, const char 
     memcpy(script->inputs.options.logs, parts->logs, sizeof(parts->logs));
     script->account = wz_accounts_use(parts->accounts, name);
     memcpy(script->positions, script->account->positions, sizeof(script->positions));
+    skip_unused(script);
     script->halt = script->account->halt;
     script->halt_revision = script->account->halt_revision;
     script->halt_remark = script->account->remark ? wz_strdup(script->account->remark) : NULL;

@@ -5,7 +5,7 @@ it could not read, for as long as it runs."""
 from conftest import until
 from ledger import mapping
 from segments import read_stream
-from test_exactly_once import COUNTER, deploy, script, wait_outputs, wait_status
+from test_exactly_once import COUNTER, deploy, publish_one, script, wait_outputs, wait_status
 
 BODY = "x" * 30_000
 
@@ -36,3 +36,17 @@ def test_a_lagging_script_tells_what_was_trimmed(make_wyze):
     told = script(wyze)
     assert (told["status"], told["gap"]) == ("running", 100 - left)
     assert told["remark"].startswith(f"{100 - left} records were trimmed")
+
+
+def test_offsets_that_a_crash_skipped_are_no_gap(make_wyze):
+    """A script came when the stream was empty, and wyze was killed before the first record."""
+    wyze = make_wyze().start()
+    deploy(wyze, COUNTER)
+    wait_status(wyze)
+    wyze.cli("script", "stop", "count")
+    wyze.kill()
+    wyze.start()
+    publish_one(wyze)
+    wyze.cli("script", "start", "count")
+    wait_outputs(wyze, 1)
+    assert script(wyze)["gap"] == 0
