@@ -395,6 +395,14 @@ void rig_apply(struct rig *rig, const char *code) { rig_apply_workers(rig, code,
 
 static void on_filled(void *arg) { (void)arg; }
 
+// A stream that was empty before a crash seems to begin with one.
+static void on_gap(void *arg, enum wz_script_stream stream, int64_t count)
+{
+    (void)arg;
+    (void)stream;
+    (void)count;
+}
+
 struct wz_inputs_options rig_inputs_options(struct rig *rig, void *arg)
 {
     return (struct wz_inputs_options){
@@ -402,6 +410,7 @@ struct wz_inputs_options rig_inputs_options(struct rig *rig, void *arg)
                    .bus = rig->bus,
                    .window_bytes = 1 << 20,
                    .filled = on_filled,
+                   .gap = on_gap,
                    .closed = on_filled,
                    .arg = arg},
         .logs = {rig->logs[0], rig->logs[1]},
