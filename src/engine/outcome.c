@@ -6,9 +6,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/utf8.h"
 #include "engine/lane.h"
 #include "engine/quarantine.h"
 #include "engine/script_inside.h"
+#include "json/scan.h"
 #include "json/text.h"
 
 // With so much that waits for the workers nothing is given out of quarantine.
@@ -357,10 +359,22 @@ static int check_items(const struct wz_frame_result *result)
     return r == WZ_END ? WZ_OK : r;
 }
 
+// Whether a worker that starts can take the entry: or nothing would ever start with this state.
+static bool is_readable(const struct wz_frame_entry *change)
+{
+    struct wz_json_scan scan = {.kind = WZ_JSON_NULL};
+
+    if (!change->removed)
+        wz_json_scan(change->value, &scan);
+    return scan.kind != WZ_JSON_NONE && wz_utf8_valid(change->key);
+}
+
 // Whether the entry is of the worker's part of the state. Another's may be on its way to that one.
 static bool change_allowed(const struct wz_script *script, int number,
                            const struct wz_frame_entry *change)
 {
+    if (!is_readable(change))
+        return false;
     if (script->share_count == 1)
         return change->lane == WZ_LANE_SHARED;
     return change->lane < WZ_LANE_COUNT &&

@@ -133,7 +133,7 @@ def test_answers_that_are_not_read_do_not_pile_up(target):
 
 def test_a_frame_full_of_changes_holds_nobody_up(target):
     target.run("changing", PEER + r"""
-CHANGES = struct.pack('>BHI', 64, 1, 0) + b'k'
+CHANGES = struct.pack('>BHI', 64, 1, 1) + b'k1'
 def change(record):
     return frame(68, struct.pack('>I', 1) + result(record) + struct.pack('>I', 4000000) + CHANGES * 4000000)
 serve(change)
@@ -143,6 +143,28 @@ serve(change)
         until(lambda: target.live("changing").get("state_keys"), 60, "nothing is changed")
         until(lambda: target.live("changing")["restarts"] or target.live("changing")["in"], 60)
     target.remove("changing")
+
+
+@pytest.mark.parametrize("key,value", [(b"k", b"{{{"), (b"k", b""), (b"\xff", b"1")])
+def test_state_that_no_worker_could_read_ends_the_worker(target, key, value):
+    """The script is not lost: with better code it goes on with the state it had."""
+    target.run("poison", "def handle_input(msg, context):\n    context.set_state('k', 7)\n"
+               "    context.emit('outcome.poison', 'set')\n")
+    target.outcome("poison")
+    before = len(target.wyze.records("processed-stream", "outcome.poison"))
+    target.run("poison", PEER + f"""
+CHANGE = struct.pack('>BHI', 64, {len(key)}, {len(value)}) + {key + value!r}
+serve(lambda record: frame(68, struct.pack('>I', 1) + result(record) + struct.pack('>I', 1) + CHANGE))
+""")
+    target.tell("poison", {})
+    until(lambda: target.live("poison")["quarantined"], 60, "it is believed")
+    target.run("poison", "def handle_input(msg, context):\n"
+               "    context.emit('outcome.poison', context.get_state('k'))\n")
+    target.tell("poison", {})
+    outcomes = until(lambda: target.wyze.records("processed-stream", "outcome.poison")[before:], 20,
+                     "the state cannot be read")
+    assert str(outcomes[0]["body"]["value"]) == "7"
+    target.remove("poison")
 
 
 # Ten that it holds fail, in one frame: of hundreds it would be more than the journal takes at a time.
