@@ -113,6 +113,7 @@ static void clear_workers(struct wz_inputs *inputs)
         inputs->lanes[i] = (struct wz_inputs_lane){.offset = -1};
     }
     inputs->waiting_lanes = 0;
+    inputs->failed_lanes = 0;
 }
 
 int wz_inputs_bind(struct wz_inputs *inputs, const struct wz_script_document *document,
@@ -158,18 +159,15 @@ static bool may_give(const struct wz_inputs *inputs, int worker)
 
 void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_buf *out)
 {
-    while (may_give(inputs, worker)) {
-        struct wz_input_run run;
-        size_t start;
+    struct wz_input_queue *queue = queue_of(inputs, worker);
 
-        wz_input_queue_take(queue_of(inputs, worker), WZ_INPUTS_FRAME_BYTES,
-                            inputs->workers[worker].careful > 0 ? 1 : WZ_INPUTS_FRAME_RECORDS,
-                            &run);
-        if (run.count == 0)
-            return;
-        start = wz_frame_list_open(out, WZ_FRAME_BATCH);
-        wz_buf_add_slice(out, run.bytes);
-        wz_frame_list_close(out, start, run.count);
+    while (queue->count > queue->sent_count && may_give(inputs, worker)) {
+        size_t start = wz_frame_list_open(out, WZ_FRAME_BATCH);
+        uint32_t count = wz_input_queue_take(
+            queue, WZ_INPUTS_FRAME_BYTES,
+            inputs->workers[worker].careful > 0 ? 1 : WZ_INPUTS_FRAME_RECORDS, out);
+
+        wz_frame_list_close(out, start, count);
     }
 }
 
@@ -186,20 +184,57 @@ bool wz_inputs_find(const struct wz_inputs *inputs, int worker, uint8_t stream, 
            wz_input_queue_find(queue_of(inputs, worker), stream, offset, ret_record);
 }
 
-void wz_inputs_answer(struct wz_inputs *inputs, int worker)
+static void set_failed(struct wz_inputs *inputs, uint8_t lane, int64_t offset)
+{
+    inputs->failed_lanes += (offset >= 0) - (inputs->lanes[lane].offset >= 0);
+    inputs->lanes[lane].offset = offset;
+}
+
+static void less_careful(struct wz_inputs_worker *share, uint32_t count)
+{
+    share->careful = share->careful > count ? share->careful - count : 0;
+}
+
+// The first records that the worker holds, all in RUN, are answered.
+static void answer_run(struct wz_inputs *inputs, int worker, const struct wz_block_run *run)
 {
     struct wz_inputs_worker *share = &inputs->workers[worker];
-    struct wz_frame_record record;
+    uint8_t stream = run->block->stream;
 
-    WZ_ASSERT(wz_input_queue_first(&share->queue, &record));
-    if (record.stream < WZ_SCRIPT_STREAM_COUNT) {
-        wz_progress_answer(&inputs->progress[record.stream], record.offset, record.lane);
-        wz_source_answered(inputs->sources[record.stream], wz_frame_record_len(&record));
+    if (stream < WZ_SCRIPT_STREAM_COUNT) {
+        wz_progress_answer_run(&inputs->progress[stream], run);
+        wz_source_answered(inputs->sources[stream], wz_block_run_bytes(run).len);
     }
-    inputs->lanes[record.lane].offset = -1; // the next one's failures are its own
-    if (share->careful > 0)
-        share->careful--;
-    wz_input_queue_shift(&share->queue);
+    for (uint32_t i = run->from; i < run->to && inputs->failed_lanes > 0; i++)
+        set_failed(inputs, run->block->entries[i].lane, -1); // the next one's failures are its own
+    less_careful(share, wz_block_run_count(run));
+    wz_input_queue_drop(&share->queue, wz_block_run_count(run));
+}
+
+void wz_inputs_answer(struct wz_inputs *inputs, int worker)
+{
+    struct wz_block_run run;
+
+    WZ_ASSERT(wz_input_queue_front(queue_of(inputs, worker), &run));
+    run.to = run.from + 1;
+    answer_run(inputs, worker, &run);
+}
+
+uint32_t wz_inputs_answer_many(struct wz_inputs *inputs, int worker, uint32_t count)
+{
+    struct wz_block_run run;
+    uint32_t done = 0;
+
+    while (done < count && wz_inputs_held(inputs, worker) > 0) {
+        WZ_ASSERT(wz_input_queue_front(queue_of(inputs, worker), &run));
+        if (run.block->stream >= WZ_SCRIPT_STREAM_COUNT)
+            break;
+        if (wz_block_run_count(&run) > count - done)
+            run.to = run.from + (count - done);
+        answer_run(inputs, worker, &run);
+        done += wz_block_run_count(&run);
+    }
+    return done;
 }
 
 // Moves the first record that WORKER holds to its lane.
@@ -208,8 +243,7 @@ static void move_to_lane(struct wz_inputs *inputs, int worker, struct wz_frame_r
     struct wz_inputs_worker *share = &inputs->workers[worker];
 
     wz_input_queue_push(&inputs->lanes[record->lane].deferred, record);
-    if (share->careful > 0)
-        share->careful--;
+    less_careful(share, 1);
     wz_input_queue_shift(&share->queue);
 }
 
@@ -240,7 +274,7 @@ void wz_inputs_fail(struct wz_inputs *inputs, int worker, int64_t now_us, int64_
     WZ_ASSERT(wz_inputs_first(inputs, worker, &record));
     lane = &inputs->lanes[record.lane];
     lane->attempts = wz_inputs_attempts(inputs, &record) + 1;
-    lane->offset = record.offset;
+    set_failed(inputs, record.lane, record.offset);
     start_waiting(inputs, record.lane, now_us + delay_us);
     move_to_lane(inputs, worker, &record);
 }

@@ -59,6 +59,7 @@ struct wz_inputs {
     int worker_count;
     struct wz_inputs_lane lanes[WZ_LANE_COUNT];
     int waiting_lanes;
+    int failed_lanes; // of which OFFSET is not -1
 };
 
 // Makes sources for the streams that DOCUMENT binds, closes others, and takes from POSITIONS, one a
@@ -92,6 +93,10 @@ bool wz_inputs_find(const struct wz_inputs *inputs, int worker, uint8_t stream, 
 
 // The first record that WORKER holds is answered for good.
 void wz_inputs_answer(struct wz_inputs *inputs, int worker);
+
+// The same for the first COUNT that WORKER holds, up to one that comes from no stream. Returns how
+// many there were.
+uint32_t wz_inputs_answer_many(struct wz_inputs *inputs, int worker, uint32_t count);
 
 // The first record that WORKER holds failed, and is to be tried again DELAY_US from NOW_US on: its
 // lane waits until then. Who wants to know how often it had failed before asks wz_inputs_attempts.

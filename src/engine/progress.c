@@ -18,16 +18,18 @@ void wz_progress_start(struct wz_progress *progress, const struct wz_position *p
     progress->head = 0;
     progress->count = 0;
     progress->base = position->base;
-    progress->ahead = false;
+    progress->ahead_end = position->base;
     for (int i = 0; i < WZ_LANE_COUNT; i++) {
         progress->lane_end[i] = position->lane_end[i];
-        progress->ahead = progress->ahead || position->lane_end[i] > position->base;
+        if (progress->ahead_end < position->lane_end[i])
+            progress->ahead_end = position->lane_end[i];
     }
 }
 
 bool wz_progress_answered_before(const struct wz_progress *progress, int64_t offset, uint8_t lane)
 {
-    return offset < progress->base || (progress->ahead && offset < progress->lane_end[lane]);
+    return offset < progress->base ||
+           (offset < progress->ahead_end && offset < progress->lane_end[lane]);
 }
 
 static int64_t *slot(const struct wz_progress *progress, size_t i)
@@ -53,6 +55,12 @@ void wz_progress_give(struct wz_progress *progress, int64_t offset)
     if (progress->count == progress->cap)
         grow(progress);
     *slot(progress, progress->count++) = offset * 2;
+}
+
+void wz_progress_give_run(struct wz_progress *progress, const struct wz_block_run *run)
+{
+    for (uint32_t i = run->from; i < run->to; i++)
+        wz_progress_give(progress, run->block->entries[i].offset);
 }
 
 // The place of OFFSET among those given.
@@ -85,6 +93,12 @@ void wz_progress_answer(struct wz_progress *progress, int64_t offset, uint8_t la
         progress->head = (progress->head + 1) & (progress->cap - 1);
         progress->count--;
     } while (progress->count > 0 && (*slot(progress, 0) & 1) != 0);
+}
+
+void wz_progress_answer_run(struct wz_progress *progress, const struct wz_block_run *run)
+{
+    for (uint32_t i = run->from; i < run->to; i++)
+        wz_progress_answer(progress, run->block->entries[i].offset, run->block->entries[i].lane);
 }
 
 int64_t wz_progress_base(const struct wz_progress *progress, int64_t end)
