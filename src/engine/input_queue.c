@@ -243,7 +243,7 @@ void wz_input_queue_mark_opens(struct wz_input_queue *queue)
 }
 
 uint32_t wz_input_queue_take(struct wz_input_queue *queue, size_t max_bytes, uint32_t max_count,
-                             struct wz_buf *out)
+                             struct wz_pieces *out)
 {
     size_t bytes = 0;
     uint32_t count = 0;
@@ -260,7 +260,7 @@ uint32_t wz_input_queue_take(struct wz_input_queue *queue, size_t max_bytes, uin
         if (fit == 0)
             break;
         run.to = run.from + fit;
-        wz_buf_add_slice(out, wz_block_run_bytes(&run));
+        wz_pieces_add_run(out, &run);
         bytes += wz_block_run_bytes(&run).len;
         count += fit;
         (void)wz_block_ref(run.block); // the sent run's

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/block.h"
+#include "engine/pieces.h"
 
 // Runs, first in, first out.
 struct wz_input_runs {
@@ -57,10 +58,10 @@ bool wz_input_queue_has_sent(const struct wz_input_queue *queue, uint8_t lane);
 // Makes the first record one that opens its lane; fine when there is none. None is with a worker.
 void wz_input_queue_mark_opens(struct wz_input_queue *queue);
 
-// Adds waiting records to OUT as a BATCH has them, of at most MAX_BYTES and MAX_COUNT (one may be
-// longer); they count as sent. Returns how many, 0 when none waits.
+// Adds waiting records to OUT, of at most MAX_BYTES and MAX_COUNT (one may be longer); they count
+// as sent. Returns how many, 0 when none waits.
 uint32_t wz_input_queue_take(struct wz_input_queue *queue, size_t max_bytes, uint32_t max_count,
-                             struct wz_buf *out);
+                             struct wz_pieces *out);
 
 // Moves copies of the waiting records of LANE to the end of OTHER, in their order.
 void wz_input_queue_sift(struct wz_input_queue *queue, uint8_t lane, struct wz_input_queue *other);

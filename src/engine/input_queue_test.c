@@ -32,22 +32,31 @@ static int64_t first_offset(const struct wz_input_queue *queue)
     return wz_input_queue_first(queue, &record) ? record.offset : -1;
 }
 
+static size_t out_len(struct wz_pieces *out)
+{
+    uv_buf_t vector[32];
+    size_t len;
+
+    (void)wz_pieces_vector(out, vector, 32, &len);
+    return len;
+}
+
 static void test_input_queue_take_gives_runs_of_whole_records(void **state)
 {
     struct wz_input_queue queue = {0};
-    struct wz_buf out = {0};
+    struct wz_pieces out = {0};
 
     (void)state;
     for (int i = 0; i < 10; i++)
         push(&queue, i, 71); // 100 bytes each
     assert_int_equal(wz_input_queue_take(&queue, 350, 100, &out), 3);
-    assert_int_equal(out.len, 300);
+    assert_int_equal(out_len(&out), 300);
     assert_int_equal(wz_input_queue_take(&queue, 10, 100, &out), 1); // one may always go
     assert_int_equal(wz_input_queue_take(&queue, 100000, 4, &out), 4);
     assert_int_equal(wz_input_queue_take(&queue, 100000, 100, &out), 2);
     assert_int_equal(wz_input_queue_take(&queue, 100000, 100, &out), 0);
-    assert_int_equal(out.len, 1000);
-    wz_buf_release(&out);
+    assert_int_equal(out_len(&out), 1000);
+    wz_pieces_release(&out);
     assert_int_equal(queue.sent_count, 10);
     assert_int_equal(wz_input_queue_sent_bytes(&queue), 1000);
     wz_input_queue_release(&queue);
@@ -57,7 +66,7 @@ static void test_input_queue_rewind_makes_unanswered_records_wait_again(void **s
 {
     struct wz_input_queue queue = {0};
     struct wz_frame_record record;
-    struct wz_buf out = {0};
+    struct wz_pieces out = {0};
 
     (void)state;
     for (int i = 0; i < 5; i++)
@@ -73,7 +82,7 @@ static void test_input_queue_rewind_makes_unanswered_records_wait_again(void **s
     assert_false(wz_input_queue_find(&queue, 0, 3, &record));
     assert_int_equal(first_offset(&queue), 1);
     assert_int_equal(wz_input_queue_take(&queue, 100000, 100, &out), 4);
-    wz_buf_release(&out);
+    wz_pieces_release(&out);
     wz_input_queue_release(&queue);
 }
 
@@ -252,7 +261,7 @@ static void test_input_queue_holds_against_a_naive_model(void **state)
     static struct model model;
     struct wz_input_queue queue = {0};
     struct wz_input_queue witness = {0};
-    struct wz_buf out = {0};
+    struct wz_pieces out = {0};
     int64_t end = 0;
     unsigned seed = 20260101;
 
@@ -267,7 +276,7 @@ static void test_input_queue_holds_against_a_naive_model(void **state)
             push(&queue, end, (size_t)(rand_r(&seed) % 300));
             model_insert(&model, model.count, end++, false);
         } else if (dice < 60) {
-            out.len = 0;
+            wz_pieces_clear(&out);
             model.sent += wz_input_queue_take(&queue, (size_t)(rand_r(&seed) % 2000), 8, &out);
         } else if (dice < 62 && model.sent > 0) {
             drop_run(&queue, &model, &seed);
@@ -287,7 +296,7 @@ static void test_input_queue_holds_against_a_naive_model(void **state)
     }
     check(&queue, &model);
     check_witness(&witness);
-    wz_buf_release(&out);
+    wz_pieces_release(&out);
     wz_input_queue_release(&witness);
     wz_input_queue_release(&queue);
 }

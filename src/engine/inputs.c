@@ -26,6 +26,12 @@ static struct wz_input_queue *queue_of_lane(const struct wz_inputs *inputs, uint
     return queue_of(inputs, wz_lane_worker(lane, inputs->worker_count));
 }
 
+static void set_blocked(struct wz_inputs *inputs, struct wz_inputs_lane *lane, bool blocked)
+{
+    inputs->blocked_lanes += blocked - lane->blocked;
+    lane->blocked = blocked;
+}
+
 void wz_inputs_push(struct wz_inputs *inputs, const struct wz_frame_record *record)
 {
     struct wz_inputs_lane *lane = &inputs->lanes[record->lane];
@@ -39,21 +45,40 @@ void wz_inputs_push(struct wz_inputs *inputs, const struct wz_frame_record *reco
         opening = *record;
         opening.opens = true;
         record = &opening;
-        lane->blocked = false;
+        set_blocked(inputs, lane, false);
     }
     wz_input_queue_push(queue_of_lane(inputs, record->lane), record);
 }
 
-static bool on_record(void *arg, const struct wz_frame_record *record)
+static size_t push_one(struct wz_inputs *inputs, struct wz_progress *progress,
+                       const struct wz_frame_record *record)
 {
-    struct wz_inputs *inputs = arg;
-    struct wz_progress *progress = &inputs->progress[record->stream];
-
     if (wz_progress_answered_before(progress, record->offset, record->lane))
-        return false;
+        return 0;
     wz_progress_give(progress, record->offset);
     wz_inputs_push(inputs, record);
-    return true;
+    return wz_frame_record_len(record);
+}
+
+// Records whose way is the same are kept as they came, in the block that others hold too.
+static size_t on_run(void *arg, const struct wz_block_run *run)
+{
+    struct wz_inputs *inputs = arg;
+    struct wz_progress *progress = &inputs->progress[run->block->stream];
+    struct wz_frame_record record;
+    size_t kept = 0;
+
+    if (inputs->worker_count == 1 && inputs->blocked_lanes == 0 &&
+        wz_progress_new_from(progress, run->block->entries[run->from].offset)) {
+        wz_progress_give_run(progress, run);
+        wz_input_queue_push_run(queue_of(inputs, 0), run);
+        return wz_block_run_bytes(run).len;
+    }
+    for (uint32_t i = run->from; i < run->to; i++) {
+        wz_block_get(run->block, i, &record);
+        kept += push_one(inputs, progress, &record);
+    }
+    return kept;
 }
 
 static void close_source(struct wz_inputs *inputs, int i)
@@ -69,8 +94,8 @@ static struct wz_source *new_source(struct wz_inputs *inputs, enum wz_script_str
 
     options.stream = stream;
     options.log = inputs->options.logs[stream];
-    options.record = on_record;
-    options.record_arg = inputs;
+    options.run = on_run;
+    options.run_arg = inputs;
     inputs->open_count++;
     return wz_source_new(&options);
 }
@@ -113,6 +138,7 @@ static void clear_workers(struct wz_inputs *inputs)
         inputs->lanes[i] = (struct wz_inputs_lane){.offset = -1};
     }
     inputs->waiting_lanes = 0;
+    inputs->blocked_lanes = 0;
     inputs->failed_lanes = 0;
 }
 
@@ -157,17 +183,19 @@ static bool may_give(const struct wz_inputs *inputs, int worker)
     return wz_input_queue_sent_bytes(queue_of(inputs, worker)) < WZ_INPUTS_FLIGHT_BYTES;
 }
 
-void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_buf *out)
+void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_pieces *out)
 {
     struct wz_input_queue *queue = queue_of(inputs, worker);
 
     while (queue->count > queue->sent_count && may_give(inputs, worker)) {
-        size_t start = wz_frame_list_open(out, WZ_FRAME_BATCH);
+        size_t start = wz_frame_list_open(&out->own, WZ_FRAME_BATCH);
+        size_t before = wz_input_queue_sent_bytes(queue);
         uint32_t count = wz_input_queue_take(
             queue, WZ_INPUTS_FRAME_BYTES,
             inputs->workers[worker].careful > 0 ? 1 : WZ_INPUTS_FRAME_RECORDS, out);
 
-        wz_frame_list_close(out, start, count);
+        wz_frame_list_close_apart(&out->own, start, count,
+                                  wz_input_queue_sent_bytes(queue) - before);
     }
 }
 
@@ -261,7 +289,7 @@ static void start_waiting(struct wz_inputs *inputs, uint8_t number, int64_t due_
     if (!lane->waits)
         inputs->waiting_lanes++;
     lane->waits = true;
-    lane->blocked = true;
+    set_blocked(inputs, lane, true);
     lane->due_us = due_us;
     wz_input_queue_sift(queue_of_lane(inputs, number), number, &lane->later);
 }
@@ -313,7 +341,7 @@ static void open_lane(struct wz_inputs *inputs, uint8_t number)
     inputs->waiting_lanes--;
     wz_input_queue_append(&lane->deferred, &lane->later);
     if (lane->deferred.count > 0)
-        lane->blocked = false;
+        set_blocked(inputs, lane, false);
     wz_input_queue_mark_opens(&lane->deferred);
     wz_input_queue_insert(queue, &lane->deferred);
 }

@@ -3,6 +3,7 @@
 // since a message failed, and which record workers die at.
 #pragma once
 
+#include "engine/input_queue.h"
 #include "engine/progress.h"
 #include "engine/source.h"
 
@@ -21,7 +22,7 @@
 // number there.
 #define WZ_INPUTS_QUARANTINED WZ_SCRIPT_STREAM_COUNT
 
-// What sources need (stream, log and record are set for each), and the streams they read.
+// What sources need (stream, log and run are set for each), and the streams they read.
 struct wz_inputs_options {
     struct wz_source_options source;
     struct wz_log *logs[WZ_SCRIPT_STREAM_COUNT];
@@ -59,6 +60,7 @@ struct wz_inputs {
     int worker_count;
     struct wz_inputs_lane lanes[WZ_LANE_COUNT];
     int waiting_lanes;
+    int blocked_lanes;
     int failed_lanes; // of which OFFSET is not -1
 };
 
@@ -78,7 +80,7 @@ void wz_inputs_close(struct wz_inputs *inputs);
 void wz_inputs_push(struct wz_inputs *inputs, const struct wz_frame_record *record);
 
 // Adds BATCH frames of waiting records to OUT, as many as WORKER may hold.
-void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_buf *out);
+void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_pieces *out);
 
 // How many records WORKER holds.
 size_t wz_inputs_held(const struct wz_inputs *inputs, int worker);

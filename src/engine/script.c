@@ -67,7 +67,7 @@ void wz_script_pump(struct wz_script *script)
 
         if (wz_worker_phase(worker) != WZ_WORKER_RUNNING || !wz_worker_ready(worker))
             continue;
-        wz_inputs_give(&script->inputs, i, wz_worker_out(worker));
+        wz_inputs_give(&script->inputs, i, wz_worker_pieces(worker));
         wz_worker_send(worker, holds(script, i));
     }
 }
@@ -819,7 +819,7 @@ struct wz_script *wz_script_new(const struct wz_script_parts *parts, const char 
     script->log.stream = parts->script_log;
     script->inputs.options = (struct wz_inputs_options){
         .source = {.uv = &parts->loop->uv,
-                   .bus = parts->bus,
+                   .feeds = parts->feeds,
                    .window_bytes = parts->window_bytes,
                    .filled = on_filled,
                    .gap = on_gap,

@@ -241,6 +241,11 @@ bool wz_worker_ready(const struct wz_worker *worker)
            wz_worker_process_ready(worker->process);
 }
 
+struct wz_pieces *wz_worker_pieces(struct wz_worker *worker)
+{
+    return wz_worker_process_pieces(worker->process);
+}
+
 struct wz_buf *wz_worker_out(struct wz_worker *worker)
 {
     return wz_worker_process_out(worker->process);

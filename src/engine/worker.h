@@ -77,11 +77,12 @@ void wz_worker_begin(struct wz_worker *worker);
 // STARTED has come: it runs.
 void wz_worker_run(struct wz_worker *worker);
 
-// Whether it takes more now, and the buffer for what is sent then.
+// Whether it takes more now; what is sent then, and the buffer for bytes of our own in it.
 bool wz_worker_ready(const struct wz_worker *worker);
+struct wz_pieces *wz_worker_pieces(struct wz_worker *worker);
 struct wz_buf *wz_worker_out(struct wz_worker *worker);
 
-// Sends what is in the buffer. HOLDS: it has records that it has not answered.
+// Sends what is there. HOLDS: it has records that it has not answered.
 void wz_worker_send(struct wz_worker *worker, bool holds);
 
 // It has answered something; HOLDS as above.

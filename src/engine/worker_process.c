@@ -10,6 +10,9 @@
 
 #define WZ_WORKER_READ_BYTES (64 * 1024)
 
+// So many pieces are written at once.
+#define WZ_WORKER_VECTOR_MAX 32
+
 // After the end of a process, at most this much is still read from its pipe: a socket buffer holds
 // less, so only a child of the worker's could send more.
 #define WZ_WORKER_REST_MAX_BYTES (32 * 1024 * 1024)
@@ -19,8 +22,8 @@ struct wz_worker_process {
     uv_pipe_t pipe;
     uv_write_t write;
     struct wz_worker_process_events events;
-    struct wz_buf out;     // being filled
-    struct wz_buf writing; // with libuv
+    struct wz_pieces out;     // being filled
+    struct wz_pieces writing; // with libuv
     struct wz_buf in;
     size_t in_done;
     int handle_count; // not closed yet
@@ -38,8 +41,8 @@ static void on_closed(uv_handle_t *handle)
 
     if (--process->handle_count > 0)
         return;
-    wz_buf_release(&process->out);
-    wz_buf_release(&process->writing);
+    wz_pieces_release(&process->out);
+    wz_pieces_release(&process->writing);
     wz_buf_release(&process->in);
     wz_free(process);
 }
@@ -241,13 +244,22 @@ bool wz_worker_process_ready(const struct wz_worker_process *process)
     return !process->write_pending && !process->exited;
 }
 
-struct wz_buf *wz_worker_process_out(struct wz_worker_process *process) { return &process->out; }
+struct wz_pieces *wz_worker_process_pieces(struct wz_worker_process *process)
+{
+    return &process->out;
+}
+
+struct wz_buf *wz_worker_process_out(struct wz_worker_process *process)
+{
+    return &process->out.own;
+}
 
 static void on_written(uv_write_t *write, int status)
 {
     struct wz_worker_process *process = write->data;
 
     process->write_pending = false;
+    wz_pieces_clear(&process->writing);
     if (status < 0 || process->exited)
         return;
     wz_worker_process_send(process);
@@ -255,29 +267,40 @@ static void on_written(uv_write_t *write, int status)
         process->events.writable(process->events.arg);
 }
 
-void wz_worker_process_send(struct wz_worker_process *process)
+// Leaves what the pipe did not take at once to libuv.
+static void write_rest(struct wz_worker_process *process)
 {
-    uv_stream_t *stream = (uv_stream_t *)&process->pipe;
-    uv_buf_t buf = uv_buf_init((char *)process->out.ptr, (unsigned)process->out.len);
-    struct wz_buf swap = process->writing;
-    int n;
+    struct wz_pieces swap = process->writing;
+    size_t count = wz_pieces_count(&process->out);
+    WZ_AUTO(wz_free_ptr) uv_buf_t *vector = wz_zalloc(count, sizeof(*vector));
+    size_t len;
 
-    if (process->out.len == 0 || process->write_pending || process->exited)
-        return;
-    n = uv_try_write(stream, &buf, 1);
-    if (n == (int)buf.len) {
-        process->out.len = 0;
-        return;
-    }
-    if (n > 0)
-        wz_buf_consume(&process->out, (size_t)n);
     process->writing = process->out;
     process->out = swap;
-    process->out.len = 0;
-    buf = uv_buf_init((char *)process->writing.ptr, (unsigned)process->writing.len);
+    (void)wz_pieces_vector(&process->writing, vector, (unsigned)count, &len); // all of them
     process->write.data = process;
     // A pipe that takes nothing at all belongs to a process that is ending: EXITED comes.
-    process->write_pending = uv_write(&process->write, stream, &buf, 1, on_written) == 0;
+    process->write_pending = uv_write(&process->write, (uv_stream_t *)&process->pipe, vector,
+                                      (unsigned)count, on_written) == 0;
+    if (!process->write_pending)
+        wz_pieces_clear(&process->writing);
+}
+
+void wz_worker_process_send(struct wz_worker_process *process)
+{
+    uv_buf_t vector[WZ_WORKER_VECTOR_MAX];
+    unsigned count;
+    size_t len;
+    int n;
+
+    if (wz_pieces_empty(&process->out) || process->write_pending || process->exited)
+        return;
+    count = wz_pieces_vector(&process->out, vector, WZ_WORKER_VECTOR_MAX, &len);
+    n = uv_try_write((uv_stream_t *)&process->pipe, vector, count);
+    if (n > 0)
+        wz_pieces_consume(&process->out, (size_t)n);
+    if (!wz_pieces_empty(&process->out))
+        write_rest(process);
 }
 
 void wz_worker_process_kill(struct wz_worker_process *process)
