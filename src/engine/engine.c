@@ -34,6 +34,7 @@ struct wz_engine {
     struct wz_script_parts parts;
     struct wz_loop_part turn;
     struct wz_feeds *feeds;
+    struct wz_courier *courier;
     struct wz_list scripts; // all of them, with those that are closing
     struct wz_list fed;     // records wait for their workers
     struct wz_list busy;    // they wait for the bus
@@ -220,6 +221,7 @@ static struct wz_script_parts make_parts(struct wz_engine *engine)
         .loop = options->loop,
         .bus = options->bus,
         .feeds = engine->feeds,
+        .courier = engine->courier,
         .script_log = options->script_log,
         .journal = options->journal,
         .accounts = options->accounts,
@@ -289,6 +291,7 @@ struct wz_engine *wz_engine_new(const struct wz_engine_options *options)
 
     engine->options = *options;
     engine->feeds = wz_feeds_new(options->bus, on_filled, engine);
+    engine->courier = wz_courier_new();
     engine->parts = make_parts(engine);
     wz_list_init(&engine->scripts);
     wz_list_init(&engine->fed);
@@ -396,6 +399,7 @@ void wz_engine_free(struct wz_engine *engine)
 {
     WZ_ASSERT(engine->open_count == 0);
     wz_feeds_free(engine->feeds);
+    wz_courier_free(engine->courier);
     engine->waiter->engine = NULL;
     if (!engine->waiter->bus.waiting)
         wz_free(engine->waiter);

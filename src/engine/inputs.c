@@ -176,11 +176,23 @@ size_t wz_inputs_held(const struct wz_inputs *inputs, int worker)
     return worker < inputs->worker_count ? queue_of(inputs, worker)->sent_count : 0;
 }
 
+// Whether what waits fills a frame.
+static bool is_frame(size_t bytes, size_t count)
+{
+    return bytes >= WZ_INPUTS_FRAME_BYTES || count >= WZ_INPUTS_FRAME_RECORDS;
+}
+
+// A worker that has something to do is given more in whole frames only: what comes meanwhile is one
+// frame, and wakes it once.
 static bool may_give(const struct wz_inputs *inputs, int worker)
 {
+    const struct wz_input_queue *queue = queue_of(inputs, worker);
+    size_t held = wz_inputs_held(inputs, worker);
+
     if (inputs->workers[worker].careful > 0)
-        return wz_inputs_held(inputs, worker) == 0;
-    return wz_input_queue_sent_bytes(queue_of(inputs, worker)) < WZ_INPUTS_FLIGHT_BYTES;
+        return held == 0;
+    return held == 0 || (wz_input_queue_sent_bytes(queue) < WZ_INPUTS_FLIGHT_BYTES &&
+                         is_frame(queue->bytes - queue->sent_bytes, queue->count - held));
 }
 
 void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_pieces *out)

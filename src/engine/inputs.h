@@ -8,7 +8,7 @@
 #include "engine/source.h"
 
 // Bytes with a worker and not answered; a frame; records in a frame.
-#define WZ_INPUTS_FLIGHT_BYTES (256 * 1024)
+#define WZ_INPUTS_FLIGHT_BYTES (128 * 1024)
 #define WZ_INPUTS_FRAME_BYTES (64 * 1024)
 #define WZ_INPUTS_FRAME_RECORDS 512
 

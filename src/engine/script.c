@@ -494,6 +494,8 @@ static void make_workers(struct wz_script *script)
         .path = script->parts->worker_path,
         .script = script->name,
         .words = (const char *const *)script->document.grants.words,
+        .courier = script->parts->courier,
+        .mail = &script->parts->loop->mail,
         .max_message_ms = script->parts->max_message_ms,
         .load_ms = script->parts->load_ms,
         .drain_ms = script->parts->drain_ms,

@@ -195,6 +195,8 @@ bool wz_worker_start(struct wz_worker *worker, const struct wz_frame_load *load,
         .path = worker->options.path,
         .name = worker->options.script,
         .words = worker->options.words,
+        .courier = worker->options.courier,
+        .mail = worker->options.mail,
     };
     int r = wz_worker_process_start(worker->options.uv, &program, &events, &worker->process);
 

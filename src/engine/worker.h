@@ -46,9 +46,12 @@ struct wz_worker_events {
 // Times in milliseconds.
 struct wz_worker_options {
     uv_loop_t *uv;
-    const char *path;         // of the program
-    const char *script;       // its name
-    const char *const *words; // of the sandbox, as wz_worker_program has them
+    const char *path;   // of the program
+    const char *script; // its name
+    const char *const
+        *words; // of the sandbox; this, COURIER and MAIL as wz_worker_program has them
+    struct wz_courier *courier;
+    struct wz_mailbox *mail;
     int64_t max_message_ms;
     int64_t load_ms;
     int64_t drain_ms;

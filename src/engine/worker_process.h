@@ -4,6 +4,7 @@
 
 #include <uv.h>
 
+#include "engine/courier.h"
 #include "engine/pieces.h"
 
 struct wz_worker_process;
@@ -19,6 +20,8 @@ struct wz_worker_program {
     const char *path;
     const char *name;         // of the script
     const char *const *words; // of its sandbox (docs/formats/worker.md), NULL behind them; or NULL
+    struct wz_courier *courier; // for what is long; outlives the process; or NULL
+    struct wz_mailbox *mail;    // of the loop, if there is a courier
 };
 
 // Told on the loop thread; none of these may free the process but EXITED.
