@@ -327,6 +327,18 @@ static void test_source_goes_on_from_its_position_when_bound_again(void **state)
     take_all(rig);
 }
 
+// What has come and was not given yet is not behind its end.
+static void test_source_is_not_idle_while_records_wait_in_its_feed(void **state)
+{
+    struct rig *rig = *state;
+
+    bind_to(rig, "a.n", NULL);
+    assert_true(wz_source_idle(rig->source));
+    append(rig, "a.n", rig->appended++);
+    assert_false(wz_source_idle(rig->source));
+    take_all(rig);
+}
+
 static void test_source_that_the_bus_refuses_takes_nothing(void **state)
 {
     struct rig *rig = *state;
@@ -438,6 +450,7 @@ int main(void)
         TEST(test_source_gives_a_record_of_two_patterns_once),
         TEST(test_source_skips_and_doubles_nothing_between_live_and_behind),
         TEST(test_source_goes_on_from_its_position_when_bound_again),
+        TEST(test_source_is_not_idle_while_records_wait_in_its_feed),
         TEST(test_source_that_the_bus_refuses_takes_nothing),
         TEST(test_source_counts_what_was_trimmed_before_it_was_read),
         TEST(test_source_counts_each_gap_once_while_the_stream_is_trimmed),
