@@ -74,6 +74,8 @@ uint32_t wz_block_run_fit(const struct wz_block_run *run, size_t bytes)
     uint32_t low = run->from;
     uint32_t high = run->to;
 
+    if (wz_block_start(run->block, high) <= end)
+        return high - low; // most often: the index is not looked at
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
 
