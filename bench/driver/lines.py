@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from driver import durable, engine, process
 from driver.load import count_recorded, held_load, measure_load, run_load, start
+from driver.scripts import measure_scripts
 from driver.server import (
     BenchError, JetStream, Mosquitto, MosquittoKept, MosquittoSaved, MosquittoSecond, Nats, Wyze,
     WyzeRaised,
@@ -182,6 +183,9 @@ def all_lines():
         _topics_line(1),
         _topics_line(100),
         _topics_line(10000),
+        Line("scripts", "400,000 readings to none, one and ten scripts that do nothing",
+             [Wyze], measure_scripts,
+             [Target("scripts_ratio", 2.0, "ten cost the loop at most twice what one costs")]),
         Line("idle", "idle; 5,000 idle connections", [Wyze, Mosquitto, Nats], measure_idle,
              [Target("rss_mib", 15, "15 MB resident"), Target("start_ms", 100, "100 ms to listen"),
               Target("conn_bytes", 2048, "2 KB a connection")]),

@@ -73,3 +73,9 @@ def wait_quiet(pid):
         now = cpu_seconds(pid)
         quiet = quiet + 1 if now - before <= 1.5 / TICKS_PER_SECOND else 0
         before = now
+
+
+def loop_seconds(pid):
+    """How long the process's first thread has run, in wyze the loop thread; finer than ticks."""
+    with open(f"/proc/{pid}/task/{pid}/schedstat", encoding="ascii") as stat:
+        return int(stat.read().split()[0]) / 1e9

@@ -28,6 +28,11 @@ DURABLE_REMARKS = {
     "plain_p99_us": "p99 without compaction {:,.0f} us",
     "p99_ratio": "{:.2f} times that",
     "compactions": "{:,.0f} segments compacted",
+    # And what many scripts cost the loop thread.
+    "loop_none_us": "loop thread {:.2f} us/msg without scripts",
+    "loop_one_us": "{:.2f} with one",
+    "loop_ten_us": "{:.2f} with ten",
+    "scripts_ratio": "that is {:.2f} times one's",
 }
 
 

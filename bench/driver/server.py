@@ -175,6 +175,20 @@ class Wyze(Server):
             binding = ["--name", "echo", "--on", "raw:bench.#"]
             self._run("script", "deploy", path, *binding, "--data", self.data)
 
+    def deploy(self, name, code):
+        """One more script that takes all readings."""
+        path = self._write(f"{name}.py", code)
+        binding = ["--name", name, "--on", "raw:bench.#"]
+        self._run("script", "deploy", path, *binding, "--data", self.data)
+
+    def wait_running(self, count):
+        """Until so many scripts run."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while self._run("script", "ls", "--json", "--data", self.data).count('"running"') < count:
+            if time.monotonic() > deadline:
+                raise BenchError(f"{self.name}: scripts do not run")
+            time.sleep(0.1)
+
     def command(self):
         listen = ["--mqtt-listen", f"127.0.0.1:{self.port}"]
         listen += ["--http-listen", f"127.0.0.1:{self.http_port}"]
@@ -209,6 +223,7 @@ class Wyze(Server):
         if done.returncode != 0:
             words = " ".join(arguments)
             raise BenchError(f"wyze {words}: exit code {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
 
 
 class WyzeRaised(Wyze):

@@ -153,7 +153,7 @@ struct sizes {
 // Answers up to MAX records in one frame: each counts up, and emits its number.
 static int work(struct probe *probe, int max, const struct sizes *sizes)
 {
-    WZ_AUTO(wz_buf_release) struct wz_buf out = {0};
+    WZ_AUTO(wz_pieces_release) struct wz_pieces out = {0};
     struct wz_frame_record record;
     struct wz_cause cause;
     int count = 0;

@@ -33,11 +33,14 @@ struct wz_engine {
     struct wz_engine_options options;
     struct wz_script_parts parts;
     struct wz_loop_part turn;
+    struct wz_feeds *feeds;
+    struct wz_courier *courier;
     struct wz_list scripts; // all of them, with those that are closing
     struct wz_list fed;     // records wait for their workers
     struct wz_list busy;    // they wait for the bus
     struct wz_list counted; // their counters are newer than the board
-    uv_idle_t awake;        // runs while a script is fed, so that the loop does not sleep on it
+    bool filled;            // records wait in FEEDS
+    uv_idle_t awake;        // runs while one or the other is, so that the loop does not sleep on it
     uv_timer_t board_timer;
     struct waiter *waiter;
     struct wz_requests *requests;
@@ -84,6 +87,19 @@ static void on_changed(void *arg, struct wz_script *script) { put_on_board(arg, 
 
 static void on_awake(uv_idle_t *idle) { (void)idle; }
 
+static void stay_awake(struct wz_engine *engine)
+{
+    (void)uv_idle_start(&engine->awake, on_awake); // fails without a function only
+}
+
+static void on_filled(void *arg)
+{
+    struct wz_engine *engine = arg;
+
+    engine->filled = true;
+    stay_awake(engine);
+}
+
 static void on_fed(void *arg, struct wz_script *script)
 {
     struct wz_engine *engine = arg;
@@ -92,7 +108,7 @@ static void on_fed(void *arg, struct wz_script *script)
     if (!wz_list_empty(&links->fed))
         return;
     if (wz_list_empty(&engine->fed))
-        (void)uv_idle_start(&engine->awake, on_awake); // fails without a function only
+        stay_awake(engine);
     wz_list_push(&engine->fed, &links->fed);
 }
 
@@ -128,15 +144,18 @@ static void on_flush(void *arg)
 
     wz_log_flush(engine->options.script_log);
     trim_log(engine);
-    if (wz_list_empty(&engine->fed))
+    if (!uv_is_active((uv_handle_t *)&engine->awake))
         return;
+    engine->filled = false;
+    wz_feeds_flush(engine->feeds);
     while ((link = wz_list_shift(&engine->fed))) {
         struct wz_script *script = WZ_SCRIPT_OF(link, fed);
 
         wz_script_pump(script);
         on_counted(engine, script); // its lag grows even if it never answers
     }
-    (void)uv_idle_stop(&engine->awake); // cannot fail
+    if (!engine->filled)
+        (void)uv_idle_stop(&engine->awake); // cannot fail
 }
 
 static void on_bus_ready(void *arg)
@@ -201,6 +220,8 @@ static struct wz_script_parts make_parts(struct wz_engine *engine)
     return (struct wz_script_parts){
         .loop = options->loop,
         .bus = options->bus,
+        .feeds = engine->feeds,
+        .courier = engine->courier,
         .script_log = options->script_log,
         .journal = options->journal,
         .accounts = options->accounts,
@@ -269,6 +290,8 @@ struct wz_engine *wz_engine_new(const struct wz_engine_options *options)
     struct wz_engine *engine = wz_zalloc(1, sizeof(*engine));
 
     engine->options = *options;
+    engine->feeds = wz_feeds_new(options->bus, on_filled, engine);
+    engine->courier = wz_courier_new();
     engine->parts = make_parts(engine);
     wz_list_init(&engine->scripts);
     wz_list_init(&engine->fed);
@@ -375,6 +398,8 @@ void wz_engine_stop(struct wz_engine *engine, wz_engine_stopped_fn stopped, void
 void wz_engine_free(struct wz_engine *engine)
 {
     WZ_ASSERT(engine->open_count == 0);
+    wz_feeds_free(engine->feeds);
+    wz_courier_free(engine->courier);
     engine->waiter->engine = NULL;
     if (!engine->waiter->bus.waiting)
         wz_free(engine->waiter);

@@ -1,187 +1,350 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the bytes of queued records. Answered bytes at the front are given back when they are more
-// than half of the buffer, so moving costs less than a copy for each record.
+// Owns the runs of queued records, and with them references to their blocks. A record that is
+// pushed by itself goes into a block that no other queue holds; these blocks double in size, so
+// that a lane with one record takes little memory.
 #include "engine/input_queue.h"
 
 #include "base/mem.h"
 
-// A buffer that has been emptied keeps at most this much memory.
-#define WZ_INPUT_QUEUE_KEEP_BYTES 65536
+#define RING_MIN 4
+#define OWN_BLOCK_MIN_BYTES 512
 
-static struct wz_slice tail_of(const struct wz_input_queue *queue, size_t from)
+static struct wz_block_run *run_at(const struct wz_input_runs *runs, size_t i)
 {
-    return wz_slice(queue->buf.ptr + from, queue->buf.len - from);
+    return &runs->ring[(runs->head + i) & (runs->cap - 1)];
+}
+
+static void make_room(struct wz_input_runs *runs)
+{
+    size_t cap = runs->cap > 0 ? runs->cap * 2 : RING_MIN;
+    struct wz_block_run *ring;
+
+    if (runs->count < runs->cap)
+        return;
+    ring = wz_alloc(cap * sizeof(*ring));
+    for (size_t i = 0; i < runs->count; i++)
+        ring[i] = *run_at(runs, i);
+    wz_free(runs->ring);
+    runs->ring = ring;
+    runs->cap = cap;
+    runs->head = 0;
+}
+
+// Adds a run at the end; its reference is taken over.
+static void add_last(struct wz_input_runs *runs, struct wz_block_run run)
+{
+    struct wz_block_run *last = runs->count > 0 ? run_at(runs, runs->count - 1) : NULL;
+
+    if (last && last->block == run.block && last->to == run.from) {
+        last->to = run.to;
+        wz_block_unref(run.block);
+        return;
+    }
+    make_room(runs);
+    *run_at(runs, runs->count++) = run;
+}
+
+// Adds a run in front; its reference is taken over.
+static void add_first(struct wz_input_runs *runs, struct wz_block_run run)
+{
+    struct wz_block_run *first = runs->count > 0 ? run_at(runs, 0) : NULL;
+
+    if (first && first->block == run.block && run.to == first->from) {
+        first->from = run.from;
+        wz_block_unref(run.block);
+        return;
+    }
+    make_room(runs);
+    runs->head = (runs->head - 1) & (runs->cap - 1);
+    runs->count++;
+    *run_at(runs, 0) = run;
+}
+
+static struct wz_block_run take_last(struct wz_input_runs *runs)
+{
+    return *run_at(runs, --runs->count);
+}
+
+// Drops the first COUNT records of the first run.
+static void drop_first(struct wz_input_runs *runs, uint32_t count)
+{
+    struct wz_block_run *first = run_at(runs, 0);
+
+    first->from += count;
+    if (first->from < first->to)
+        return;
+    wz_block_unref(first->block);
+    runs->head = (runs->head + 1) & (runs->cap - 1);
+    runs->count--;
+}
+
+static void clear_runs(struct wz_input_runs *runs)
+{
+    for (size_t i = 0; i < runs->count; i++)
+        wz_block_unref(run_at(runs, i)->block);
+    runs->count = 0;
+    runs->head = 0;
 }
 
 void wz_input_queue_release(struct wz_input_queue *queue)
 {
-    wz_buf_release(&queue->buf);
+    wz_input_queue_clear(queue);
+    wz_free(queue->sent.ring);
+    wz_free(queue->waiting.ring);
     *queue = (struct wz_input_queue){0};
+}
+
+// The last run if records may be added to its block: nobody else holds it.
+static struct wz_block_run *own_last(const struct wz_input_queue *queue, uint8_t stream)
+{
+    const struct wz_input_runs *runs = &queue->waiting;
+    struct wz_block_run *last = runs->count > 0 ? run_at(runs, runs->count - 1) : NULL;
+
+    if (!last || last->block->refs > 1 || last->block->stream != stream ||
+        last->to < last->block->count)
+        return NULL;
+    return last;
+}
+
+static size_t own_block_bytes(const struct wz_block_run *last, size_t len)
+{
+    size_t bytes = last ? (size_t)last->block->max_bytes * 2 : OWN_BLOCK_MIN_BYTES;
+
+    if (bytes > WZ_BLOCK_BYTES)
+        bytes = WZ_BLOCK_BYTES;
+    return bytes < len ? len : bytes;
 }
 
 void wz_input_queue_push(struct wz_input_queue *queue, const struct wz_frame_record *record)
 {
-    wz_frame_put_record(&queue->buf, record);
+    struct wz_block_run *last = own_last(queue, record->stream);
+    size_t len = wz_frame_record_len(record);
+    struct wz_block *block;
+
     queue->count++;
+    queue->bytes += len;
+    if (last && wz_block_add(last->block, record)) {
+        last->to++;
+        return;
+    }
+    block = wz_block_new(record->stream, own_block_bytes(last, len));
+    WZ_ASSERT(wz_block_add(block, record));
+    add_last(&queue->waiting, (struct wz_block_run){.block = block, .to = 1});
+}
+
+void wz_input_queue_push_run(struct wz_input_queue *queue, const struct wz_block_run *run)
+{
+    queue->count += wz_block_run_count(run);
+    queue->bytes += wz_block_run_bytes(run).len;
+    (void)wz_block_ref(run->block); // the queue's
+    add_last(&queue->waiting, *run);
+}
+
+// OTHER has given away its runs.
+static void move_counts(struct wz_input_queue *queue, struct wz_input_queue *other)
+{
+    queue->count += other->count;
+    queue->bytes += other->bytes;
+    other->waiting.count = 0;
+    wz_input_queue_clear(other);
 }
 
 void wz_input_queue_append(struct wz_input_queue *queue, struct wz_input_queue *other)
 {
-    WZ_ASSERT(other->sent == other->head);
-    if (other->count == 0)
-        return;
-    wz_buf_add_slice(&queue->buf, tail_of(other, other->head));
-    queue->count += other->count;
-    wz_input_queue_clear(other);
+    WZ_ASSERT(other->sent_count == 0);
+    for (size_t i = 0; i < other->waiting.count; i++)
+        add_last(&queue->waiting, *run_at(&other->waiting, i));
+    move_counts(queue, other);
 }
 
-// The record at byte FROM of the buffer. What the queue holds is its own: it cannot be malformed.
-static size_t record_at(const struct wz_input_queue *queue, size_t from,
-                        struct wz_frame_record *ret_record)
+void wz_input_queue_insert(struct wz_input_queue *queue, struct wz_input_queue *other)
 {
-    struct wz_cursor cur = wz_cursor(tail_of(queue, from));
+    WZ_ASSERT(other->sent_count == 0);
+    while (other->waiting.count > 0)
+        add_first(&queue->waiting, take_last(&other->waiting));
+    move_counts(queue, other);
+}
 
-    wz_frame_get_record(&cur, ret_record);
-    WZ_ASSERT(!cur.failed);
-    return wz_frame_record_len(ret_record);
+bool wz_input_queue_front(const struct wz_input_queue *queue, struct wz_block_run *ret_run)
+{
+    if (queue->count == 0)
+        return false;
+    *ret_run = *run_at(queue->sent_count > 0 ? &queue->sent : &queue->waiting, 0);
+    return true;
 }
 
 bool wz_input_queue_first(const struct wz_input_queue *queue, struct wz_frame_record *ret_record)
 {
-    if (queue->count == 0)
+    struct wz_block_run run;
+
+    if (!wz_input_queue_front(queue, &run))
         return false;
-    (void)record_at(queue, queue->head, ret_record); // its length is not wanted
+    wz_block_get(run.block, run.from, ret_record);
     return true;
 }
 
 bool wz_input_queue_find(const struct wz_input_queue *queue, uint8_t stream, int64_t offset,
                          struct wz_frame_record *ret_record)
 {
-    for (size_t at = queue->head; at < queue->sent;) {
-        at += record_at(queue, at, ret_record);
-        if (ret_record->stream == stream && ret_record->offset == offset)
-            return true;
+    for (size_t i = 0; i < queue->sent.count; i++) {
+        const struct wz_block_run *run = run_at(&queue->sent, i);
+        uint32_t at = run->from + wz_block_run_below(run, offset);
+
+        if (run->block->stream != stream || at == run->to ||
+            run->block->entries[at].offset != offset)
+            continue;
+        wz_block_get(run->block, at, ret_record);
+        return true;
     }
+    return false;
+}
+
+static bool has_lane(const struct wz_block_run *run, uint8_t lane)
+{
+    for (uint32_t i = run->from; i < run->to; i++)
+        if (run->block->entries[i].lane == lane)
+            return true;
     return false;
 }
 
 bool wz_input_queue_has_sent(const struct wz_input_queue *queue, uint8_t lane)
 {
-    struct wz_frame_record record;
-
-    for (size_t at = queue->head; at < queue->sent;) {
-        at += record_at(queue, at, &record);
-        if (record.lane == lane)
+    for (size_t i = 0; i < queue->sent.count; i++)
+        if (has_lane(run_at(&queue->sent, i), lane))
             return true;
-    }
     return false;
+}
+
+// Gives the first record a block that nobody else holds.
+static void own_first(struct wz_input_runs *runs)
+{
+    struct wz_block_run first = *run_at(runs, 0);
+    struct wz_frame_record record;
+    struct wz_block *block;
+
+    wz_block_get(first.block, first.from, &record);
+    block = wz_block_new(record.stream, wz_frame_record_len(&record));
+    WZ_ASSERT(wz_block_add(block, &record));
+    drop_first(runs, 1);
+    add_first(runs, (struct wz_block_run){.block = block, .to = 1});
 }
 
 void wz_input_queue_mark_opens(struct wz_input_queue *queue)
 {
-    if (queue->count > 0)
-        wz_frame_record_set_opens(queue->buf.ptr + queue->head);
+    const struct wz_block_run *first;
+
+    WZ_ASSERT(queue->sent_count == 0);
+    if (queue->count == 0)
+        return;
+    if (run_at(&queue->waiting, 0)->block->refs > 1)
+        own_first(&queue->waiting);
+    first = run_at(&queue->waiting, 0);
+    wz_frame_record_set_opens(first->block->bytes + wz_block_start(first->block, first->from));
 }
 
-void wz_input_queue_take(struct wz_input_queue *queue, size_t max_bytes, uint32_t max_count,
-                         struct wz_input_run *ret_run)
+uint32_t wz_input_queue_take(struct wz_input_queue *queue, size_t max_bytes, uint32_t max_count,
+                             struct wz_pieces *out)
 {
-    struct wz_frame_record record;
-    size_t at = queue->sent;
+    size_t bytes = 0;
     uint32_t count = 0;
 
-    *ret_run = (struct wz_input_run){0};
-    if (at == queue->buf.len)
-        return;
-    while (at < queue->buf.len && count < max_count) {
-        size_t len = record_at(queue, at, &record);
+    while (queue->waiting.count > 0 && count < max_count) {
+        struct wz_block_run run = *run_at(&queue->waiting, 0);
+        uint32_t whole = wz_block_run_count(&run);
+        uint32_t fit = bytes < max_bytes ? wz_block_run_fit(&run, max_bytes - bytes) : 0;
 
-        if (count > 0 && at + len - queue->sent > max_bytes)
+        if (fit == 0 && count == 0)
+            fit = 1;
+        if (fit > max_count - count)
+            fit = max_count - count;
+        if (fit == 0)
             break;
-        at += len;
-        count++;
+        run.to = run.from + fit;
+        wz_pieces_add_run(out, &run);
+        bytes += wz_block_run_bytes(&run).len;
+        count += fit;
+        (void)wz_block_ref(run.block); // the sent run's
+        add_last(&queue->sent, run);
+        drop_first(&queue->waiting, fit);
+        if (fit < whole)
+            break;
     }
-    ret_run->bytes = wz_slice(queue->buf.ptr + queue->sent, at - queue->sent);
-    ret_run->count = count;
-    queue->sent = at;
     queue->sent_count += count;
+    queue->sent_bytes += bytes;
+    return count;
+}
+
+// Moves those of LANE out of a run to OTHER; the others stay, at the end of KEPT.
+static void sift_run(const struct wz_block_run *run, uint8_t lane, struct wz_input_runs *kept,
+                     struct wz_input_queue *other)
+{
+    struct wz_frame_record record;
+
+    for (uint32_t i = run->from; i < run->to; i++) {
+        if (run->block->entries[i].lane == lane) {
+            wz_block_get(run->block, i, &record);
+            wz_input_queue_push(other, &record);
+        } else {
+            add_last(kept, (struct wz_block_run){wz_block_ref(run->block), i, i + 1});
+        }
+    }
 }
 
 void wz_input_queue_sift(struct wz_input_queue *queue, uint8_t lane, struct wz_input_queue *other)
 {
-    struct wz_frame_record record;
-    size_t to = queue->sent;
+    struct wz_input_runs kept = {0};
+    size_t count = other->count;
+    size_t bytes = other->bytes;
 
-    for (size_t at = queue->sent; at < queue->buf.len;) {
-        size_t len = record_at(queue, at, &record);
+    for (size_t i = 0; i < queue->waiting.count; i++) {
+        const struct wz_block_run *run = run_at(&queue->waiting, i);
 
-        if (record.lane == lane) {
-            wz_buf_add(&other->buf, queue->buf.ptr + at, len);
-            other->count++;
-            queue->count--;
-        } else {
-            memmove(queue->buf.ptr + to, queue->buf.ptr + at, len);
-            to += len;
-        }
-        at += len;
+        if (has_lane(run, lane))
+            sift_run(run, lane, &kept, other);
+        else
+            add_last(&kept, (struct wz_block_run){wz_block_ref(run->block), run->from, run->to});
     }
-    if (queue->buf.len > to)
-        queue->buf.len = to;
-    if (queue->count == 0)
-        wz_input_queue_clear(queue);
+    clear_runs(&queue->waiting);
+    wz_free(queue->waiting.ring);
+    queue->waiting = kept;
+    queue->count -= other->count - count;
+    queue->bytes -= other->bytes - bytes;
 }
 
-void wz_input_queue_insert(struct wz_input_queue *queue, struct wz_input_queue *other)
+void wz_input_queue_drop(struct wz_input_queue *queue, uint32_t count)
 {
-    struct wz_slice more;
-    uint8_t *at;
+    bool sent = queue->sent_count > 0;
+    struct wz_block_run run;
+    size_t len;
 
-    WZ_ASSERT(other->sent == other->head);
-    if (other->count == 0)
-        return;
-    more = tail_of(other, other->head);
-    wz_buf_reserve(&queue->buf, more.len);
-    at = queue->buf.ptr + queue->sent;
-    memmove(at + more.len, at, queue->buf.len - queue->sent);
-    memcpy(at, more.ptr, more.len);
-    queue->buf.len += more.len;
-    queue->count += other->count;
-    wz_input_queue_clear(other);
-}
-
-void wz_input_queue_shift(struct wz_input_queue *queue)
-{
-    struct wz_frame_record record;
-
-    WZ_ASSERT(queue->count > 0);
-    queue->head += record_at(queue, queue->head, &record);
-    queue->count--;
-    if (queue->sent_count > 0)
-        queue->sent_count--;
-    if (queue->sent < queue->head)
-        queue->sent = queue->head;
-    if (queue->count == 0) {
-        wz_input_queue_clear(queue);
-    } else if (queue->head > queue->buf.len / 2) {
-        wz_buf_consume(&queue->buf, queue->head);
-        queue->sent -= queue->head;
-        queue->head = 0;
+    WZ_ASSERT(wz_input_queue_front(queue, &run) && count <= wz_block_run_count(&run));
+    run.to = run.from + count;
+    len = wz_block_run_bytes(&run).len;
+    queue->count -= count;
+    queue->bytes -= len;
+    if (sent) {
+        queue->sent_count -= count;
+        queue->sent_bytes -= len;
     }
+    drop_first(sent ? &queue->sent : &queue->waiting, count);
 }
+
+void wz_input_queue_shift(struct wz_input_queue *queue) { wz_input_queue_drop(queue, 1); }
 
 void wz_input_queue_rewind(struct wz_input_queue *queue)
 {
-    queue->sent = queue->head;
+    while (queue->sent.count > 0)
+        add_first(&queue->waiting, take_last(&queue->sent));
     queue->sent_count = 0;
+    queue->sent_bytes = 0;
 }
 
 void wz_input_queue_clear(struct wz_input_queue *queue)
 {
-    if (queue->buf.cap > WZ_INPUT_QUEUE_KEEP_BYTES)
-        wz_buf_release(&queue->buf);
-    queue->buf.len = 0;
-    queue->head = 0;
-    queue->sent = 0;
+    clear_runs(&queue->sent);
+    clear_runs(&queue->waiting);
     queue->count = 0;
     queue->sent_count = 0;
+    queue->bytes = 0;
+    queue->sent_bytes = 0;
 }

@@ -26,6 +26,12 @@ static struct wz_input_queue *queue_of_lane(const struct wz_inputs *inputs, uint
     return queue_of(inputs, wz_lane_worker(lane, inputs->worker_count));
 }
 
+static void set_blocked(struct wz_inputs *inputs, struct wz_inputs_lane *lane, bool blocked)
+{
+    inputs->blocked_lanes += blocked - lane->blocked;
+    lane->blocked = blocked;
+}
+
 void wz_inputs_push(struct wz_inputs *inputs, const struct wz_frame_record *record)
 {
     struct wz_inputs_lane *lane = &inputs->lanes[record->lane];
@@ -39,21 +45,40 @@ void wz_inputs_push(struct wz_inputs *inputs, const struct wz_frame_record *reco
         opening = *record;
         opening.opens = true;
         record = &opening;
-        lane->blocked = false;
+        set_blocked(inputs, lane, false);
     }
     wz_input_queue_push(queue_of_lane(inputs, record->lane), record);
 }
 
-static bool on_record(void *arg, const struct wz_frame_record *record)
+static size_t push_one(struct wz_inputs *inputs, struct wz_progress *progress,
+                       const struct wz_frame_record *record)
 {
-    struct wz_inputs *inputs = arg;
-    struct wz_progress *progress = &inputs->progress[record->stream];
-
     if (wz_progress_answered_before(progress, record->offset, record->lane))
-        return false;
+        return 0;
     wz_progress_give(progress, record->offset);
     wz_inputs_push(inputs, record);
-    return true;
+    return wz_frame_record_len(record);
+}
+
+// Records whose way is the same are kept as they came, in the block that others hold too.
+static size_t on_run(void *arg, const struct wz_block_run *run)
+{
+    struct wz_inputs *inputs = arg;
+    struct wz_progress *progress = &inputs->progress[run->block->stream];
+    struct wz_frame_record record;
+    size_t kept = 0;
+
+    if (inputs->worker_count == 1 && inputs->blocked_lanes == 0 &&
+        wz_progress_new_from(progress, run->block->entries[run->from].offset)) {
+        wz_progress_give_run(progress, run);
+        wz_input_queue_push_run(queue_of(inputs, 0), run);
+        return wz_block_run_bytes(run).len;
+    }
+    for (uint32_t i = run->from; i < run->to; i++) {
+        wz_block_get(run->block, i, &record);
+        kept += push_one(inputs, progress, &record);
+    }
+    return kept;
 }
 
 static void close_source(struct wz_inputs *inputs, int i)
@@ -69,8 +94,8 @@ static struct wz_source *new_source(struct wz_inputs *inputs, enum wz_script_str
 
     options.stream = stream;
     options.log = inputs->options.logs[stream];
-    options.record = on_record;
-    options.record_arg = inputs;
+    options.run = on_run;
+    options.run_arg = inputs;
     inputs->open_count++;
     return wz_source_new(&options);
 }
@@ -113,6 +138,8 @@ static void clear_workers(struct wz_inputs *inputs)
         inputs->lanes[i] = (struct wz_inputs_lane){.offset = -1};
     }
     inputs->waiting_lanes = 0;
+    inputs->blocked_lanes = 0;
+    inputs->failed_lanes = 0;
 }
 
 int wz_inputs_bind(struct wz_inputs *inputs, const struct wz_script_document *document,
@@ -149,27 +176,38 @@ size_t wz_inputs_held(const struct wz_inputs *inputs, int worker)
     return worker < inputs->worker_count ? queue_of(inputs, worker)->sent_count : 0;
 }
 
-static bool may_give(const struct wz_inputs *inputs, int worker)
+// Whether what waits fills a frame.
+static bool is_frame(size_t bytes, size_t count)
 {
-    if (inputs->workers[worker].careful > 0)
-        return wz_inputs_held(inputs, worker) == 0;
-    return wz_input_queue_sent_bytes(queue_of(inputs, worker)) < WZ_INPUTS_FLIGHT_BYTES;
+    return bytes >= WZ_INPUTS_FRAME_BYTES || count >= WZ_INPUTS_FRAME_RECORDS;
 }
 
-void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_buf *out)
+// A worker that has something to do is given more in whole frames only: what comes meanwhile is one
+// frame, and wakes it once.
+static bool may_give(const struct wz_inputs *inputs, int worker)
 {
-    while (may_give(inputs, worker)) {
-        struct wz_input_run run;
-        size_t start;
+    const struct wz_input_queue *queue = queue_of(inputs, worker);
+    size_t held = wz_inputs_held(inputs, worker);
 
-        wz_input_queue_take(queue_of(inputs, worker), WZ_INPUTS_FRAME_BYTES,
-                            inputs->workers[worker].careful > 0 ? 1 : WZ_INPUTS_FRAME_RECORDS,
-                            &run);
-        if (run.count == 0)
-            return;
-        start = wz_frame_list_open(out, WZ_FRAME_BATCH);
-        wz_buf_add_slice(out, run.bytes);
-        wz_frame_list_close(out, start, run.count);
+    if (inputs->workers[worker].careful > 0)
+        return held == 0;
+    return held == 0 || (wz_input_queue_sent_bytes(queue) < WZ_INPUTS_FLIGHT_BYTES &&
+                         is_frame(queue->bytes - queue->sent_bytes, queue->count - held));
+}
+
+void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_pieces *out)
+{
+    struct wz_input_queue *queue = queue_of(inputs, worker);
+
+    while (queue->count > queue->sent_count && may_give(inputs, worker)) {
+        size_t start = wz_frame_list_open(&out->own, WZ_FRAME_BATCH);
+        size_t before = wz_input_queue_sent_bytes(queue);
+        uint32_t count = wz_input_queue_take(
+            queue, WZ_INPUTS_FRAME_BYTES,
+            inputs->workers[worker].careful > 0 ? 1 : WZ_INPUTS_FRAME_RECORDS, out);
+
+        wz_frame_list_close_apart(&out->own, start, count,
+                                  wz_input_queue_sent_bytes(queue) - before);
     }
 }
 
@@ -186,20 +224,57 @@ bool wz_inputs_find(const struct wz_inputs *inputs, int worker, uint8_t stream, 
            wz_input_queue_find(queue_of(inputs, worker), stream, offset, ret_record);
 }
 
-void wz_inputs_answer(struct wz_inputs *inputs, int worker)
+static void set_failed(struct wz_inputs *inputs, uint8_t lane, int64_t offset)
+{
+    inputs->failed_lanes += (offset >= 0) - (inputs->lanes[lane].offset >= 0);
+    inputs->lanes[lane].offset = offset;
+}
+
+static void less_careful(struct wz_inputs_worker *share, uint32_t count)
+{
+    share->careful = share->careful > count ? share->careful - count : 0;
+}
+
+// The first records that the worker holds, all in RUN, are answered.
+static void answer_run(struct wz_inputs *inputs, int worker, const struct wz_block_run *run)
 {
     struct wz_inputs_worker *share = &inputs->workers[worker];
-    struct wz_frame_record record;
+    uint8_t stream = run->block->stream;
 
-    WZ_ASSERT(wz_input_queue_first(&share->queue, &record));
-    if (record.stream < WZ_SCRIPT_STREAM_COUNT) {
-        wz_progress_answer(&inputs->progress[record.stream], record.offset, record.lane);
-        wz_source_answered(inputs->sources[record.stream], wz_frame_record_len(&record));
+    if (stream < WZ_SCRIPT_STREAM_COUNT) {
+        wz_progress_answer_run(&inputs->progress[stream], run);
+        wz_source_answered(inputs->sources[stream], wz_block_run_bytes(run).len);
     }
-    inputs->lanes[record.lane].offset = -1; // the next one's failures are its own
-    if (share->careful > 0)
-        share->careful--;
-    wz_input_queue_shift(&share->queue);
+    for (uint32_t i = run->from; i < run->to && inputs->failed_lanes > 0; i++)
+        set_failed(inputs, run->block->entries[i].lane, -1); // the next one's failures are its own
+    less_careful(share, wz_block_run_count(run));
+    wz_input_queue_drop(&share->queue, wz_block_run_count(run));
+}
+
+void wz_inputs_answer(struct wz_inputs *inputs, int worker)
+{
+    struct wz_block_run run;
+
+    WZ_ASSERT(wz_input_queue_front(queue_of(inputs, worker), &run));
+    run.to = run.from + 1;
+    answer_run(inputs, worker, &run);
+}
+
+uint32_t wz_inputs_answer_many(struct wz_inputs *inputs, int worker, uint32_t count)
+{
+    struct wz_block_run run;
+    uint32_t done = 0;
+
+    while (done < count && wz_inputs_held(inputs, worker) > 0) {
+        WZ_ASSERT(wz_input_queue_front(queue_of(inputs, worker), &run));
+        if (run.block->stream >= WZ_SCRIPT_STREAM_COUNT)
+            break;
+        if (wz_block_run_count(&run) > count - done)
+            run.to = run.from + (count - done);
+        answer_run(inputs, worker, &run);
+        done += wz_block_run_count(&run);
+    }
+    return done;
 }
 
 // Moves the first record that WORKER holds to its lane.
@@ -208,8 +283,7 @@ static void move_to_lane(struct wz_inputs *inputs, int worker, struct wz_frame_r
     struct wz_inputs_worker *share = &inputs->workers[worker];
 
     wz_input_queue_push(&inputs->lanes[record->lane].deferred, record);
-    if (share->careful > 0)
-        share->careful--;
+    less_careful(share, 1);
     wz_input_queue_shift(&share->queue);
 }
 
@@ -227,7 +301,7 @@ static void start_waiting(struct wz_inputs *inputs, uint8_t number, int64_t due_
     if (!lane->waits)
         inputs->waiting_lanes++;
     lane->waits = true;
-    lane->blocked = true;
+    set_blocked(inputs, lane, true);
     lane->due_us = due_us;
     wz_input_queue_sift(queue_of_lane(inputs, number), number, &lane->later);
 }
@@ -240,7 +314,7 @@ void wz_inputs_fail(struct wz_inputs *inputs, int worker, int64_t now_us, int64_
     WZ_ASSERT(wz_inputs_first(inputs, worker, &record));
     lane = &inputs->lanes[record.lane];
     lane->attempts = wz_inputs_attempts(inputs, &record) + 1;
-    lane->offset = record.offset;
+    set_failed(inputs, record.lane, record.offset);
     start_waiting(inputs, record.lane, now_us + delay_us);
     move_to_lane(inputs, worker, &record);
 }
@@ -279,7 +353,7 @@ static void open_lane(struct wz_inputs *inputs, uint8_t number)
     inputs->waiting_lanes--;
     wz_input_queue_append(&lane->deferred, &lane->later);
     if (lane->deferred.count > 0)
-        lane->blocked = false;
+        set_blocked(inputs, lane, false);
     wz_input_queue_mark_opens(&lane->deferred);
     wz_input_queue_insert(queue, &lane->deferred);
 }

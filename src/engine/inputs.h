@@ -3,11 +3,12 @@
 // since a message failed, and which record workers die at.
 #pragma once
 
+#include "engine/input_queue.h"
 #include "engine/progress.h"
 #include "engine/source.h"
 
 // Bytes with a worker and not answered; a frame; records in a frame.
-#define WZ_INPUTS_FLIGHT_BYTES (256 * 1024)
+#define WZ_INPUTS_FLIGHT_BYTES (128 * 1024)
 #define WZ_INPUTS_FRAME_BYTES (64 * 1024)
 #define WZ_INPUTS_FRAME_RECORDS 512
 
@@ -21,7 +22,7 @@
 // number there.
 #define WZ_INPUTS_QUARANTINED WZ_SCRIPT_STREAM_COUNT
 
-// What sources need (stream, log and record are set for each), and the streams they read.
+// What sources need (stream, log and run are set for each), and the streams they read.
 struct wz_inputs_options {
     struct wz_source_options source;
     struct wz_log *logs[WZ_SCRIPT_STREAM_COUNT];
@@ -59,6 +60,8 @@ struct wz_inputs {
     int worker_count;
     struct wz_inputs_lane lanes[WZ_LANE_COUNT];
     int waiting_lanes;
+    int blocked_lanes;
+    int failed_lanes; // of which OFFSET is not -1
 };
 
 // Makes sources for the streams that DOCUMENT binds, closes others, and takes from POSITIONS, one a
@@ -77,7 +80,7 @@ void wz_inputs_close(struct wz_inputs *inputs);
 void wz_inputs_push(struct wz_inputs *inputs, const struct wz_frame_record *record);
 
 // Adds BATCH frames of waiting records to OUT, as many as WORKER may hold.
-void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_buf *out);
+void wz_inputs_give(struct wz_inputs *inputs, int worker, struct wz_pieces *out);
 
 // How many records WORKER holds.
 size_t wz_inputs_held(const struct wz_inputs *inputs, int worker);
@@ -92,6 +95,10 @@ bool wz_inputs_find(const struct wz_inputs *inputs, int worker, uint8_t stream, 
 
 // The first record that WORKER holds is answered for good.
 void wz_inputs_answer(struct wz_inputs *inputs, int worker);
+
+// The same for the first COUNT that WORKER holds, up to one that comes from no stream. Returns how
+// many there were.
+uint32_t wz_inputs_answer_many(struct wz_inputs *inputs, int worker, uint32_t count);
 
 // The first record that WORKER holds failed, and is to be tried again DELAY_US from NOW_US on: its
 // lane waits until then. Who wants to know how often it had failed before asks wz_inputs_attempts.

@@ -78,9 +78,22 @@ static void feed(struct model *model, int count)
     }
 }
 
+static void gather(struct wz_pieces *pieces, struct wz_buf *out)
+{
+    while (!wz_pieces_empty(pieces)) {
+        uv_buf_t bytes;
+        size_t len;
+
+        assert_int_equal(wz_pieces_vector(pieces, &bytes, 1, &len), 1);
+        wz_buf_add(out, bytes.base, len);
+        wz_pieces_consume(pieces, len);
+    }
+}
+
 // Gives a worker what it is to have.
 static void give(struct model *model, int number)
 {
+    WZ_AUTO(wz_pieces_release) struct wz_pieces pieces = {0};
     WZ_AUTO(wz_buf_release) struct wz_buf out = {0};
     struct model_worker *worker = &model->workers[number];
     struct wz_frame_record record;
@@ -89,7 +102,8 @@ static void give(struct model *model, int number)
     size_t len;
 
     wz_inputs_refill(&model->inputs);
-    wz_inputs_give(&model->inputs, number, &out);
+    wz_inputs_give(&model->inputs, number, &pieces);
+    gather(&pieces, &out);
     for (size_t at = 0; at < out.len; at += len) {
         assert_int_equal(wz_frame_read(wz_slice(out.ptr + at, out.len - at), &frame, &len), WZ_OK);
         assert_int_equal(wz_frame_iter_init(&it, frame.payload), WZ_OK);

@@ -88,12 +88,19 @@ static void log_failure(struct wz_script *script, const struct wz_frame_record *
            WZ_F_SLICE("exception", wz_quarantine_short(reason)), WZ_F_SLICE("traceback", reason));
 }
 
-static void count_window(struct wz_script *script, bool given_up)
+// Makes room in the window for COUNT messages that were not given up.
+static void shift_window(struct wz_script *script, uint32_t count)
 {
-    script->window_high = script->window_high << 1 | script->window >> 63;
-    script->window = script->window << 1 | (given_up ? 1 : 0);
-    if (script->window_count < WZ_SCRIPT_WINDOW)
-        script->window_count++;
+    if (count >= 64) {
+        script->window_high = count < 128 ? script->window << (count - 64) : 0;
+        script->window = 0;
+    } else if (count > 0) {
+        script->window_high = script->window_high << count | script->window >> (64 - count);
+        script->window <<= count;
+    }
+    script->window_count = count < (uint32_t)(WZ_SCRIPT_WINDOW - script->window_count)
+                               ? script->window_count + (int)count
+                               : WZ_SCRIPT_WINDOW;
 }
 
 static int failures_in_window(const struct wz_script *script)
@@ -107,12 +114,13 @@ static int failures_in_window(const struct wz_script *script)
            __builtin_popcountll(script->window_high & high_mask);
 }
 
-// A message is settled for good.
-static void settle(struct wz_script *script, bool given_up)
+// COUNT messages are settled for good; the last one may have been given up.
+static void settle(struct wz_script *script, uint32_t count, bool given_up)
 {
-    script->in_count++;
-    wz_metric_add(WZ_METRIC_SCRIPT_INPUTS, 1);
-    count_window(script, given_up);
+    script->in_count += count;
+    wz_metric_add(WZ_METRIC_SCRIPT_INPUTS, count);
+    shift_window(script, count);
+    script->window |= given_up ? 1 : 0;
 }
 
 // The last line of a reason, as much of it as a remark may hold.
@@ -180,7 +188,7 @@ static void give_up(struct wz_script *script, int number, const struct wz_frame_
            WZ_F_SLICE("topic", record->topic), WZ_F_INT("offset", message.record.offset),
            WZ_F_SLICE("reason", wz_quarantine_short(reason)));
     wz_inputs_give_up(&script->inputs, number);
-    settle(script, true);
+    settle(script, 1, true);
     park_if_hopeless(script, reason);
 }
 
@@ -226,7 +234,7 @@ static void take_ok(struct wz_script *script, int number, const struct wz_frame_
     if (record->stream == WZ_INPUTS_QUARANTINED)
         release(script, (uint64_t)record->offset);
     wz_inputs_answer(&script->inputs, number);
-    settle(script, false);
+    settle(script, 1, false);
 }
 
 static int take_record(struct wz_script *script, int number, const struct wz_frame_result *result)
@@ -262,10 +270,17 @@ static int take_run(struct wz_script *script, int number, uint32_t count)
 {
     struct wz_frame_record record;
 
-    for (uint32_t i = 0; i < count; i++) {
+    while (count > 0) {
+        uint32_t done = wz_inputs_answer_many(&script->inputs, number, count);
+
+        settle(script, done, false);
+        count -= done;
+        if (count == 0)
+            break;
         if (!wz_inputs_first(&script->inputs, number, &record))
             return WZ_ERR_PROTOCOL;
-        take_ok(script, number, &record);
+        take_ok(script, number, &record); // out of quarantine
+        count--;
     }
     return WZ_OK;
 }

@@ -18,16 +18,18 @@ void wz_progress_start(struct wz_progress *progress, const struct wz_position *p
     progress->head = 0;
     progress->count = 0;
     progress->base = position->base;
-    progress->ahead = false;
+    progress->ahead_end = position->base;
     for (int i = 0; i < WZ_LANE_COUNT; i++) {
         progress->lane_end[i] = position->lane_end[i];
-        progress->ahead = progress->ahead || position->lane_end[i] > position->base;
+        if (progress->ahead_end < position->lane_end[i])
+            progress->ahead_end = position->lane_end[i];
     }
 }
 
 bool wz_progress_answered_before(const struct wz_progress *progress, int64_t offset, uint8_t lane)
 {
-    return offset < progress->base || (progress->ahead && offset < progress->lane_end[lane]);
+    return offset < progress->base ||
+           (offset < progress->ahead_end && offset < progress->lane_end[lane]);
 }
 
 static int64_t *slot(const struct wz_progress *progress, size_t i)
@@ -55,6 +57,19 @@ void wz_progress_give(struct wz_progress *progress, int64_t offset)
     *slot(progress, progress->count++) = offset * 2;
 }
 
+void wz_progress_give_run(struct wz_progress *progress, const struct wz_block_run *run)
+{
+    size_t at = progress->head + progress->count - run->from;
+
+    while (progress->count + wz_block_run_count(run) > progress->cap) {
+        grow(progress);
+        at = progress->count - run->from;
+    }
+    for (uint32_t i = run->from; i < run->to; i++)
+        progress->ring[(at + i) & (progress->cap - 1)] = run->block->entries[i].offset * 2;
+    progress->count += wz_block_run_count(run);
+}
+
 // The place of OFFSET among those given.
 static int64_t *find(const struct wz_progress *progress, int64_t offset)
 {
@@ -73,18 +88,45 @@ static int64_t *find(const struct wz_progress *progress, int64_t offset)
     return slot(progress, low);
 }
 
+// The first COUNT are answered, and with them those behind that are already.
+static void drop_first(struct wz_progress *progress, size_t count)
+{
+    do {
+        progress->head = (progress->head + count) & (progress->cap - 1);
+        progress->count -= count;
+        count = 1;
+    } while (progress->count > 0 && (*slot(progress, 0) & 1) != 0);
+}
+
 void wz_progress_answer(struct wz_progress *progress, int64_t offset, uint8_t lane)
 {
     if (progress->lane_end[lane] <= offset)
         progress->lane_end[lane] = offset + 1;
-    if (*slot(progress, 0) / 2 != offset) {
+    if (*slot(progress, 0) / 2 != offset)
         *find(progress, offset) |= 1;
+    else
+        drop_first(progress, 1);
+}
+
+// Whether the records of the run are the first that are not answered, and no other is in between:
+// both are in order, and each of the run is among those given.
+static bool is_first(const struct wz_progress *progress, const struct wz_block_run *run)
+{
+    const struct wz_block_entry *entries = run->block->entries;
+
+    return wz_block_run_count(run) <= progress->count &&
+           *slot(progress, 0) == entries[run->from].offset * 2 &&
+           *slot(progress, wz_block_run_count(run) - 1) == entries[run->to - 1].offset * 2;
+}
+
+void wz_progress_answer_run(struct wz_progress *progress, const struct wz_block_run *run)
+{
+    if (is_first(progress, run)) { // then the base is behind them, and their lanes' ends are below
+        drop_first(progress, wz_block_run_count(run));
         return;
     }
-    do {
-        progress->head = (progress->head + 1) & (progress->cap - 1);
-        progress->count--;
-    } while (progress->count > 0 && (*slot(progress, 0) & 1) != 0);
+    for (uint32_t i = run->from; i < run->to; i++)
+        wz_progress_answer(progress, run->block->entries[i].offset, run->block->entries[i].lane);
 }
 
 int64_t wz_progress_base(const struct wz_progress *progress, int64_t end)

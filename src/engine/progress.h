@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/cursor.h"
-#include "wire/frames.h"
+#include "engine/block.h"
 
 // A position as it is kept: all records below BASE are answered, and those of a lane below that
 // lane's end. BASE -1: there is none yet. An end that is not above BASE says nothing.
@@ -25,7 +25,7 @@ struct wz_progress {
     size_t cap;                      // a power of two
     int64_t lane_end[WZ_LANE_COUNT]; // one past the last one answered
     int64_t base;                    // of the position it started from
-    bool ahead;                      // a lane may have got further than others
+    int64_t ahead_end;               // of that position's lanes, the furthest end
 };
 
 // Frees it.
@@ -37,11 +37,19 @@ void wz_progress_start(struct wz_progress *progress, const struct wz_position *p
 // Whether the record was answered before the position it started from was kept.
 bool wz_progress_answered_before(const struct wz_progress *progress, int64_t offset, uint8_t lane);
 
-// A record is given; its offset is above all before.
-void wz_progress_give(struct wz_progress *progress, int64_t offset);
+// Whether no record from OFFSET on was.
+static inline bool wz_progress_new_from(const struct wz_progress *progress, int64_t offset)
+{
+    return offset >= progress->base && offset >= progress->ahead_end;
+}
 
-// A record that was given is answered.
+// A record is given; its offset is above all before. The same for each record of a run.
+void wz_progress_give(struct wz_progress *progress, int64_t offset);
+void wz_progress_give_run(struct wz_progress *progress, const struct wz_block_run *run);
+
+// A record that was given is answered. The same for each record of a run.
 void wz_progress_answer(struct wz_progress *progress, int64_t offset, uint8_t lane);
+void wz_progress_answer_run(struct wz_progress *progress, const struct wz_block_run *run);
 
 // The first record that is not answered; END, which all before are below, when there is none.
 int64_t wz_progress_base(const struct wz_progress *progress, int64_t end);

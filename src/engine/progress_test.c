@@ -51,6 +51,55 @@ static void give(struct model *model, struct wz_progress *progress)
     wz_progress_give(progress, model->offsets[i]);
 }
 
+static void add(struct wz_block *block, const struct model *model, size_t i)
+{
+    const struct wz_frame_record record = {.offset = model->offsets[i], .lane = model->lanes[i]};
+
+    assert_true(wz_block_add(block, &record));
+}
+
+// Gives the next ones in a run, where none was answered before.
+static void give_run(struct model *model, struct wz_progress *progress)
+{
+    size_t count = 1 + (size_t)rand_r(&model->seed) % 100;
+    struct wz_block *block = wz_block_new(0, WZ_BLOCK_BYTES);
+    struct wz_block_run run = {.block = block};
+
+    if (!wz_progress_new_from(progress, model->offsets[model->next]))
+        count = 0;
+    for (; run.to < count && model->next < RECORDS; run.to++) {
+        assert_false(model->answered[model->next]);
+        add(block, model, model->next);
+        model->given[model->next++] = true;
+    }
+    run.from = run.to / 3; // the others by themselves
+    for (uint32_t i = 0; i < run.from; i++)
+        wz_progress_give(progress, block->entries[i].offset);
+    if (run.from < run.to)
+        wz_progress_give_run(progress, &run);
+    wz_block_unref(block);
+}
+
+// Answers a run: the first ones of all lanes, or of every second one.
+static void answer_run(struct model *model, struct wz_progress *progress)
+{
+    size_t count = 1 + (size_t)rand_r(&model->seed) % 20;
+    bool all = rand_r(&model->seed) % 2 == 0;
+    struct wz_block *block = wz_block_new(0, WZ_BLOCK_BYTES);
+    struct wz_block_run run = {.block = block};
+
+    for (size_t i = 0; i < model->next && run.to < count; i++) {
+        if (!model->given[i] || model->answered[i] || (!all && model->lanes[i] % 2 == 0))
+            continue;
+        model->answered[i] = true;
+        add(block, model, i);
+        run.to++;
+    }
+    if (run.to > 0)
+        wz_progress_answer_run(progress, &run);
+    wz_block_unref(block);
+}
+
 // Answers the first of a lane by chance.
 static void answer(struct model *model, struct wz_progress *progress)
 {
@@ -101,6 +150,10 @@ static void test_progress_position_covers_exactly_what_was_answered(void **state
 
         if (dice < 30 && model.next < RECORDS)
             give(&model, &progress);
+        else if (dice < 31 && model.next < RECORDS)
+            give_run(&model, &progress);
+        else if (dice < 33)
+            answer_run(&model, &progress);
         else if (dice < 99)
             answer(&model, &progress);
         else if (rand_r(&model.seed) % 4 == 0)

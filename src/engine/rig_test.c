@@ -38,6 +38,8 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
         wz_bus_durable(rig->bus);
 }
 
+static void on_filled(void *arg) { (void)arg; }
+
 static void on_tick(uv_timer_t *timer)
 {
     struct rig *rig = timer->data;
@@ -201,6 +203,7 @@ static void open_rig(struct rig *rig)
     rig->tick.data = rig;
     assert_int_equal(uv_timer_start(&rig->tick, on_tick, 1, 1), 0);
     rig->bus = wz_bus_new(&rig->loop);
+    rig->feeds = wz_feeds_new(rig->bus, on_filled, NULL);
     assert_int_equal(
         wz_bus_bind(rig->bus, WZ_BUS_EGRESS, WZ_SLICE_LIT("#"), on_egress, NULL, rig, &rig->egress),
         WZ_OK);
@@ -223,6 +226,7 @@ static void close_rig(struct rig *rig)
     wz_loop_leave(&rig->part);
     wz_loop_stop(&rig->loop);
     wz_loop_run(&rig->loop);
+    wz_feeds_free(rig->feeds);
     wz_bus_unbind(rig->bus, rig->egress);
     wz_bus_stop(rig->bus);
     wz_bus_free(rig->bus);
@@ -393,8 +397,6 @@ void rig_apply_writing(struct rig *rig, const char *code, const char *folder)
 
 void rig_apply(struct rig *rig, const char *code) { rig_apply_workers(rig, code, 1); }
 
-static void on_filled(void *arg) { (void)arg; }
-
 // A stream that was empty before a crash seems to begin with one.
 static void on_gap(void *arg, enum wz_script_stream stream, int64_t count)
 {
@@ -407,7 +409,7 @@ struct wz_inputs_options rig_inputs_options(struct rig *rig, void *arg)
 {
     return (struct wz_inputs_options){
         .source = {.uv = &rig->loop.uv,
-                   .bus = rig->bus,
+                   .feeds = rig->feeds,
                    .window_bytes = 1 << 20,
                    .filled = on_filled,
                    .gap = on_gap,
@@ -440,6 +442,7 @@ void rig_feed_hops(struct rig *rig, const char *topic, int64_t count, uint8_t ho
 {
     for (int64_t i = 0; i < count; i++)
         feed_one(rig, topic, hops);
+    wz_feeds_flush(rig->feeds);
 }
 
 void rig_feed(struct rig *rig, const char *topic, int64_t count)

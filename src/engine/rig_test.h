@@ -32,6 +32,7 @@ struct rig {
     struct wz_loop_part part;
     uv_timer_t tick;
     struct wz_bus *bus;
+    struct wz_feeds *feeds; // of rig_inputs_options
     struct wz_binding *egress;
     struct wz_log *logs[WZ_SCRIPT_STREAM_COUNT];
     struct wz_log *script_log;

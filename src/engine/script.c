@@ -87,7 +87,7 @@ void wz_script_pump(struct wz_script *script)
 
         if (wz_worker_phase(worker) != WZ_WORKER_RUNNING || !wz_worker_ready(worker))
             continue;
-        wz_inputs_give(&script->inputs, i, wz_worker_out(worker));
+        wz_inputs_give(&script->inputs, i, wz_worker_pieces(worker));
         wz_worker_send(worker, holds(script, i));
     }
 }
@@ -540,6 +540,8 @@ static void make_workers(struct wz_script *script)
         .path = script->parts->worker_path,
         .script = script->name,
         .words = (const char *const *)script->document.grants.words,
+        .courier = script->parts->courier,
+        .mail = &script->parts->loop->mail,
         .max_message_ms = script->parts->max_message_ms,
         .load_ms = script->parts->load_ms,
         .drain_ms = script->parts->drain_ms,
@@ -877,7 +879,7 @@ struct wz_script *wz_script_new(const struct wz_script_parts *parts, const char 
     script->log.stream = parts->script_log;
     script->inputs.options = (struct wz_inputs_options){
         .source = {.uv = &parts->loop->uv,
-                   .bus = parts->bus,
+                   .feeds = parts->feeds,
                    .window_bytes = parts->window_bytes,
                    .filled = on_filled,
                    .gap = on_gap,

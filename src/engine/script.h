@@ -8,6 +8,8 @@
 #include "base/list.h"
 #include "bus/bus.h"
 #include "engine/accounts.h"
+#include "engine/courier.h"
+#include "engine/feeds.h"
 #include "engine/script_document.h"
 #include "loop/loop.h"
 
@@ -28,6 +30,8 @@ struct wz_script_events {
 struct wz_script_parts {
     struct wz_loop *loop;
     struct wz_bus *bus;
+    struct wz_feeds *feeds;
+    struct wz_courier *courier; // or NULL
     struct wz_log *logs[WZ_SCRIPT_STREAM_COUNT];
     struct wz_log *script_log;
     struct wz_journal *journal;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the two ways to a script's records and the seam between them.
 //
-//   live:    bus ------------------------------------> the script's inputs
+//   live:    feed -----------------------------------> the script's inputs
 //   behind:  stream, read by position on the pool ---> the script's inputs
-//            bus ---> tail (the newest, bounded)
+//            feed --> tail (the newest, bounded)
 //
 // A live source with a window of records under way becomes behind at the next one. It reads on from
 // there, half a window at a time, until it reaches what the tail still holds; then the tail is
 // given and the source is live again. All of it runs on the loop thread but read_ahead.
 #include "engine/source.h"
 
-#include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/input_queue.h"
 #include "engine/lane.h"
 #include "stream/reader.h"
 #include "topic/pattern.h"
@@ -48,8 +48,7 @@ struct read_job {
 
 struct wz_source {
     struct wz_source_options options;
-    struct wz_binding **bindings;
-    size_t binding_count;
+    struct wz_feeds_tap tap;
     bool bound;
     bool behind;
     bool closing;
@@ -191,26 +190,28 @@ static void retry_later(struct wz_source *source, uint64_t ms)
 // Drops from the tail what has been read from the stream.
 static void trim_tail(struct wz_source *source)
 {
-    struct wz_frame_record first;
+    struct wz_block_run first;
+    uint32_t read = 1;
 
-    while (wz_input_queue_first(&source->tail, &first) && first.offset < source->next_read)
-        wz_input_queue_shift(&source->tail);
+    while (read > 0 && wz_input_queue_front(&source->tail, &first)) {
+        read = wz_block_run_below(&first, source->next_read);
+        wz_input_queue_drop(&source->tail, read);
+    }
 }
 
-static void give(struct wz_source *source, const struct wz_frame_record *record)
+static void give(struct wz_source *source, const struct wz_block_run *run)
 {
-    if (source->options.record(source->options.record_arg, record))
-        source->under_way += wz_frame_record_len(record);
+    source->under_way += source->options.run(source->options.run_arg, run);
 }
 
 // Gives all that is in QUEUE.
 static void give_all(struct wz_source *source, struct wz_input_queue *queue)
 {
-    struct wz_frame_record record;
+    struct wz_block_run run;
 
-    while (wz_input_queue_first(queue, &record)) {
-        give(source, &record);
-        wz_input_queue_shift(queue);
+    while (wz_input_queue_front(queue, &run)) {
+        give(source, &run);
+        wz_input_queue_drop(queue, wz_block_run_count(&run));
     }
 }
 
@@ -300,46 +301,59 @@ void wz_source_refill(struct wz_source *source)
         source->options.filled(source->options.arg);
 }
 
-// Keeps a live record in the tail, and the tail within the window.
-static void push_tail(struct wz_source *source, const struct wz_frame_record *record)
+// Gives live records as far as the window takes them; RUN is what is left, for the tail.
+static void give_live(struct wz_source *source, struct wz_block_run *run)
 {
-    wz_input_queue_push(&source->tail, record);
-    while (source->tail.count > 1 &&
-           wz_input_queue_bytes(&source->tail) > source->options.window_bytes)
-        wz_input_queue_shift(&source->tail);
+    size_t window = source->options.window_bytes;
+    size_t room = source->under_way < window ? window - source->under_way : 0;
+    struct wz_block_run now = *run;
+    uint32_t fit = wz_block_run_fit(run, room);
+
+    if (fit == 0 && source->under_way == 0)
+        fit = 1;
+    run->from += fit;
+    now.to = run->from;
+    if (fit > 0)
+        give(source, &now);
+    if (run->from == run->to)
+        return;
+    source->behind = true;
+    source->next_read = run->block->entries[run->from].offset;
 }
 
-static int consume(void *arg, const struct wz_message *msg, void **slot,
-                   struct wz_ticket *ret_ticket)
+// Keeps live records in the tail, and the tail within the window.
+static void push_tail(struct wz_source *source, const struct wz_block_run *run)
+{
+    struct wz_input_queue *tail = &source->tail;
+    struct wz_block_run first;
+
+    wz_input_queue_push_run(tail, run);
+    while (tail->count > 1 && wz_input_queue_bytes(tail) > source->options.window_bytes &&
+           wz_input_queue_front(tail, &first)) {
+        size_t more = wz_input_queue_bytes(tail) - source->options.window_bytes;
+        uint32_t drop = wz_block_run_fit(&first, more - 1) + 1;
+
+        if (drop > wz_block_run_count(&first))
+            drop = wz_block_run_count(&first);
+        wz_input_queue_drop(tail, drop < tail->count ? drop : drop - 1);
+    }
+}
+
+// Live records have come.
+static void on_run(void *arg, const struct wz_block_run *all)
 {
     struct wz_source *source = arg;
-    struct wz_frame_record record = {
-        .stream = (uint8_t)source->options.stream,
-        .hops = msg->hops,
-        .lane = wz_lane_of(msg->topic),
-        .offset = msg->offset,
-        .append_ms = msg->append_ms,
-        .topic = msg->topic,
-        .body = msg->body,
-    };
-    size_t len = wz_frame_record_len(&record);
+    struct wz_block_run run = *all;
 
-    (void)slot;
-    (void)ret_ticket;
-    if (msg->offset < source->seen_end)
-        return WZ_OK; // by another binding, or by reading
-    source->seen_end = msg->offset + 1;
-    if (!source->behind && source->under_way > 0 &&
-        source->under_way + len > source->options.window_bytes) {
-        source->behind = true;
-        source->next_read = msg->offset;
-    }
-    if (source->behind)
-        push_tail(source, &record);
-    else
-        give(source, &record);
+    run.from += wz_block_run_below(&run, source->seen_end); // by reading
+    if (run.from == run.to)
+        return;
+    source->seen_end = run.block->entries[run.to - 1].offset + 1;
+    if (!source->behind)
+        give_live(source, &run);
+    if (run.from < run.to)
+        push_tail(source, &run);
     source->options.filled(source->options.arg);
-    return WZ_OK;
 }
 
 struct wz_source *wz_source_new(const struct wz_source_options *options)
@@ -347,6 +361,7 @@ struct wz_source *wz_source_new(const struct wz_source_options *options)
     struct wz_source *source = wz_zalloc(1, sizeof(*source));
 
     source->options = *options;
+    source->tap = (struct wz_feeds_tap){.take = on_run, .arg = source};
     source->job.log = options->log;
     source->job.stream = options->stream;
     WZ_ASSERT(uv_timer_init(options->uv, &source->retry) == 0);
@@ -355,41 +370,13 @@ struct wz_source *wz_source_new(const struct wz_source_options *options)
     return source;
 }
 
-static void drop_bindings(struct wz_source *source)
-{
-    for (size_t i = 0; i < source->binding_count; i++)
-        wz_bus_unbind(source->options.bus, source->bindings[i]);
-    wz_free(source->bindings);
-    source->bindings = NULL;
-    source->binding_count = 0;
-}
-
-static int make_bindings(struct wz_source *source, const struct wz_slice *patterns, size_t count)
-{
-    enum wz_bus_exchange exchange =
-        source->options.stream == WZ_SCRIPT_RAW ? WZ_BUS_RAW : WZ_BUS_PROCESSED;
-
-    source->bindings = wz_zalloc(count + 1, sizeof(*source->bindings));
-    for (size_t i = 0; i < count; i++) {
-        int r = wz_bus_bind(source->options.bus, exchange, patterns[i], consume, NULL, source,
-                            &source->bindings[i]);
-
-        if (r < 0) {
-            drop_bindings(source);
-            return r;
-        }
-        source->binding_count++;
-    }
-    return WZ_OK;
-}
-
 int wz_source_bind(struct wz_source *source, const struct wz_slice *patterns, size_t count)
 {
     int64_t end = wz_log_next_offset(source->options.log);
     int r;
 
     wz_source_unbind(source);
-    r = make_bindings(source, patterns, count);
+    r = wz_feeds_join(source->options.feeds, &source->tap, source->options.stream, patterns, count);
     if (r < 0)
         return r;
     patterns_release(&source->patterns);
@@ -409,7 +396,7 @@ void wz_source_unbind(struct wz_source *source)
         return;
     source->bound = false;
     source->job.stale = source->job.running;
-    drop_bindings(source);
+    wz_feeds_leave(&source->tap);
     source->under_way = 0;
     wz_input_queue_clear(&source->tail);
     wz_ignore(uv_timer_stop(&source->retry)); // cannot fail
@@ -437,6 +424,7 @@ int64_t wz_source_end(const struct wz_source *source)
 
 bool wz_source_idle(struct wz_source *source)
 {
+    wz_feeds_settle(&source->tap);
     if (!source->bound || source->behind || source->under_way > 0)
         return false;
     source->seen_end = wz_log_next_offset(source->options.log);

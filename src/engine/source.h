@@ -5,16 +5,15 @@
 
 #include <uv.h>
 
-#include "bus/bus.h"
-#include "engine/input_queue.h"
-#include "engine/script_document.h"
+#include "engine/feeds.h"
 #include "stream/log.h"
 
 struct wz_source;
 
-// Called with each record, in order, borrowed for the call; it must not close the source. True: it
-// is kept, and counts as under way until wz_source_answered.
-typedef bool (*wz_source_record_fn)(void *arg, const struct wz_frame_record *record);
+// Called with records, in order, borrowed for the call: who keeps them takes a reference to the
+// block. It must not close the source. Returns the bytes of those that are kept; they count as
+// under way until wz_source_answered.
+typedef size_t (*wz_source_run_fn)(void *arg, const struct wz_block_run *run);
 
 // Called when records have come, live or by reading; it must not close the source.
 typedef void (*wz_source_filled_fn)(void *arg);
@@ -28,12 +27,12 @@ typedef void (*wz_source_closed_fn)(void *arg);
 // Where records come from and whom to tell. All that is pointed to outlives the source.
 struct wz_source_options {
     uv_loop_t *uv;
-    struct wz_bus *bus;
+    struct wz_feeds *feeds;
     struct wz_log *log;
     enum wz_script_stream stream;
     size_t window_bytes; // of records under way, and of what is kept of the newest while behind
-    wz_source_record_fn record;
-    void *record_arg;
+    wz_source_run_fn run;
+    void *run_arg;
     wz_source_filled_fn filled;
     wz_source_gap_fn gap;
     wz_source_closed_fn closed;
@@ -55,7 +54,7 @@ void wz_source_unbind(struct wz_source *source);
 // Moves a source that is not bound to OFFSET: the next record it gives is at or behind it.
 void wz_source_seek(struct wz_source *source, int64_t offset);
 
-// A record of LEN bytes (wz_frame_record_len) that was kept is answered.
+// Records of LEN bytes (wz_frame_record_len) that were kept are answered.
 void wz_source_answered(struct wz_source *source, size_t len);
 
 // Reads on when the source is behind and has room.

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "engine/input_queue.h"
 #include "engine/lane.h"
 #include "engine/source.h"
 #include "loop/loop.h"
@@ -59,6 +60,7 @@ void wz_bus_unbind(struct wz_bus *bus, struct wz_binding *binding)
 struct rig {
     struct wz_loop loop;
     struct wz_bus bus;
+    struct wz_feeds *feeds;
     struct wz_log *log;
     struct wz_source *source;
     char dir[64];
@@ -69,6 +71,7 @@ struct rig {
     int64_t appended; // of topic "a.n"
     int64_t taken;
     unsigned seed;
+    unsigned turns;
 };
 
 static void on_durable(void *arg, int64_t durable_end, int state_err)
@@ -80,10 +83,10 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
 
 static void on_filled(void *arg) { (void)arg; }
 
-static bool on_record(void *arg, const struct wz_frame_record *record)
+static size_t on_run(void *arg, const struct wz_block_run *run)
 {
-    wz_input_queue_push(&((struct rig *)arg)->queue, record);
-    return true;
+    wz_input_queue_push_run(&((struct rig *)arg)->queue, run);
+    return wz_block_run_bytes(run).len;
 }
 
 static void on_gap(void *arg, enum wz_script_stream stream, int64_t count)
@@ -113,14 +116,15 @@ static int setup(void **state)
     options.segment_bytes = 256 * 1024;
     assert_int_equal(wz_log_open(rig->dir, &options, &rig->log, &recovery, NULL), WZ_OK);
     wz_log_set_time(rig->log, 1770000000000);
+    rig->feeds = wz_feeds_new(&rig->bus, on_filled, rig);
     rig->source = wz_source_new(&(struct wz_source_options){
         .uv = &rig->loop.uv,
-        .bus = &rig->bus,
+        .feeds = rig->feeds,
         .log = rig->log,
         .stream = WZ_SCRIPT_PROCESSED,
         .window_bytes = WINDOW_BYTES,
-        .record = on_record,
-        .record_arg = rig,
+        .run = on_run,
+        .run_arg = rig,
         .filled = on_filled,
         .gap = on_gap,
         .closed = on_closed,
@@ -146,6 +150,7 @@ static int teardown(void **state)
     wz_source_close(rig->source);
     while (!rig->closed)
         uv_run(&rig->loop.uv, UV_RUN_ONCE);
+    wz_feeds_free(rig->feeds);
     assert_int_equal(wz_log_close(rig->log), WZ_OK);
     uv_close((uv_handle_t *)&rig->tick, NULL);
     wz_loop_stop(&rig->loop);
@@ -193,6 +198,8 @@ static void append_some(struct rig *rig, int count)
             append(rig, "b.other", -1);
         append(rig, "a.n", rig->appended++);
     }
+    if (++rig->turns % 4 > 0) // else within the turn
+        wz_feeds_flush(rig->feeds);
     wz_log_flush(rig->log);
 }
 
@@ -232,7 +239,8 @@ static void take_all(struct rig *rig)
     while (rig->taken < rig->appended) {
         assert_true(wz_clock_mono_us() < end_us);
         take(rig, 1000);
-        wz_log_flush(rig->log); // as at the end of each turn
+        wz_feeds_flush(rig->feeds); // as at the end of each turn
+        wz_log_flush(rig->log);
         uv_run(&rig->loop.uv, UV_RUN_ONCE);
     }
     while (!wz_source_idle(rig->source)) {
@@ -316,6 +324,18 @@ static void test_source_goes_on_from_its_position_when_bound_again(void **state)
         append_some(rig, rand_r(&rig->seed) % 50);
         bind_to(rig, round % 3 == 0 ? "#.n" : "a.n", round % 5 == 0 ? "a.*" : NULL);
     }
+    take_all(rig);
+}
+
+// What has come and was not given yet is not behind its end.
+static void test_source_is_not_idle_while_records_wait_in_its_feed(void **state)
+{
+    struct rig *rig = *state;
+
+    bind_to(rig, "a.n", NULL);
+    assert_true(wz_source_idle(rig->source));
+    append(rig, "a.n", rig->appended++);
+    assert_false(wz_source_idle(rig->source));
     take_all(rig);
 }
 
@@ -405,6 +425,7 @@ static void test_source_counts_each_gap_once_while_the_stream_is_trimmed(void **
         if (turn % 500 == 100) {
             for (int i = 0; i < 20000; i++)
                 append(rig, "a.n", rig->appended++);
+            wz_feeds_flush(rig->feeds);
             trim_all(rig);
         }
         for (int i = 0; i < 60 && wz_input_queue_first(&rig->queue, &record); i++) {
@@ -429,6 +450,7 @@ int main(void)
         TEST(test_source_gives_a_record_of_two_patterns_once),
         TEST(test_source_skips_and_doubles_nothing_between_live_and_behind),
         TEST(test_source_goes_on_from_its_position_when_bound_again),
+        TEST(test_source_is_not_idle_while_records_wait_in_its_feed),
         TEST(test_source_that_the_bus_refuses_takes_nothing),
         TEST(test_source_counts_what_was_trimmed_before_it_was_read),
         TEST(test_source_counts_each_gap_once_while_the_stream_is_trimmed),

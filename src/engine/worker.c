@@ -197,6 +197,8 @@ bool wz_worker_start(struct wz_worker *worker, const struct wz_frame_load *load,
         .path = worker->options.path,
         .name = worker->options.script,
         .words = worker->options.words,
+        .courier = worker->options.courier,
+        .mail = worker->options.mail,
     };
     int r = wz_worker_process_start(worker->options.uv, &program, &events, &worker->process);
 
@@ -241,6 +243,11 @@ bool wz_worker_ready(const struct wz_worker *worker)
 {
     return worker->process && !worker->ended && !worker->broken &&
            wz_worker_process_ready(worker->process);
+}
+
+struct wz_pieces *wz_worker_pieces(struct wz_worker *worker)
+{
+    return wz_worker_process_pieces(worker->process);
 }
 
 struct wz_buf *wz_worker_out(struct wz_worker *worker)

@@ -46,9 +46,12 @@ struct wz_worker_events {
 // Times in milliseconds.
 struct wz_worker_options {
     uv_loop_t *uv;
-    const char *path;         // of the program
-    const char *script;       // its name
-    const char *const *words; // of the sandbox, as wz_worker_program has them
+    const char *path;   // of the program
+    const char *script; // its name
+    const char *const
+        *words; // of the sandbox; this, COURIER and MAIL as wz_worker_program has them
+    struct wz_courier *courier;
+    struct wz_mailbox *mail;
     int64_t max_message_ms;
     int64_t load_ms;
     int64_t drain_ms;
@@ -77,11 +80,12 @@ void wz_worker_begin(struct wz_worker *worker);
 // STARTED has come: it runs.
 void wz_worker_run(struct wz_worker *worker);
 
-// Whether it takes more now, and the buffer for what is sent then.
+// Whether it takes more now; what is sent then, and the buffer for bytes of our own in it.
 bool wz_worker_ready(const struct wz_worker *worker);
+struct wz_pieces *wz_worker_pieces(struct wz_worker *worker);
 struct wz_buf *wz_worker_out(struct wz_worker *worker);
 
-// Sends what is in the buffer. HOLDS: it has records that it has not answered.
+// Sends what is there. HOLDS: it has records that it has not answered.
 void wz_worker_send(struct wz_worker *worker, bool holds);
 
 // It has answered something; HOLDS as above.

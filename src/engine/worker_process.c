@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "base/mem.h"
 
 #define WZ_WORKER_READ_BYTES (64 * 1024)
@@ -19,12 +20,16 @@ struct wz_worker_process {
     uv_pipe_t pipe;
     uv_write_t write;
     struct wz_worker_process_events events;
-    struct wz_buf out;     // being filled
-    struct wz_buf writing; // with libuv
+    struct wz_pieces out;     // being filled
+    struct wz_pieces writing; // with libuv, or with the courier
+    struct wz_courier *courier;
+    struct wz_courier_job job;
+    struct wz_worker_end end; // when it has exited
     struct wz_buf in;
     size_t in_done;
     int handle_count; // not closed yet
     bool write_pending;
+    bool with_courier; // what is being written
     bool reading;
     bool exited;
     bool rest_read; // what the dead process left was taken out of the socket
@@ -38,8 +43,8 @@ static void on_closed(uv_handle_t *handle)
 
     if (--process->handle_count > 0)
         return;
-    wz_buf_release(&process->out);
-    wz_buf_release(&process->writing);
+    wz_pieces_release(&process->out);
+    wz_pieces_release(&process->writing);
     wz_buf_release(&process->in);
     wz_free(process);
 }
@@ -76,13 +81,14 @@ static void read_rest(struct wz_worker_process *process)
 static void on_process_exit(uv_process_t *handle, int64_t exit_code, int signal)
 {
     struct wz_worker_process *process = handle->data;
-    struct wz_worker_end end = {.exit_code = exit_code, .signal = signal};
 
+    process->end = (struct wz_worker_end){.exit_code = exit_code, .signal = signal};
     process->exited = true;
     if (process->reading)
         (void)uv_read_stop((uv_stream_t *)&process->pipe); // cannot fail
     process->reading = false;
-    process->events.exited(process->events.arg, &end);
+    if (!process->with_courier) // who is about to find its socket closed
+        process->events.exited(process->events.arg, &process->end);
 }
 
 static int open_handles(struct wz_worker_process *process, uv_loop_t *uv)
@@ -158,6 +164,8 @@ int wz_worker_process_start(uv_loop_t *uv, const struct wz_worker_program *progr
         return r;
     }
     process->events = *events;
+    process->courier = program->courier;
+    process->job.reply_to = program->mail;
     r = spawn(process, uv, program);
     if (r < 0) {
         process->exited = true;
@@ -241,43 +249,122 @@ bool wz_worker_process_ready(const struct wz_worker_process *process)
     return !process->write_pending && !process->exited;
 }
 
-struct wz_buf *wz_worker_process_out(struct wz_worker_process *process) { return &process->out; }
-
-static void on_written(uv_write_t *write, int status)
+struct wz_pieces *wz_worker_process_pieces(struct wz_worker_process *process)
 {
-    struct wz_worker_process *process = write->data;
+    return &process->out;
+}
 
+struct wz_buf *wz_worker_process_out(struct wz_worker_process *process)
+{
+    return &process->out.own;
+}
+
+// Nothing is being written any more.
+static void end_writing(struct wz_worker_process *process)
+{
     process->write_pending = false;
-    if (status < 0 || process->exited)
-        return;
+    wz_pieces_clear(&process->writing);
+}
+
+// Goes on when all that was being written is.
+static void go_on(struct wz_worker_process *process)
+{
+    end_writing(process);
     wz_worker_process_send(process);
     if (!process->write_pending)
         process->events.writable(process->events.arg);
 }
 
-void wz_worker_process_send(struct wz_worker_process *process)
+static void on_written(uv_write_t *write, int status)
 {
-    uv_stream_t *stream = (uv_stream_t *)&process->pipe;
-    uv_buf_t buf = uv_buf_init((char *)process->out.ptr, (unsigned)process->out.len);
-    struct wz_buf swap = process->writing;
-    int n;
+    struct wz_worker_process *process = write->data;
 
-    if (process->out.len == 0 || process->write_pending || process->exited)
-        return;
-    n = uv_try_write(stream, &buf, 1);
-    if (n == (int)buf.len) {
-        process->out.len = 0;
-        return;
-    }
-    if (n > 0)
-        wz_buf_consume(&process->out, (size_t)n);
-    process->writing = process->out;
-    process->out = swap;
-    process->out.len = 0;
-    buf = uv_buf_init((char *)process->writing.ptr, (unsigned)process->writing.len);
+    if (status < 0 || process->exited)
+        end_writing(process);
+    else
+        go_on(process);
+}
+
+// Leaves what the pipe did not take at once to libuv.
+static void write_rest(struct wz_worker_process *process)
+{
+    size_t count = wz_pieces_count(&process->writing);
+    WZ_AUTO(wz_free_ptr) uv_buf_t *vector = wz_zalloc(count, sizeof(*vector));
+    size_t len;
+
+    (void)wz_pieces_vector(&process->writing, vector, (unsigned)count, &len); // all of them
     process->write.data = process;
     // A pipe that takes nothing at all belongs to a process that is ending: EXITED comes.
-    process->write_pending = uv_write(&process->write, stream, &buf, 1, on_written) == 0;
+    process->write_pending = uv_write(&process->write, (uv_stream_t *)&process->pipe, vector,
+                                      (unsigned)count, on_written) == 0;
+    if (!process->write_pending)
+        end_writing(process);
+}
+
+static void on_delivered(struct wz_mail *mail)
+{
+    struct wz_worker_process *process = WZ_CONTAINER(mail, struct wz_worker_process, job.mail);
+
+    process->with_courier = false;
+    if (process->exited) {
+        end_writing(process);
+        process->events.exited(process->events.arg, &process->end);
+        return;
+    }
+    wz_pieces_consume(&process->writing, process->job.written);
+    if (wz_pieces_empty(&process->writing))
+        go_on(process);
+    else
+        write_rest(process);
+}
+
+// What is gathered is to be written now.
+static void begin_writing(struct wz_worker_process *process)
+{
+    struct wz_pieces swap = process->writing;
+
+    process->writing = process->out;
+    process->out = swap;
+    process->write_pending = true;
+}
+
+// Gives it to the courier, if it is long.
+static bool hand_over(struct wz_worker_process *process)
+{
+    struct wz_courier_job *job = &process->job;
+    size_t len;
+
+    if (!process->courier)
+        return false;
+    job->count = wz_pieces_vector(&process->out, job->pieces, WZ_COURIER_PIECES_MAX, &len);
+    job->done = on_delivered;
+    process->with_courier = len >= WZ_COURIER_MIN_BYTES &&
+                            uv_fileno((uv_handle_t *)&process->pipe, &job->fd) == 0 &&
+                            wz_courier_send(process->courier, job);
+    return process->with_courier;
+}
+
+void wz_worker_process_send(struct wz_worker_process *process)
+{
+    uv_buf_t vector[WZ_COURIER_PIECES_MAX];
+    unsigned count;
+    size_t len;
+    int n;
+
+    if (wz_pieces_empty(&process->out) || process->write_pending || process->exited)
+        return;
+    if (hand_over(process)) {
+        begin_writing(process);
+        return;
+    }
+    count = wz_pieces_vector(&process->out, vector, WZ_COURIER_PIECES_MAX, &len);
+    n = uv_try_write((uv_stream_t *)&process->pipe, vector, count);
+    if (n > 0)
+        wz_pieces_consume(&process->out, (size_t)n);
+    if (wz_pieces_empty(&process->out))
+        return;
+    begin_writing(process);
+    write_rest(process);
 }
 
 void wz_worker_process_kill(struct wz_worker_process *process)

@@ -4,7 +4,8 @@
 
 #include <uv.h>
 
-#include "wire/frames.h"
+#include "engine/courier.h"
+#include "engine/pieces.h"
 
 struct wz_worker_process;
 
@@ -19,6 +20,8 @@ struct wz_worker_program {
     const char *path;
     const char *name;         // of the script
     const char *const *words; // of its sandbox (docs/formats/worker.md), NULL behind them; or NULL
+    struct wz_courier *courier; // for what is long; outlives the process; or NULL
+    struct wz_mailbox *mail;    // of the loop, if there is a courier
 };
 
 // Told on the loop thread; none of these may free the process but EXITED.
@@ -42,11 +45,11 @@ WZ_MUST int wz_worker_process_start(uv_loop_t *uv, const struct wz_worker_progra
 // Whether the pipe takes more now; else WRITABLE is called when it does.
 bool wz_worker_process_ready(const struct wz_worker_process *process);
 
-// A buffer into which to put frames before wz_worker_process_send.
+// Where to put frames before wz_worker_process_send, and the buffer in it for bytes of our own.
+struct wz_pieces *wz_worker_process_pieces(struct wz_worker_process *process);
 struct wz_buf *wz_worker_process_out(struct wz_worker_process *process);
 
-// Writes the frames in the buffer, at once as far as the pipe takes them; the rest follows by
-// itself.
+// Writes the frames, at once as far as the pipe takes them; the rest follows by itself.
 void wz_worker_process_send(struct wz_worker_process *process);
 
 // The next frame that has come; its payload is valid until the next call. WZ_AGAIN when there is

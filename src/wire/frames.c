@@ -251,7 +251,12 @@ size_t wz_frame_list_open(struct wz_buf *buf, enum wz_frame_type type)
 
 void wz_frame_list_close(struct wz_buf *buf, size_t start, uint32_t count)
 {
-    size_t payload_len = buf->len - start - WZ_FRAME_HEADER_LEN;
+    wz_frame_list_close_apart(buf, start, count, buf->len - start - WZ_FRAME_HEADER_LEN - 4);
+}
+
+void wz_frame_list_close_apart(struct wz_buf *buf, size_t start, uint32_t count, size_t len)
+{
+    size_t payload_len = 4 + len;
     uint8_t type = buf->ptr[start + WZ_FRAME_HEADER_LEN - 1];
     struct wz_pen pen = wz_pen(buf->ptr + start, WZ_FRAME_HEADER_LEN + 4);
 

@@ -251,6 +251,10 @@ size_t wz_frame_list_open(struct wz_buf *buf, enum wz_frame_type type);
 // Completes the list that began at START and holds COUNT members, all that lies behind it in BUF.
 void wz_frame_list_close(struct wz_buf *buf, size_t start, uint32_t count);
 
+// The same for members of LEN bytes together that may lie elsewhere: they are to be sent behind the
+// header.
+void wz_frame_list_close_apart(struct wz_buf *buf, size_t start, uint32_t count, size_t len);
+
 // How many bytes the record takes in a BATCH.
 static inline size_t wz_frame_record_len(const struct wz_frame_record *record)
 {
