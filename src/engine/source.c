@@ -79,8 +79,11 @@ static void patterns_init(struct patterns *patterns, const struct wz_slice *item
         patterns->items[i] = wz_strndup(items[i].ptr, items[i].len);
 }
 
+// Whether one of them matches what a reader gives: of a single one it gives only what matches.
 static bool patterns_match(const struct patterns *patterns, struct wz_slice topic)
 {
+    if (patterns->count == 1)
+        return true;
     for (size_t i = 0; i < patterns->count; i++)
         if (wz_pattern_match(&wz_topic_amqp, wz_slice_str(patterns->items[i]), topic))
             return true;
