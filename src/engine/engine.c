@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/intake.h"
 #include "engine/requests.h"
 #include "engine/script.h"
 
@@ -35,6 +36,7 @@ struct wz_engine {
     struct wz_loop_part turn;
     struct wz_feeds *feeds;
     struct wz_courier *courier;
+    struct wz_intake intake;
     struct wz_list scripts; // all of them, with those that are closing
     struct wz_list fed;     // records wait for their workers
     struct wz_list busy;    // they wait for the bus
@@ -222,6 +224,7 @@ static struct wz_script_parts make_parts(struct wz_engine *engine)
         .bus = options->bus,
         .feeds = engine->feeds,
         .courier = engine->courier,
+        .intake = &engine->intake,
         .script_log = options->script_log,
         .journal = options->journal,
         .accounts = options->accounts,
@@ -292,6 +295,7 @@ struct wz_engine *wz_engine_new(const struct wz_engine_options *options)
     engine->options = *options;
     engine->feeds = wz_feeds_new(options->bus, on_filled, engine);
     engine->courier = wz_courier_new();
+    wz_intake_init(&engine->intake);
     engine->parts = make_parts(engine);
     wz_list_init(&engine->scripts);
     wz_list_init(&engine->fed);

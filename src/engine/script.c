@@ -542,6 +542,7 @@ static void make_workers(struct wz_script *script)
         .words = (const char *const *)script->document.grants.words,
         .courier = script->parts->courier,
         .mail = &script->parts->loop->mail,
+        .intake = script->parts->intake,
         .max_message_ms = script->parts->max_message_ms,
         .load_ms = script->parts->load_ms,
         .drain_ms = script->parts->drain_ms,

@@ -32,6 +32,7 @@ struct wz_script_parts {
     struct wz_bus *bus;
     struct wz_feeds *feeds;
     struct wz_courier *courier; // or NULL
+    struct wz_intake *intake;   // of all their workers
     struct wz_log *logs[WZ_SCRIPT_STREAM_COUNT];
     struct wz_log *script_log;
     struct wz_journal *journal;

@@ -63,9 +63,10 @@ static void on_watch(uv_timer_t *timer)
 
     if (worker->phase != WZ_WORKER_RUNNING || !worker->holds)
         return;
-    if (worker->paused) // others hold it up, not the script
+    if (worker->paused || wz_worker_process_waits(worker->process)) { // for others
+        worker->progress_us = wz_clock_mono_us();
         set_timer(worker, on_watch, worker->options.max_message_ms);
-    else if (left_ms > 0)
+    } else if (left_ms > 0)
         set_timer(worker, on_watch, left_ms);
     else if (worker->last_look_us < worker->progress_us) {
         // wyze may have stood still itself: what has come meanwhile is read before 1 ms is over.
@@ -199,6 +200,7 @@ bool wz_worker_start(struct wz_worker *worker, const struct wz_frame_load *load,
         .words = worker->options.words,
         .courier = worker->options.courier,
         .mail = worker->options.mail,
+        .intake = worker->options.intake,
     };
     int r = wz_worker_process_start(worker->options.uv, &program, &events, &worker->process);
 

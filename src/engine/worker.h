@@ -49,9 +49,10 @@ struct wz_worker_options {
     const char *path;   // of the program
     const char *script; // its name
     const char *const
-        *words; // of the sandbox; this, COURIER and MAIL as wz_worker_program has them
+        *words; // of the sandbox; this, COURIER, MAIL and INTAKE as wz_worker_program has them
     struct wz_courier *courier;
     struct wz_mailbox *mail;
+    struct wz_intake *intake;
     int64_t max_message_ms;
     int64_t load_ms;
     int64_t drain_ms;

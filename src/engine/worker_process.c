@@ -11,6 +11,9 @@
 
 #define WZ_WORKER_READ_BYTES (64 * 1024)
 
+// What is kept of an emptied buffer.
+#define WZ_WORKER_KEEP_BYTES ((size_t)256 * 1024)
+
 // After the end of a process, at most this much is still read from its pipe: a socket buffer holds
 // less, so only a child of the worker's could send more.
 #define WZ_WORKER_REST_MAX_BYTES (32 * 1024 * 1024)
@@ -27,15 +30,18 @@ struct wz_worker_process {
     struct wz_worker_end end; // when it has exited
     struct wz_buf in;
     size_t in_done;
+    struct wz_intake_member intake;
     int handle_count; // not closed yet
     bool write_pending;
     bool with_courier; // what is being written
     bool reading;
+    bool paused; // by its owner
     bool exited;
     bool rest_read; // what the dead process left was taken out of the socket
 };
 
 static void start_reading(struct wz_worker_process *process);
+static void on_turn(void *arg);
 
 static void on_closed(uv_handle_t *handle)
 {
@@ -52,6 +58,7 @@ static void on_closed(uv_handle_t *handle)
 void wz_worker_process_free(struct wz_worker_process *process)
 {
     WZ_ASSERT(process->exited);
+    wz_intake_leave(&process->intake);
     uv_close((uv_handle_t *)&process->process, on_closed);
     uv_close((uv_handle_t *)&process->pipe, on_closed);
 }
@@ -78,15 +85,21 @@ static void read_rest(struct wz_worker_process *process)
     }
 }
 
+static void stop_reading(struct wz_worker_process *process)
+{
+    if (process->reading)
+        (void)uv_read_stop((uv_stream_t *)&process->pipe); // cannot fail
+    process->reading = false;
+}
+
 static void on_process_exit(uv_process_t *handle, int64_t exit_code, int signal)
 {
     struct wz_worker_process *process = handle->data;
 
     process->end = (struct wz_worker_end){.exit_code = exit_code, .signal = signal};
     process->exited = true;
-    if (process->reading)
-        (void)uv_read_stop((uv_stream_t *)&process->pipe); // cannot fail
-    process->reading = false;
+    stop_reading(process);
+    wz_intake_leave(&process->intake);
     if (!process->with_courier) // who is about to find its socket closed
         process->events.exited(process->events.arg, &process->end);
 }
@@ -165,6 +178,8 @@ int wz_worker_process_start(uv_loop_t *uv, const struct wz_worker_program *progr
     }
     process->events = *events;
     process->courier = program->courier;
+    process->intake = (struct wz_intake_member){.go_on = on_turn, .arg = process};
+    wz_intake_join(program->intake, &process->intake);
     process->job.reply_to = program->mail;
     r = spawn(process, uv, program);
     if (r < 0) {
@@ -184,6 +199,8 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *ret_buf)
     (void)size;
     wz_buf_consume(&process->in, process->in_done);
     process->in_done = 0;
+    if (process->in.len == 0 && process->in.cap > WZ_WORKER_KEEP_BYTES)
+        wz_buf_release(&process->in);
     wz_buf_reserve(&process->in, WZ_WORKER_READ_BYTES);
     ret_buf->base = (char *)process->in.ptr + process->in.len;
     ret_buf->len = process->in.cap - process->in.len;
@@ -201,28 +218,40 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     process->in.len += (size_t)n;
-    if (n > 0)
-        process->events.readable(process->events.arg);
+    if (n == 0)
+        return;
+    process->events.readable(process->events.arg); // it is there until the loop's next turn
+    if (!wz_intake_holds(&process->intake, process->in.len - process->in_done))
+        stop_reading(process);
 }
 
 static void start_reading(struct wz_worker_process *process)
 {
+    if (process->reading || process->paused || process->intake.waits || process->exited)
+        return;
     process->reading = uv_read_start((uv_stream_t *)&process->pipe, on_alloc, on_read) == 0;
     if (!process->reading)
         wz_worker_process_kill(process);
 }
 
+// It may go on with a large frame.
+static void on_turn(void *arg) { start_reading(arg); }
+
+bool wz_worker_process_waits(const struct wz_worker_process *process)
+{
+    return process->intake.waits;
+}
+
 void wz_worker_process_pause(struct wz_worker_process *process)
 {
-    if (process->reading)
-        (void)uv_read_stop((uv_stream_t *)&process->pipe); // cannot fail
-    process->reading = false;
+    process->paused = true;
+    stop_reading(process);
 }
 
 void wz_worker_process_resume(struct wz_worker_process *process)
 {
-    if (!process->reading && !process->exited)
-        start_reading(process);
+    process->paused = false;
+    start_reading(process);
     process->events.readable(process->events.arg);
 }
 

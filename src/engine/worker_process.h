@@ -5,6 +5,7 @@
 #include <uv.h>
 
 #include "engine/courier.h"
+#include "engine/intake.h"
 #include "engine/pieces.h"
 
 struct wz_worker_process;
@@ -22,6 +23,7 @@ struct wz_worker_program {
     const char *const *words; // of its sandbox (docs/formats/worker.md), NULL behind them; or NULL
     struct wz_courier *courier; // for what is long; outlives the process; or NULL
     struct wz_mailbox *mail;    // of the loop, if there is a courier
+    struct wz_intake *intake;   // of all whose large frames take turns; or NULL
 };
 
 // Told on the loop thread; none of these may free the process but EXITED.
@@ -59,6 +61,9 @@ WZ_MUST int wz_worker_process_next(struct wz_worker_process *process, struct wz_
 // Stops reading from the pipe, so that the worker waits; or goes on and calls READABLE.
 void wz_worker_process_pause(struct wz_worker_process *process);
 void wz_worker_process_resume(struct wz_worker_process *process);
+
+// Whether it is not read from, for others send large frames too.
+bool wz_worker_process_waits(const struct wz_worker_process *process);
 
 // Kills the process; EXITED follows. Fine when it has ended.
 void wz_worker_process_kill(struct wz_worker_process *process);

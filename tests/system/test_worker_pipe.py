@@ -3,6 +3,7 @@
 the worker may say, and must not pile up in wyze."""
 
 import pathlib
+import time
 
 import pytest
 
@@ -197,6 +198,30 @@ def test_failures_of_one_frame_are_no_more_than_the_journal_takes(target):
         return "it broke the protocol" in str(target.wyze.records("script-log", "failing"))
     until(is_ended, 60, "it is not ended")
     target.remove("failing")
+
+
+def test_frames_that_are_held_back_in_part_take_turns(target):
+    """Each of 12 workers sends all of a frame of 30 MB but its last byte, then a script with a large frame of its
+    own has to get its turn when they have been ended."""
+    before = most_memory(target)
+    target.run("hoarder", PEER + r"""
+LONG = 30_000_000
+def hoard(record):
+    write(struct.pack('>IB', LONG, 68) + bytes(LONG - 1))
+    time.sleep(1000)
+serve(hoard)
+""", topic="hoard.#", workers=12)
+    with Traffic(target):
+        for number in range(200):
+            target.request("POST", "/publish",
+                           {"exchange": "ingress", "topic": f"hoard.{number}", "body": 1})
+        time.sleep(3)
+    target.remove("hoarder")
+    assert most_memory(target) - before < (400 if SANITIZED else 160)
+    target.run("large", "def handle_input(msg, context):\n    for n in range(8):\n"
+               "        context.emit('outcome.large', {'x': 'y' * 900000})\n")
+    assert len(target.outcome("large")["x"]) == 900000
+    target.remove("large")
 
 
 LONG = "'x' * 30_000_000"
