@@ -212,7 +212,7 @@ def hoard(record):
 serve(hoard)
 """, topic="hoard.#", workers=12)
     with Traffic(target):
-        for number in range(200):
+        for number in range(60):
             target.request("POST", "/publish",
                            {"exchange": "ingress", "topic": f"hoard.{number}", "body": 1})
         time.sleep(3)
