@@ -450,13 +450,16 @@ static bool put_step(struct wz_commits *commits, struct step *step)
         return true;
     }
     while (!done) {
+        int64_t before = step->journal_offset;
+
         if (!wz_journal_ready(commits->options.journal))
             return false;
         wz_journal_begin(commits->options.journal);
         done = put_group(commits, step);
         wz_journal_end(commits->options.journal, &step->journal_offset);
-        if (!done && wz_clock_mono_us() - start_us > PUT_US) {
-            wz_log_want(wz_journal_log(commits->options.journal)); // then it goes on
+        if (!done && step->journal_offset > before && wz_clock_mono_us() - start_us > PUT_US) {
+            wz_log_want(
+                wz_journal_log(commits->options.journal)); // when that is durable it goes on
             return false;
         }
     }
