@@ -200,6 +200,7 @@ def test_failures_of_one_frame_are_no_more_than_the_journal_takes(target):
     target.remove("failing")
 
 
+@pytest.mark.skipif(SANITIZED, reason="freed memory is kept, so its bound says nothing")
 def test_frames_that_are_held_back_in_part_take_turns(target):
     """Each of 12 workers sends all of a frame of 30 MB but its last byte, then a script with a large frame of its
     own has to get its turn when they have been ended."""
@@ -217,7 +218,7 @@ serve(hoard)
                            {"exchange": "ingress", "topic": f"hoard.{number}", "body": 1})
         time.sleep(3)
     target.remove("hoarder")
-    assert most_memory(target) - before < (400 if SANITIZED else 160)
+    assert most_memory(target) - before < 160
     target.run("large", "def handle_input(msg, context):\n    for n in range(8):\n"
                "        context.emit('outcome.large', {'x': 'y' * 900000})\n")
     assert len(target.outcome("large")["x"]) == 900000
