@@ -268,7 +268,8 @@ static void test_outcome_of_a_failure_holds_up_its_own_lane_alone(void **state)
 static void test_outcome_of_a_frame_that_no_worker_sends_is_the_end_of_the_worker(void **state)
 {
     static const char *const codes[] = {
-        FRAMES "frame(struct.pack('>IIBHI', 0, 1, 7, 1, 1) + b'k1')\n"
+        FRAMES "frame(struct.pack('>IBBIqII', 1, 0, 0, 0, n, 0, 0) +\n"
+               "                      struct.pack('>IBHI', 1, 7, 1, 1) + b'k1')\n"
                "    context.emit('out', n)\n",
         FRAMES
         "frame(result(n, item(1, struct.pack('>BBB', 1, 1, 3) + b'big' + b'x' * (5 << 20))))\n"
