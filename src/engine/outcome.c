@@ -21,6 +21,12 @@
 #define REMARK_MAX_BYTES 1000
 #define SEEN_MAX_BYTES ((size_t)64 * 1024)
 
+// What a worker gathers in one frame of results is less (src/worker/channel.c): 64 KiB, and one
+// call's 10,000 outputs, or its traceback and what it saw. More would be more than a turn of the
+// loop can do, or than the journal takes at a time.
+#define FRAME_ITEMS_MAX 20000
+#define FRAME_FAULTS_MAX ((size_t)256 * 1024)
+
 // What a result's items say, besides outputs.
 struct found {
     struct wz_slice trace;
@@ -126,14 +132,7 @@ static void settle(struct wz_script *script, uint32_t count, bool given_up)
 // The last line of a reason, as much of it as a remark may hold.
 static struct wz_slice short_remark(struct wz_slice reason)
 {
-    struct wz_slice line = wz_quarantine_short(reason);
-
-    if (line.len > REMARK_MAX_BYTES) {
-        line.len = REMARK_MAX_BYTES;
-        while (line.len > 0 && (line.ptr[line.len] & 0xc0) == 0x80)
-            line.len--; // not inside a character
-    }
-    return line;
+    return wz_utf8_head(wz_quarantine_short(reason), REMARK_MAX_BYTES);
 }
 
 static void park_if_hopeless(struct wz_script *script, struct wz_slice reason)
@@ -396,16 +395,27 @@ static bool change_allowed(const struct wz_script *script, int number,
            wz_lane_worker(change->lane, script->share_count) == number;
 }
 
-// Looks at a whole frame before anything of it counts.
+// Looks at a whole frame before anything of it counts: it says something, for nothing answered
+// would count as progress, and not more than the worker may.
 static int check_form(const struct wz_script *script, int number, struct wz_slice payload)
 {
     struct wz_frame_result result;
     struct wz_frame_entry change;
     struct wz_frame_iter it;
+    size_t count = 0;
+    size_t items = 0;
+    size_t faults = 0;
     int r = wz_frame_iter_init(&it, payload);
 
-    while (r == WZ_OK && (r = wz_frame_next_result(&it, &result)) == WZ_OK)
+    while (r == WZ_OK && (r = wz_frame_next_result(&it, &result)) == WZ_OK) {
+        count++;
+        items += result.item_count;
+        if (result.status != WZ_FRAME_OK)
+            faults += result.items.len;
         r = check_items(&result);
+    }
+    if (r == WZ_END && (count == 0 || items > FRAME_ITEMS_MAX || faults > FRAME_FAULTS_MAX))
+        r = WZ_ERR_PROTOCOL;
     if (r == WZ_END)
         r = wz_frame_changes(&it);
     while (r == WZ_OK && (r = wz_frame_next_entry(&it, &change)) == WZ_OK)

@@ -20,12 +20,6 @@
 // After this long without a crash, the next one is the first again.
 #define WORKED_MS 10000
 
-// What a worker gathers in one frame of results is less (src/worker/channel.c): 64 KiB, and one
-// call's 10,000 outputs, or its traceback and what it saw. More would be more than a turn of the
-// loop can do, or than the journal takes at a time.
-#define FRAME_ITEMS_MAX 20000
-#define FRAME_FAULTS_MAX ((size_t)256 * 1024)
-
 static const char *const status_words[] = {"stopped", "starting", "valid",
                                            "running", "invalid",  "parked"};
 
@@ -213,25 +207,6 @@ static bool all_run(const struct wz_script *script)
     return true;
 }
 
-// Whether a frame of results says something, and not more than the worker may.
-static bool is_moderate(struct wz_slice payload)
-{
-    struct wz_frame_result result;
-    struct wz_frame_iter it;
-    size_t count = 0;
-    size_t items = 0;
-    size_t faults = 0;
-    int r = wz_frame_iter_init(&it, payload);
-
-    while (r == WZ_OK && (r = wz_frame_next_result(&it, &result)) == WZ_OK) {
-        count++;
-        items += result.item_count;
-        if (result.status != WZ_FRAME_OK)
-            faults += result.items.len;
-    }
-    return r == WZ_END && count > 0 && items <= FRAME_ITEMS_MAX && faults <= FRAME_FAULTS_MAX;
-}
-
 static int handle_started(struct wz_script *script, struct wz_script_share *share,
                           struct wz_slice payload)
 {
@@ -239,7 +214,7 @@ static int handle_started(struct wz_script *script, struct wz_script_share *shar
 
     if (wz_worker_phase(share->worker) == WZ_WORKER_DRAINING)
         return WZ_OK;
-    if (wz_worker_phase(share->worker) != WZ_WORKER_STARTING || !is_moderate(payload))
+    if (wz_worker_phase(share->worker) != WZ_WORKER_STARTING)
         return WZ_ERR_PROTOCOL;
     r = wz_outcome_take(script, share->worker, WZ_FRAME_STARTED, payload);
     if (r < 0 || script->halting)
@@ -319,9 +294,9 @@ static int handle_results(struct wz_script *script, struct wz_worker *worker,
     enum wz_worker_phase phase = wz_worker_phase(worker);
     int r;
 
-    // While its state is read it has nothing to say that could change it. Nothing answered would
-    // count as progress; and what stop says comes when it has been asked to.
-    if (!is_moderate(frame->payload) || share_of(script, worker)->load ||
+    // While its state is read it has nothing to say that could change it; and what stop says comes
+    // when it has been asked to.
+    if (share_of(script, worker)->load ||
         (phase != WZ_WORKER_DRAINING &&
          (phase != WZ_WORKER_RUNNING || frame->type == WZ_FRAME_DRAINED)))
         return WZ_ERR_PROTOCOL;
