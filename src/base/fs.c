@@ -292,6 +292,20 @@ static int take_lock(int fd, pid_t *ret_owner_pid)
     return WZ_OK;
 }
 
+// Whether PATH is FOLDER, or beneath it.
+static bool is_beneath(const char *path, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
+}
+
+bool wz_fs_is_system(const char *path)
+{
+    return strcmp(path, "/") == 0 || is_beneath(path, "/proc") || is_beneath(path, "/sys") ||
+           is_beneath(path, "/dev");
+}
+
 int wz_fs_lock(const char *path, int *ret_fd, pid_t *ret_owner_pid)
 {
     char text[32] = {0};

@@ -83,6 +83,10 @@ WZ_MUST int wz_fs_load(const char *path, size_t max, struct wz_buf *ret_buf);
 // to 2 s for a process that a dead holder was about to start.
 WZ_MUST int wz_fs_lock(const char *path, int *ret_fd, pid_t *ret_owner_pid);
 
+// Whether PATH, absolute and of plain parts, is the root, or where the kernel shows processes,
+// devices and its own settings as files.
+bool wz_fs_is_system(const char *path);
+
 // Called for each name in a folder, without "." and ".."; a negative result ends the walk.
 typedef int (*wz_fs_name_fn)(const char *name, void *arg);
 

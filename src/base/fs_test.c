@@ -599,6 +599,19 @@ static void test_fs_space_is_told(void **state)
     assert_int_equal(wz_fs_space(path_of("nowhere"), &free_bytes, &total_bytes), WZ_ERR_NOT_FOUND);
 }
 
+static void test_fs_knows_what_is_the_system_s(void **state)
+{
+    static const char *const of_it[] = {"/", "/proc", "/proc/1/mem", "/sys", "/sys/x", "/dev/shm"};
+    static const char *const not_of_it[] = {"/process", "/srv/proc", "/system", "/device/x",
+                                            "/srv"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(of_it) / sizeof(of_it[0]); i++)
+        assert_true(wz_fs_is_system(of_it[i]));
+    for (size_t i = 0; i < sizeof(not_of_it) / sizeof(not_of_it[0]); i++)
+        assert_false(wz_fs_is_system(not_of_it[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -624,6 +637,7 @@ int main(void)
         cmocka_unit_test_setup(test_fs_names_come_and_go, setup),
         cmocka_unit_test_setup(test_fs_make_folders_makes_those_above_too, setup),
         cmocka_unit_test_setup(test_fs_space_is_told, setup),
+        cmocka_unit_test(test_fs_knows_what_is_the_system_s),
     };
 
     return cmocka_run_group_tests(tests, make_dir, remove_dir);

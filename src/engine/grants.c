@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/codes.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "config/value.h"
 
@@ -70,14 +71,6 @@ static bool is_network(const json_t *value)
     return json_is_boolean(value) || is_list_of(value, is_port);
 }
 
-// Whether PATH is FOLDER, or beneath it.
-static bool is_beneath(const char *path, const char *folder)
-{
-    size_t len = strlen(folder);
-
-    return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
 // An absolute path of plain parts. The root, and where processes, devices and the kernel's settings
 // look like files, are not for scripts: these would open all the rest.
 static bool is_folder(const json_t *value)
@@ -93,7 +86,7 @@ static bool is_folder(const json_t *value)
         if (len == 0 || (len == 1 && slash[1] == '.') || (len == 2 && !memcmp(slash + 1, "..", 2)))
             return false;
     }
-    return !is_beneath(path, "/proc") && !is_beneath(path, "/sys") && !is_beneath(path, "/dev");
+    return !wz_fs_is_system(path);
 }
 
 static bool is_folders(const json_t *value) { return is_list_of(value, is_folder); }

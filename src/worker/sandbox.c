@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "base/fs.h"
 #include "worker/syscall_filter.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -207,25 +208,12 @@ static bool allow_system(const struct wz_landlock *landlock,
     return true;
 }
 
-static bool is_beneath(const char *path, const char *folder)
-{
-    size_t len = strlen(folder);
-
-    return strncmp(path, folder, len) == 0 && (path[len] == '\0' || path[len] == '/');
-}
-
 // By a link a path can lead to what the engine grants by no name (src/engine/grants.c).
-static bool may_be_granted(const char *real)
-{
-    return strcmp(real, "/") != 0 && !is_beneath(real, "/proc") && !is_beneath(real, "/sys") &&
-           !is_beneath(real, "/dev");
-}
-
 static bool allow_folder(const struct wz_landlock *landlock, const struct wz_sandbox_folder *folder,
                          char *ret_reason, size_t cap)
 {
     char *real = realpath(folder->path, NULL);
-    bool may = real && may_be_granted(real);
+    bool may = real && !wz_fs_is_system(real);
     bool done = may && wz_landlock_allow(landlock, real, folder->rights);
 
     if (real && !may)
