@@ -46,6 +46,9 @@ input = status
 output = command
 """
 
+# Who runs the tests in the background may ignore it, and what they start would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def free_port():
     with socket.socket() as probe:
