@@ -311,6 +311,7 @@ struct wz_engine *wz_engine_new(const struct wz_engine_options *options)
     engine->open_count = 2;
     engine->turn = (struct wz_loop_part){.wake = on_wake, .flush = on_flush, .arg = engine};
     wz_loop_join(options->loop, &engine->turn);
+    on_wake(engine);
     engine->requests = make_requests(engine);
     return engine;
 }

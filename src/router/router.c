@@ -139,7 +139,7 @@ static void mirror(struct wz_router *router, const struct route *route,
         .script = msg->script,
         .parent = msg->parent,
         .offset = offset,
-        .append_ms = wz_log_time(stream, router->options.loop->now_ms),
+        .append_ms = wz_log_last_time(stream),
         .hops = msg->hops,
     };
     struct wz_ticket ticket;
@@ -253,7 +253,7 @@ static int on_egress(void *arg, const struct wz_message *msg, void **slot,
     if (!route->commands && !wz_bus_wanted(router->options.bus, WZ_BUS_PROCESSED))
         return WZ_OK;
     value = join_value(router, &parts);
-    append_ms = wz_log_time(router->options.processed, router->options.loop->now_ms);
+    append_ms = wz_log_last_time(router->options.processed);
     if (route->commands)
         wz_commands_add(router->options.commands, &(struct wz_command){
                                                       .offset = ret_ticket->offset,
@@ -324,6 +324,7 @@ int wz_router_open(const struct wz_router_options *options, struct wz_router **r
     wz_preprocess_init(&router->pp);
     router->part = (struct wz_loop_part){.wake = on_wake, .flush = on_flush, .arg = router};
     wz_loop_join(options->loop, &router->part);
+    on_wake(router);
     r = bind_all(router);
     if (r < 0) {
         wz_router_close(router);

@@ -201,6 +201,7 @@ int wz_journal_open(const char *dir, const struct wz_journal_options *options,
 void wz_journal_start(struct wz_journal *journal)
 {
     wz_loop_join(journal->opt.loop, &journal->part);
+    on_wake(journal);
     journal->pause = wz_alloc(sizeof(*journal->pause));
     (void)uv_timer_init(&journal->opt.loop->uv, journal->pause); // cannot fail
     journal->pause->data = journal;

@@ -102,12 +102,13 @@ void wz_log_flush(struct wz_log *log);
 void wz_log_want(struct wz_log *log);
 
 // Sets the wall clock's time for the records to come; the loop calls it once when it wakes. The
-// append time never goes back, whatever NOW_MS does.
+// append time never goes back, whatever NOW_MS does. A batch that was begun a second ago, as the
+// writer has been busy for so long, takes no more records.
 void wz_log_set_time(struct wz_log *log, int64_t now_ms);
 
-// The append time of a record that is appended at NOW_MS, at the least: a batch gets its time when
-// it is given to the writer.
-int64_t wz_log_time(const struct wz_log *log, int64_t now_ms);
+// The append time of the record appended last: that of its whole batch, which is the time set when
+// its first record was appended.
+int64_t wz_log_last_time(const struct wz_log *log);
 
 // All offsets below it are durable. Loop thread.
 int64_t wz_log_durable_end(const struct wz_log *log);

@@ -267,6 +267,8 @@ def test_a_message_that_is_never_acked_costs_nothing_behind_it(make_wyze):
         reader.ping()
         until(lambda: metric(wyze, "wyze_queues_messages") == 1, 10, "messages are left")
         until(lambda: journal_bytes(wyze) < 3 << 20, 20, "the journal holds what is settled")
+        # A PUBACK of a reader is durable some time later, but before that of a retained value put after it.
+        writer.send(publish("durable", b"1", 1, 1, flags=1)).expect(PUBACK)
         reader.close()
         wyze.kill()
     wyze.start()

@@ -22,6 +22,9 @@
 // So many buffers of WZ_BATCH_MAX_BYTES are kept for the next batches.
 #define SPARE_MAX 64
 
+// A batch takes no more records so long after its first.
+#define BATCH_MS 1000
+
 // What the writer's answers run; it outlives the log when a letter is still on its way.
 struct answer {
     struct wz_mail mail;
@@ -50,7 +53,7 @@ struct wz_log {
     int64_t reserved_end;
     int64_t reserve_at; // when next_offset gets here, more is asked for
     int64_t now_ms;
-    int64_t last_ms; // of the batch finished last
+    int64_t last_ms; // of the batch begun last
     int state_err;   // told to the owner
     bool hurried;    // the writer has been told so
     bool wanted;     // somebody waits for what was appended so far
@@ -264,8 +267,6 @@ static void post_open(struct wz_log *log)
 {
     struct wz_pending *pending = log->open;
 
-    if (log->now_ms > log->last_ms)
-        log->last_ms = log->now_ms;
     wz_batch_finish(&pending->batch, log->last_ms);
     pending->wanted = log->wanted;
     log->wanted = false;
@@ -323,6 +324,8 @@ static int open_batch(struct wz_log *log, size_t len)
     log->backlog_bytes += WZ_BATCH_HEADER_LEN;
     log->appended_bytes += WZ_BATCH_HEADER_LEN;
     log->open = pending;
+    if (log->now_ms > log->last_ms)
+        log->last_ms = log->now_ms;
     return WZ_OK;
 }
 
@@ -446,12 +449,14 @@ void wz_log_flush(struct wz_log *log)
     }
 }
 
-void wz_log_set_time(struct wz_log *log, int64_t now_ms) { log->now_ms = now_ms; }
-
-int64_t wz_log_time(const struct wz_log *log, int64_t now_ms)
+void wz_log_set_time(struct wz_log *log, int64_t now_ms)
 {
-    return now_ms > log->last_ms ? now_ms : log->last_ms;
+    log->now_ms = now_ms;
+    if (log->open != NULL && now_ms - log->last_ms >= BATCH_MS)
+        post_open(log);
 }
+
+int64_t wz_log_last_time(const struct wz_log *log) { return log->last_ms; }
 
 int64_t wz_log_durable_end(const struct wz_log *log) { return log->durable_end; }
 
