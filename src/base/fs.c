@@ -45,6 +45,11 @@ int wz_fs_open(const char *path, enum wz_fs_mode mode, int *ret_fd)
     return WZ_OK;
 }
 
+void wz_fs_no_readahead(int fd)
+{
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM); // where that cannot be, it reads ahead
+}
+
 void wz_fs_close(int fd)
 {
     if (fd >= 0)

@@ -20,6 +20,11 @@ enum wz_fs_mode {
 // Opens a file, close-on-exec. WZ_ERR_NOT_FOUND, WZ_ERR_EXISTS, or what the disk says.
 WZ_MUST int wz_fs_open(const char *path, enum wz_fs_mode mode, int *ret_fd);
 
+// Keeps the kernel from reading ahead: each read takes what it asks for from the disk and no more.
+// Read-ahead may be set to megabytes, and a disk that is busy with those holds up everybody's
+// syncs.
+void wz_fs_no_readahead(int fd);
+
 // Closes FD when it is not negative. An error of close tells nothing that a sync has not told.
 void wz_fs_close(int fd);
 

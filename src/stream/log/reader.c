@@ -100,8 +100,11 @@ static int open_place(struct wz_reader *reader)
 
     wz_segment_path(wz_log_dir(reader->log), facts->base_offset, WZ_SEGMENT_LOG, path);
     r = wz_fs_open(path, WZ_FS_READ, &reader->fd);
-    if (r < 0 || reader->place.live || from_start)
+    if (r < 0)
         return r;
+    wz_fs_no_readahead(reader->fd);
+    if (reader->place.live || from_start)
+        return WZ_OK;
     return wz_cache_get(wz_log_cache(reader->log), reader->place.id, facts, &reader->sealed);
 }
 
