@@ -74,6 +74,7 @@ struct node {
     struct wz_mqtt *mqtt;
     struct wz_buf worker_path;
     int64_t started_ms;
+    int64_t started_us; // the same, of the monotonic clock
     bool mapped;   // a mapping is in force
     bool disk_low; // and so it has been logged
     bool loop_made;
@@ -558,6 +559,7 @@ static int gateway_open(struct node *node)
                 .export = wz_mapping_text_export,
                 .started_ms = node->started_ms,
             },
+                .started_us = node->started_us,
         .listen = wz_config_address(node->config, WZ_CONFIG_HTTP_LISTEN),
         .socket_path = path,
     };
@@ -760,6 +762,7 @@ int wz_node_run(const struct wz_config *config, struct wz_problem *ret_problem)
         .lock_fd = -1,
         .started_ms = wz_clock_wall_ms(),
     };
+        .started_us = wz_clock_mono_us(),
     int stopped;
     int r;
 

@@ -22,8 +22,10 @@ void wz_api_init(struct wz_api *api, const struct wz_api_parts *parts, wz_mailbo
     *api = (struct wz_api){.parts = *parts};
     wz_mailbox_init(&api->mail, WZ_API_MAIL_MAX, wake, arg);
     wz_list_init(&api->live);
-    if (api->parts.started_ms == 0)
+    if (api->parts.started_ms == 0) {
         api->parts.started_ms = wz_clock_wall_ms();
+        api->parts.started_us = wz_clock_mono_us();
+    }
 }
 
 void wz_api_release(struct wz_api *api)

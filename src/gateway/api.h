@@ -58,7 +58,8 @@ struct wz_api_parts {
     wz_api_import_fn import;
     wz_api_export_fn export;
     void *mapping_arg;
-    int64_t started_ms;
+    int64_t started_ms; // of the wall clock
+    int64_t started_us; // the same moment, of the monotonic clock
 };
 
 // The API of one thread.

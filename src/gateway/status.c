@@ -110,13 +110,13 @@ void wz_handle_status(struct wz_request *req)
 {
     const struct wz_api *api = req->api;
     WZ_AUTO(wz_buf_release) struct wz_buf started = {0};
-    int64_t uptime_ms = wz_clock_wall_ms() - api->parts.started_ms;
+    int64_t uptime_ms = (wz_clock_mono_us() - api->parts.started_us) / 1000;
 
     wz_moment_add_time(&started, api->parts.started_ms);
     wz_answer_json(req, 200,
                    json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "version", WZ_VERSION,
                              "started", wz_buf_str(&started), "uptime_ms",
-                             (json_int_t)(uptime_ms > 0 ? uptime_ms : 0), "listeners",
+                             (json_int_t)uptime_ms, "listeners",
                              board_section(api, "listeners"), "streams", wz_streams_list(api),
                              "journal", describe_journal(api), "scripts",
                              board_section(api, "scripts"), "counters", list_counters()));

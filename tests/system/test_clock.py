@@ -157,6 +157,20 @@ def test_commands_age_by_the_clock_and_keep_to_their_rate(make_wyze, make_clock)
     device.close()
 
 
+def test_uptime_is_not_the_clocks(make_wyze, make_clock):
+    """How long wyze has been up is what has gone by since its start, wherever the clock was set."""
+    wyze = make_wyze()
+    clock = make_clock(wyze)
+    before = time.monotonic()
+    wyze.start()
+    started = time.monotonic()
+    for hours in (3, -3):
+        clock.set(hours)
+        said_ms = json.loads(wyze.cli("status", "--json").stdout)["uptime_ms"]
+        assert (time.monotonic() - before) * 1000 >= said_ms
+        assert said_ms >= (time.monotonic() - started) * 1000 - 1000  # what asking takes
+
+
 def test_a_stall_is_no_clock_that_was_set(make_wyze, make_clock, tmp_path):
     """A clock is taken to be set when it is off by ten seconds; that a start, or a turn, took long adds
     nothing to that."""
