@@ -450,8 +450,9 @@ int64_t wz_inputs_lag(const struct wz_inputs *inputs)
     EACH_SOURCE(inputs, i)
     {
         if (!wz_source_idle(inputs->sources[i]))
-            lag += wz_log_next_offset(inputs->options.logs[i]) -
-                   wz_progress_base(&inputs->progress[i], wz_source_end(inputs->sources[i]));
+            lag += wz_log_count_from(
+                inputs->options.logs[i],
+                wz_progress_base(&inputs->progress[i], wz_source_end(inputs->sources[i])));
     }
     return lag;
 }

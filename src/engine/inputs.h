@@ -138,7 +138,8 @@ void wz_inputs_settle(struct wz_inputs *inputs);
 // Bytes of all records that were given and not answered, and of those that wait.
 size_t wz_inputs_waiting_bytes(const struct wz_inputs *inputs);
 
-// Records between the positions and the streams' ends, together; 0 when nothing waits.
+// Records between the positions and the streams' ends, together; 0 when nothing waits. Offsets that
+// the last crash skipped are not counted.
 int64_t wz_inputs_lag(const struct wz_inputs *inputs);
 
 // Whether one of them reads from the stream instead of live.

@@ -154,6 +154,26 @@ static void test_script_shows_the_lag_of_a_script_that_never_answers(void **stat
     rig_run_until(rig, rig_has_lag, 510);
 }
 
+static void test_script_does_not_count_offsets_that_a_crash_skipped_as_lag(void **state)
+{
+    struct rig *rig = *state;
+    const char *code = "def handle_input(msg, context):\n    while True: pass\n";
+
+    rig_start(rig, (struct wz_engine_options){.drain_ms = 100});
+    rig_apply(rig, code);
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 10);
+    rig_run_until(rig, rig_has_lag, 10);
+    rig_settle(rig);
+    rig_crash(rig);
+    rig_start(rig, (struct wz_engine_options){.drain_ms = 100});
+    rig_apply(rig, code);
+    assert_int_equal(rig_board_int(rig, "lag"), 10);
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 5);
+    rig_run_until(rig, rig_has_lag, 15);
+}
+
 static bool is_overdue(struct rig *rig, int64_t num)
 {
     (void)num;
@@ -197,6 +217,7 @@ int main(void)
         TEST(test_script_goes_on_behind_the_last_answer_when_a_script_changes),
         TEST(test_script_does_not_restart_for_a_new_description),
         TEST(test_script_shows_the_lag_of_a_script_that_never_answers),
+        TEST(test_script_does_not_count_offsets_that_a_crash_skipped_as_lag),
         TEST(test_script_ends_a_worker_that_does_not_read_its_state),
         TEST(test_script_tries_again_when_the_worker_cannot_be_started),
     };

@@ -116,6 +116,10 @@ int64_t wz_log_durable_end(const struct wz_log *log);
 // The offset that the next record gets. Loop thread.
 int64_t wz_log_next_offset(const struct wz_log *log);
 
+// How many records there may be from OFFSET, which is not above the next one, on: offsets that were
+// skipped when the log was opened, after a crash, have none. Loop thread.
+int64_t wz_log_count_from(const struct wz_log *log, int64_t offset);
+
 // Bytes appended and not yet written. Loop thread.
 size_t wz_log_backlog(const struct wz_log *log);
 

@@ -47,6 +47,7 @@ struct wz_log {
     size_t backlog_bytes; // appended and not durable
     int64_t appended_bytes;
     _Atomic int64_t next_offset;
+    int64_t found_end;  // one past the last record found at opening
     int64_t opened_at;  // the next offset at opening
     int64_t posted_end; // all offsets below were handed to the writer
     int64_t durable_end;
@@ -220,6 +221,7 @@ static int open_log(struct wz_log *log, struct wz_log_recovery *ret_recovery,
     if (r < 0)
         return r;
     atomic_store_explicit(&log->next_offset, found.next_offset, memory_order_relaxed);
+    log->found_end = found.found_end;
     log->opened_at = found.next_offset;
     log->posted_end = found.next_offset;
     log->durable_end = found.next_offset;
@@ -461,6 +463,14 @@ int64_t wz_log_last_time(const struct wz_log *log) { return log->last_ms; }
 int64_t wz_log_durable_end(const struct wz_log *log) { return log->durable_end; }
 
 int64_t wz_log_next_offset(const struct wz_log *log) { return next_offset(log); }
+
+int64_t wz_log_count_from(const struct wz_log *log, int64_t offset)
+{
+    int64_t skipped_from = offset > log->found_end ? offset : log->found_end;
+    int64_t skipped = skipped_from < log->opened_at ? log->opened_at - skipped_from : 0;
+
+    return next_offset(log) - offset - skipped;
+}
 
 size_t wz_log_backlog(const struct wz_log *log) { return log->backlog_bytes; }
 

@@ -75,7 +75,12 @@ static void test_log_goes_on_at_the_reserved_end_after_a_crash(void **state)
     assert_false(crashed.recovery.clean);
     assert_int_equal(crashed.recovery.cut_bytes, 0);
     assert_int_equal(wz_log_next_offset(crashed.log), 4000);
+    assert_int_equal(wz_log_count_from(crashed.log, 1000), 0);
+    assert_int_equal(wz_log_count_from(crashed.log, 2500), 0);
     testlog_append_many(&crashed, 10, 100);
+    assert_int_equal(wz_log_count_from(crashed.log, 0), 1010);
+    assert_int_equal(wz_log_count_from(crashed.log, 2500), 10);
+    assert_int_equal(wz_log_count_from(crashed.log, 4007), 3);
     testlog_settle(&crashed);
     assert_int_equal(testlog_count(&crashed, &last), 1010);
     assert_int_equal(last, 4009);

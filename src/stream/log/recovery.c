@@ -380,6 +380,7 @@ static void go_on_at(const struct recovery *rec, const struct wz_meta *meta,
     }
     if (ret->next_offset < end)
         ret->next_offset = end;
+    ret->found_end = end;
 }
 
 // Reserves the first block. Both slots are written when the old ones cannot bound what follows.
