@@ -50,10 +50,19 @@ output = command
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class HeldPort:
+    """A free port of this machine, and nobody else's as long as this is there: who asks for any free one,
+    to listen on it or to connect from it, is not given it, also while nobody listens on it; who asks for
+    it by number gets it. A connection to it is refused until then."""
+
+    def __init__(self):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(("127.0.0.1", 0))
+        self.number = self.socket.getsockname()[1]
+
+    def close(self):
+        self.socket.close()
 
 
 def until(condition, seconds=10.0, what="it did not happen in time"):
@@ -73,8 +82,8 @@ class Wyze:
 
     def __init__(self, folder, env=None):
         self.data = pathlib.Path(folder)
-        self.mqtt_port = free_port()
-        self.http_port = free_port()
+        self.held = [HeldPort(), HeldPort()]  # through all its restarts
+        self.mqtt_port, self.http_port = (port.number for port in self.held)
         inherited = {name: value for name, value in os.environ.items() if name != "WYZE_BUILD"}
         self.env = {**inherited, "WYZE_DATA": str(self.data), **(env or {})}
         self.log_path = self.data.parent / (self.data.name + ".log")
@@ -219,6 +228,20 @@ class Client:
 
 
 @pytest.fixture
+def free_port():
+    """Gives numbers of free ports, which are the test's alone until it has ended."""
+    held = []
+
+    def hold():
+        held.append(HeldPort())
+        return held[-1].number
+
+    yield hold
+    for port in held:
+        port.close()
+
+
+@pytest.fixture
 def make_wyze(tmp_path):
     """Makes instances; all are stopped at the end."""
     made = []
@@ -231,6 +254,8 @@ def make_wyze(tmp_path):
     yield make
     for instance in made:
         instance.stop()
+        for port in instance.held:
+            port.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 
 import pytest
-from conftest import ROOT, WYZE, free_port, until
+from conftest import ROOT, WYZE, until
 from root import ENV, as_root, run_as_root
 
 
@@ -112,7 +112,7 @@ def owned():
     run_as_root("rm", "-rf", tree)
 
 
-def test_what_root_runs_in_somebody_elses_tree_is_theirs(owned):
+def test_what_root_runs_in_somebody_elses_tree_is_theirs(owned, free_port):
     data = owned / "dice-data"
     run_as_root("mkdir", data)
     run_as_root("touch", data / "lock")  # left by root, earlier

@@ -14,7 +14,7 @@ import subprocess
 import threading
 
 import pytest
-from conftest import SEED_MAPPING, WYZE, Wyze, free_port, until
+from conftest import SEED_MAPPING, WYZE, Wyze, until
 from mqtt_wire import PUBACK, Wire, publish
 
 OK, FAILED, USAGE, INPUT, NOT_FOUND, CONFLICT, AUTH, UNREACHABLE, TIMEOUT = range(9)
@@ -188,7 +188,7 @@ def test_what_is_no_wyze_is_told(wyze, answer):
     assert done.stderr.startswith("wyze: ")
 
 
-def test_no_server_ends_with_7_and_says_how_to_start_one(offline, tmp_path):
+def test_no_server_ends_with_7_and_says_how_to_start_one(offline, free_port, tmp_path):
     script = tmp_path / "s.py"
     script.write_text("# wyze: on raw:#\ndef handle_input(msg, context): pass\n")
     for args in (["pub", "a", "1"], ["status"], ["ready"], ["sub", "#"],
@@ -200,7 +200,7 @@ def test_no_server_ends_with_7_and_says_how_to_start_one(offline, tmp_path):
     refused(offline.cli("map", "ls", "--data", "/not/there", check=False), UNREACHABLE)
 
 
-def test_a_second_server_on_one_folder_is_refused(wyze):
+def test_a_second_server_on_one_folder_is_refused(wyze, free_port):
     done = subprocess.run(
         [WYZE, "run", f"--mqtt-listen=127.0.0.1:{free_port()}", "--http-listen=off"],
         env=wyze.env, capture_output=True, text=True, timeout=20, check=False,

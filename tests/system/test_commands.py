@@ -15,7 +15,7 @@ from conftest import SANITIZED, SEED_MAPPING, Wyze, until
 from disk import LOSE_ALL, Disk
 from faults import preload_faults, set_faults
 from mqtt_wire import metric
-from trial import hold_port, make_seed
+from trial import make_seed
 
 TOPICS = 4
 MAPPING = "[Device]\n" + "".join(f'"dev/{n}" = "d{n}"\n' for n in range(TOPICS)) + """
@@ -95,7 +95,6 @@ class Trial:
 
     def __init__(self, wyze):
         self.wyze = wyze
-        self.held = [hold_port(port) for port in (wyze.mqtt_port, wyze.http_port)]
         wyze.start("--commands-rate=100000")
         wyze.import_mapping(MAPPING)
         deploy_relay(wyze, wyze.log_path.parent)

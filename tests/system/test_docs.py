@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import ROOT, WYZE, free_port, until
+from conftest import ROOT, WYZE, until
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -130,16 +130,16 @@ def test_readme_line_by_line(dice, lamps, tmp_path):
     until(lambda: shown in lamps(), what="the lamp did not get the command")
 
 
-def example_env(data):
+def example_env(data, free_port):
     env = {name: value for name, value in os.environ.items() if name != "WYZE_BUILD"}
     env |= {"DICE_MQTT_PORT": str(free_port()), "DICE_HTTP_PORT": str(free_port())}
     return env | {"WYZE_DATA": str(data)}
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_make_run_shows_messages_and_what_to_type(tmp_path, end):
+def test_make_run_shows_messages_and_what_to_type(tmp_path, free_port, end):
     data, said = tmp_path / "data", tmp_path / "said"
-    env = example_env(data)
+    env = example_env(data, free_port)
     with said.open("wb") as out:
         # A shell in the background lets its children ignore SIGINT; here it is Ctrl-C.
         run = subprocess.Popen([ROOT / "examples/dice/run", WYZE.parents[1]], env=env,
@@ -175,9 +175,10 @@ def test_make_run_shows_messages_and_what_to_type(tmp_path, end):
     assert not (data / "wyze.sock").exists(), "wyze outlives the example"
 
 
-def test_make_run_names_the_variables_when_a_port_is_taken(tmp_path):
-    env = example_env(tmp_path / "data")
+def test_make_run_names_the_variables_when_a_port_is_taken(tmp_path, free_port):
+    env = example_env(tmp_path / "data", free_port)
     with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", int(env["DICE_MQTT_PORT"])))
         holder.listen()
         done = subprocess.run([ROOT / "examples/dice/run", WYZE.parents[1]], env=env,

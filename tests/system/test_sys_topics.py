@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import SANITIZED, free_port, until
+from conftest import SANITIZED, HeldPort, until
 from mqtt_wire import (
     CONNACK, DISCONNECT, PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, UNSUBACK,
     Wire, ack, connect, metric, packet, publish, subscribe, text, unsubscribe, varint,
@@ -99,7 +99,8 @@ def look(port, books):
 class Mosquitto:
     def __init__(self, folder):
         folder.mkdir()
-        self.mqtt_port = free_port()
+        self.held = HeldPort()
+        self.mqtt_port = self.held.number
         path = folder / "mosquitto.conf"
         path.write_text(f"listener {self.mqtt_port} 127.0.0.1\nallow_anonymous true\nsys_interval 1\n"
                         "persistence false\n")
@@ -108,7 +109,8 @@ class Mosquitto:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(30)
+        self.held.close()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pathlib
 import random
 import re
 import shutil
-import socket
 import threading
 import urllib.error
 import urllib.request
@@ -88,15 +87,6 @@ class Watcher(threading.Thread):
         self.check()
 
 
-def hold_port(port):
-    """Keeps a port from everybody who asks for any free one, also while nobody listens on it; who asks
-    for this one by number gets it. Else, after a kill, the ledger might talk to a stranger."""
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", port))
-    return held
-
-
 class Trial:
     """One instance with load on it. `flags` go to each start; `faults` preloads the library that
     makes the disk fail, with the rules that set_faults() gives."""
@@ -104,7 +94,6 @@ class Trial:
     def __init__(self, wyze, folder, seed, flags=("--streams-segment-bytes=1MiB",), faults=False,
                  **options):
         self.wyze = wyze
-        self.held = [hold_port(port) for port in (wyze.mqtt_port, wyze.http_port)]
         self.seed = seed
         self.rng = random.Random(seed)
         self.flags = flags
@@ -229,9 +218,7 @@ class Trial:
         return contents
 
     def abandon(self):
-        """Ends the threads after a failure, and lets go of the ports."""
-        for held in self.held:
-            held.close()
+        """Ends the threads after a failure."""
         self.ledger.stopping = True
         self.watcher.stopping.set()
 
