@@ -75,8 +75,8 @@ struct node {
     struct wz_buf worker_path;
     int64_t started_ms;
     int64_t started_us; // the same, of the monotonic clock
-    bool mapped;   // a mapping is in force
-    bool disk_low; // and so it has been logged
+    bool mapped;        // a mapping is in force
+    bool disk_low;      // and so it has been logged
     bool loop_made;
     bool stopping;
 };
@@ -558,8 +558,8 @@ static int gateway_open(struct node *node)
                 .import = wz_mapping_text_import,
                 .export = wz_mapping_text_export,
                 .started_ms = node->started_ms,
-            },
                 .started_us = node->started_us,
+            },
         .listen = wz_config_address(node->config, WZ_CONFIG_HTTP_LISTEN),
         .socket_path = path,
     };
@@ -761,8 +761,8 @@ int wz_node_run(const struct wz_config *config, struct wz_problem *ret_problem)
         .problem = ret_problem,
         .lock_fd = -1,
         .started_ms = wz_clock_wall_ms(),
-    };
         .started_us = wz_clock_mono_us(),
+    };
     int stopped;
     int r;
 

@@ -110,6 +110,8 @@ void wz_account_put(struct wz_account *account)
     struct wz_slice pieces[3];
     int count = 2;
 
+    if (account->gone)
+        return;
     wz_pen_put_u8(&pen, (uint8_t)account->halt);
     wz_pen_put_u64(&pen, (uint64_t)account->halt_revision);
     wz_pen_put_u16(&pen, (uint16_t)strlen(account->name));
@@ -437,6 +439,11 @@ static bool remove_state(struct wz_account *account)
     return account->state.count == 0;
 }
 
+void wz_account_remove_name(struct wz_account *account)
+{
+    take_out(account, 'C', (struct wz_slice){0}, &account->place);
+}
+
 bool wz_account_remove(struct wz_account *account)
 {
     struct wz_list *it;
@@ -447,9 +454,8 @@ bool wz_account_remove(struct wz_account *account)
     if (!wz_journal_ready(account->journal))
         return false;
     wz_journal_begin(account->journal);
-    // The name first: what a crash leaves behind is then known to be nobody's.
     if (account->place.offset >= 0)
-        take_out(account, 'C', (struct wz_slice){0}, &account->place);
+        wz_account_remove_name(account);
     if (account->ledger_place.offset >= 0)
         take_out(account, 'L', (struct wz_slice){0}, &account->ledger_place);
     done = remove_state(account);

@@ -53,6 +53,7 @@ struct wz_account {
     uint8_t id[8];
     char *name; // NULL: not known (yet)
     bool used;  // by a script
+    bool gone;  // so is its document: it has no name in the journal any more, or soon
 
     struct wz_journal_place place;        // of 'C'
     struct wz_journal_place ledger_place; // of 'L'
@@ -84,7 +85,7 @@ void wz_account_free(struct wz_account *account);
 // Its id as a number.
 uint64_t wz_account_number(const struct wz_account *account);
 
-// Puts 'C': name and halt.
+// Puts 'C': name and halt; nothing when it is gone.
 void wz_account_put(struct wz_account *account);
 
 // Sets why it is halted (REMARK is copied, may be empty) and puts 'C'.
@@ -139,6 +140,9 @@ struct wz_quarantined *wz_account_find_quarantined(const struct wz_account *acco
 // Outputs up to and with COMMIT are durable on processed-stream, below MARK: their parts count no
 // more; the next 'L' will say so. Outside of a group too.
 void wz_account_project(struct wz_account *account, uint64_t commit, int64_t mark);
+
+// Takes 'C' out: what a crash leaves of the rest is nobody's. Call it once, when 'C' is there.
+void wz_account_remove_name(struct wz_account *account);
 
 // Takes all keys out: the script is gone. May take several groups: call it outside of one, again
 // while it returns false.

@@ -313,9 +313,52 @@ struct wz_account *wz_accounts_use(struct wz_accounts *accounts, const char *nam
     return account;
 }
 
+// Takes the names of those out that are gone, as the journal takes it.
+static void take_names_out(struct wz_accounts *accounts)
+{
+    struct wz_list *it;
+    struct wz_list *tmp;
+    int64_t unused;
+
+    WZ_LIST_EACH(it, tmp, &accounts->all)
+    {
+        struct wz_account *account = WZ_CONTAINER(it, struct wz_account, link);
+
+        if (!account->gone || account->place.offset < 0)
+            continue;
+        if (!wz_journal_ready(accounts->journal))
+            return;
+        wz_journal_begin(accounts->journal);
+        wz_account_remove_name(account);
+        wz_journal_end(accounts->journal, &unused);
+    }
+}
+
+void wz_accounts_disown(struct wz_accounts *accounts, struct wz_account *account)
+{
+    account->gone = true;
+    take_names_out(accounts);
+}
+
+bool wz_accounts_disowned(const struct wz_accounts *accounts)
+{
+    const struct wz_list *heads[] = {&accounts->all, &accounts->leaving};
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        for (const struct wz_list *it = heads[i]->next; it != heads[i]; it = it->next) {
+            const struct wz_account *account = WZ_CONTAINER(it, struct wz_account, link);
+
+            if (account->gone && account->place.offset >= 0)
+                return false;
+        }
+    }
+    return true;
+}
+
 void wz_accounts_remove(struct wz_accounts *accounts, struct wz_account *account)
 {
     account->used = true; // nobody is to find it
+    account->gone = true;
     wz_list_remove(&account->link);
     wz_list_push(&accounts->leaving, &account->link);
     wz_accounts_durable(accounts);
@@ -337,6 +380,7 @@ void wz_accounts_forget(struct wz_accounts *accounts, const char *name)
 
 void wz_accounts_durable(struct wz_accounts *accounts)
 {
+    take_names_out(accounts);
     while (!wz_list_empty(&accounts->leaving)) {
         struct wz_account *account = WZ_CONTAINER(accounts->leaving.next, struct wz_account, link);
 

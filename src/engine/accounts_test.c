@@ -82,6 +82,41 @@ static void test_accounts_forget_a_script_that_nobody_uses(void **state)
     assert_int_equal(wz_accounts_use(rig->accounts, "other")->state.count, 1);
 }
 
+// A script whose document is gone, that goes on for a while, and a crash meanwhile: another of its
+// name finds nothing, and keeps what is its own.
+static void test_accounts_leave_nothing_of_a_disowned_script_to_another_of_its_name(void **state)
+{
+    struct rig *rig = *state;
+    struct wz_account *old = wz_accounts_use(rig->accounts, "probe");
+    struct wz_account *account;
+
+    rig_begin_group(rig);
+    wz_account_put(old);
+    rig_put_change(old, 1, "1");
+    rig_put_position(old, 12, 500);
+    rig_end_group(rig);
+    rig_settle(rig);
+    assert_true(wz_accounts_disowned(rig->accounts));
+    wz_accounts_disown(rig->accounts, old);
+    assert_true(wz_accounts_disowned(rig->accounts));
+    account = wz_accounts_use(rig->accounts, "probe");
+    rig_begin_group(rig);
+    wz_account_put(account);
+    rig_put_change(account, 2, "2");
+    rig_end_group(rig);
+    rig_begin_group(rig);
+    wz_account_halt(old, WZ_HALT_PARKED, 1, WZ_SLICE_LIT("late"));
+    rig_put_position(old, 13, 600);
+    rig_end_group(rig);
+    rig_settle(rig);
+    rig_crash(rig);
+    account = wz_accounts_use(rig->accounts, "probe");
+    assert_int_equal(account->halt, WZ_HALT_NONE);
+    assert_int_equal(account->state.count, 1);
+    assert_int_equal(account->positions[WZ_SCRIPT_RAW].base, -1);
+    assert_int_equal(wz_accounts_use(rig->accounts, "probe")->state.count, 0); // there is no other
+}
+
 #define LARGE_SCRIPTS 3
 #define LARGE_CHANGES 24
 
@@ -138,6 +173,7 @@ int main(void)
         TEST(test_accounts_remove_a_script_in_steps_and_none_of_it_comes_back),
         TEST(test_accounts_give_two_scripts_of_a_name_an_account_each),
         TEST(test_accounts_forget_a_script_that_nobody_uses),
+        TEST(test_accounts_leave_nothing_of_a_disowned_script_to_another_of_its_name),
         TEST(test_accounts_finish_more_than_the_journal_takes_at_a_time),
     };
 

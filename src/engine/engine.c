@@ -280,6 +280,7 @@ static struct wz_requests *make_requests(struct wz_engine *engine)
         .loop = engine->options.loop,
         .desk = engine->options.desk,
         .journal = engine->options.journal,
+        .accounts = engine->options.accounts,
         .find = on_find,
         .restart_all = on_restart_all,
         .arg = engine,

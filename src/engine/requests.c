@@ -19,6 +19,7 @@
 struct wz_requests {
     struct wz_requests_options options;
     struct wz_list lookups;
+    struct wz_list removals;
 };
 
 // What is looked for: a message by its number, or an entry of the state by lane and key.
@@ -48,6 +49,13 @@ struct lookup {
     bool waits;     // until that is durable: before, it cannot be read
     json_t *items;  // NULL: a count is the answer
     int64_t next;
+};
+
+// A question that is answered when a script's removal is durable.
+struct removal {
+    struct wz_list link;
+    struct wz_desk_call *call;
+    int64_t end; // all of it is below this offset of the journal; -1: not all of it is put
 };
 
 static int refuse(struct wz_desk_call *call, int err, const char *what)
@@ -165,10 +173,41 @@ static void read_at(struct lookup *lookup, int64_t offset)
         wz_fetcher_start(lookup->fetcher, &offset, 1, BYTES_MAX);
 }
 
+static void answer_removal(struct removal *removal, int result)
+{
+    wz_desk_answer(removal->call, result, NULL);
+    wz_list_remove(&removal->link);
+    wz_free(removal);
+}
+
+// Answers when it is durable, or when the disk does not take it.
+static void wait_for_removal(struct wz_requests *requests, struct removal *removal)
+{
+    struct wz_log *log = wz_journal_log(requests->options.journal);
+    int state = wz_log_state(log);
+
+    if (removal->end < 0 && wz_accounts_disowned(requests->options.accounts))
+        removal->end = wz_log_next_offset(log);
+    if (removal->end >= 0 && wz_log_durable_end(log) >= removal->end)
+        answer_removal(removal, WZ_OK);
+    else if (state < 0)
+        answer_removal(removal,
+                       refuse(removal->call, state,
+                              "The script is removed, but the disk takes nothing at present: after "
+                              "a crash a new one of its name could find what it has kept."));
+    else
+        wz_log_want(log);
+}
+
 void wz_requests_durable(struct wz_requests *requests)
 {
     struct wz_list *it;
     struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &requests->removals)
+    {
+        wait_for_removal(requests, WZ_CONTAINER(it, struct removal, link));
+    }
 
     WZ_LIST_EACH(it, tmp, &requests->lookups)
     {
@@ -430,6 +469,19 @@ static void list_state(struct wz_requests *requests, struct wz_script *script,
     look_on(lookup);
 }
 
+// Its script, if it ran, was closed before this was asked; what nobody used goes here.
+static void forget(struct wz_requests *requests, struct wz_desk_call *call)
+{
+    struct removal *removal = wz_zalloc(1, sizeof(*removal));
+
+    removal->call = call;
+    removal->end = -1;
+    wz_list_push(&requests->removals, &removal->link);
+    if (!requests->options.find(requests->options.arg, call->name))
+        wz_accounts_forget(requests->options.accounts, call->name);
+    wait_for_removal(requests, removal);
+}
+
 static void serve(void *arg, struct wz_desk_call *call)
 {
     struct wz_requests *requests = arg;
@@ -438,6 +490,10 @@ static void serve(void *arg, struct wz_desk_call *call)
     if (strcmp(call->what, "restart-all") == 0) {
         requests->options.restart_all(requests->options.arg);
         wz_desk_answer(call, WZ_OK, json_object());
+        return;
+    }
+    if (strcmp(call->what, "forget") == 0) {
+        forget(requests, call);
         return;
     }
     script = requests->options.find(requests->options.arg, call->name);
@@ -468,6 +524,7 @@ struct wz_requests *wz_requests_new(const struct wz_requests_options *options)
 
     requests->options = *options;
     wz_list_init(&requests->lookups);
+    wz_list_init(&requests->removals);
     wz_desk_serve(options->desk, PART, serve, requests);
     return requests;
 }
@@ -479,6 +536,11 @@ void wz_requests_free(struct wz_requests *requests)
         struct lookup *lookup = WZ_CONTAINER(requests->lookups.next, struct lookup, link);
 
         finish(lookup, refuse(lookup->call, WZ_ERR_CLOSED, "The engine stops."));
+    }
+    while (!wz_list_empty(&requests->removals)) {
+        struct removal *removal = WZ_CONTAINER(requests->removals.next, struct removal, link);
+
+        answer_removal(removal, refuse(removal->call, WZ_ERR_CLOSED, "The engine stops."));
     }
     wz_free(requests);
 }

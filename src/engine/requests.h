@@ -4,6 +4,8 @@
 //   what            args               answer
 //   restart         -                  {}: it starts anew, also when it was terminated or parked
 //   restart-all     -                  {}
+//   forget          -                  {}: its document is gone, and when this is answered a crash
+//                                      leaves nothing of it to a script of that name
 //   quarantine      after, limit       {"items": [...], "last": number, "more": bool}
 //   quarantine      number             {"items": [one, with body, traceback, state], ...}
 //   retry           number             {"count": 1}
@@ -28,6 +30,7 @@ struct wz_requests_options {
     struct wz_loop *loop;
     struct wz_desk *desk;
     struct wz_journal *journal;
+    struct wz_accounts *accounts;
     wz_requests_find_fn find;
     wz_requests_restart_fn restart_all;
     void *arg;
@@ -36,7 +39,8 @@ struct wz_requests_options {
 // Serves at the desk from here on.
 struct wz_requests *wz_requests_new(const struct wz_requests_options *options);
 
-// Told when more of the journal is durable: what was put a moment ago can be read then.
+// Told when more of the journal is durable, or why nothing is: what was put a moment ago can be read
+// then.
 void wz_requests_durable(struct wz_requests *requests);
 
 // Serves no more; what is under way is answered with WZ_ERR_CLOSED. The loop must run until reads

@@ -786,6 +786,8 @@ void wz_script_keep(struct wz_script *script)
 void wz_script_close(struct wz_script *script, bool forget)
 {
     script->forget = script->forget || forget;
+    if (forget)
+        wz_accounts_disown(script->parts->accounts, script->account);
     if (script->closing)
         return;
     script->closing = true;

@@ -98,7 +98,7 @@ struct wz_account *wz_script_account(struct wz_script *script);
 
 // Ends it: the workers finish what they hold, or are killed when that takes too long; what they did
 // becomes durable as far as the disk takes it; then GONE. FORGET: its document is gone, and so is
-// what the journal has of it.
+// what the journal has of it; a crash from here on leaves nothing of it to a script of its name.
 void wz_script_close(struct wz_script *script, bool forget);
 
 // Whether it has been closed.

@@ -289,7 +289,10 @@ static void answer_delete(struct wz_mail *mail)
         refuse_result(task);
         return;
     }
-    wz_answer_nothing(task->req);
+    if (task->call.collection == WZ_COLLECTION_SCRIPTS)
+        wz_answer_script_removed(task->req, task->call.name);
+    else
+        wz_answer_nothing(task->req);
     free_task(task);
 }
 

@@ -15,6 +15,7 @@ struct task {
     struct wz_request *req;
     json_t *args;
     bool single; // the answer is its one item
+    bool empty;  // the answer is nothing
 };
 
 static void free_task(struct task *task)
@@ -33,6 +34,8 @@ static void on_answer(struct wz_mail *mail)
     task->req->api->under_way--;
     if (task->call.result < 0)
         wz_answer_problem(task->req, 0, &task->call.problem);
+    else if (task->empty)
+        wz_answer_nothing(task->req);
     else if (task->single)
         wz_answer_json(task->req, 200,
                        json_incref(json_array_get(json_object_get(answer, "items"), 0)));
@@ -41,7 +44,7 @@ static void on_answer(struct wz_mail *mail)
     free_task(task);
 }
 
-static struct task *new_task(struct wz_request *req, const char *what)
+static struct task *new_task_about(struct wz_request *req, const char *what, const char *name)
 {
     struct task *task = wz_zalloc(1, sizeof(*task));
 
@@ -49,11 +52,16 @@ static struct task *new_task(struct wz_request *req, const char *what)
     task->args = json_object();
     task->call.part = "scripts";
     task->call.what = what;
-    task->call.name = req->captures[0].len > 0 ? wz_request_capture(req, 0) : "";
+    task->call.name = name;
     task->call.args = task->args;
     task->call.reply_to = &req->api->mail;
     task->call.done = on_answer;
     return task;
+}
+
+static struct task *new_task(struct wz_request *req, const char *what)
+{
+    return new_task_about(req, what, req->captures[0].len > 0 ? wz_request_capture(req, 0) : "");
 }
 
 static void ask(struct task *task)
@@ -132,6 +140,19 @@ static void ask_one(struct wz_request *req, const char *what, bool single)
                          "Messages in quarantine are known by their numbers.");
     wz_answer_problem(req, 404, &problem);
     free_task(task);
+}
+
+void wz_answer_script_removed(struct wz_request *req, const char *name)
+{
+    struct task *task;
+
+    if (req->api->parts.desk == NULL) { // no engine runs: the next start forgets it
+        wz_answer_nothing(req);
+        return;
+    }
+    task = new_task_about(req, "forget", name);
+    task->empty = true;
+    ask(task);
 }
 
 void wz_handle_script_restart(struct wz_request *req) { ask(new_task(req, "restart")); }

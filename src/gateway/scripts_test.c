@@ -92,6 +92,25 @@ static void test_scripts_ask_the_engine_what_the_address_says(void **state)
     stage_close(&stage);
 }
 
+static void test_scripts_are_removed_when_the_engine_has_forgotten_them(void **state)
+{
+    struct engine engine;
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage);
+    engine_start(&engine, &stage);
+    stage_begin(&stage);
+    assert_int_equal(stage_ask(&stage, "PUT", DICE, "", "{\"code\":\"\"}"), 201);
+    assert_int_equal(stage_ask(&stage, "DELETE", DICE, "", ""), 204);
+    assert_string_equal(engine.asked, "forget dice/6 {}");
+    assert_string_equal(stage_text(&stage), "");
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/scripts/x", "", "{\"code\":\"\"}"), 201);
+    assert_int_equal(stage_ask(&stage, "DELETE", "/api/v1/scripts/x", "", ""), 404); // it says so
+    engine_stop(&engine);
+    stage_close(&stage);
+}
+
 static void test_scripts_refuse_what_the_engine_does_not_know(void **state)
 {
     static const struct {
@@ -147,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scripts_ask_the_engine_what_the_address_says),
+        cmocka_unit_test(test_scripts_are_removed_when_the_engine_has_forgotten_them),
         cmocka_unit_test(test_scripts_refuse_what_the_engine_does_not_know),
         cmocka_unit_test(test_scripts_need_a_running_engine),
     };
