@@ -10,7 +10,7 @@
 #include "base/utf8.h"
 #include "cli/recorded.h"
 #include "engine/script_document.h"
-#include "gateway/moment.h"
+#include "stream/moment.h"
 #include "json/text.h"
 
 // More of a deployed script's outputs is not held beside each other.

@@ -7,9 +7,9 @@
 #include "base/mem.h"
 #include "gateway/answer.h"
 #include "gateway/handlers.h"
-#include "gateway/moment.h"
 #include "gateway/record_json.h"
 #include "gateway/streams.h"
+#include "stream/moment.h"
 
 // A client that has heard nothing for this long gets a comment.
 #define WZ_LIVE_SIGN_US (15 * 1000000)

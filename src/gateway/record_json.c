@@ -3,7 +3,7 @@
 #include "gateway/record_json.h"
 
 #include "base/utf8.h"
-#include "gateway/moment.h"
+#include "stream/moment.h"
 #include "json/scan.h"
 #include "json/text.h"
 

@@ -6,9 +6,9 @@
 #include "base/mem.h"
 #include "gateway/answer.h"
 #include "gateway/handlers.h"
-#include "gateway/moment.h"
 #include "gateway/record_json.h"
 #include "gateway/streams.h"
+#include "stream/moment.h"
 
 #define WZ_PAGE_LIMIT 100               // records of a page when not said
 #define WZ_PAGE_LIMIT_MAX 10000         // records of a page at the most

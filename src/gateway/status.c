@@ -5,9 +5,9 @@
 #include "base/metrics.h"
 #include "gateway/answer.h"
 #include "gateway/handlers.h"
-#include "gateway/moment.h"
 #include "gateway/openapi.h"
 #include "gateway/streams.h"
+#include "stream/moment.h"
 #include "stream/space.h"
 
 void wz_handle_livez(struct wz_request *req)

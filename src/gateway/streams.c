@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "gateway/answer.h"
 #include "gateway/handlers.h"
-#include "gateway/moment.h"
+#include "stream/moment.h"
 
 static json_t *describe_time(int64_t time_ms)
 {

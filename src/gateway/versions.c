@@ -7,7 +7,7 @@
 #include "gateway/answer.h"
 #include "gateway/api.h"
 #include "gateway/handlers.h"
-#include "gateway/moment.h"
+#include "stream/moment.h"
 
 // A question to the store on behalf of a request.
 struct task {

@@ -17,8 +17,8 @@ struct wz_moment {
     int64_t value; // an offset, or milliseconds since the epoch
 };
 
-// Reads "first", "end", "@OFFSET", a time of RFC 3339, or a time before NOW_MS: "-" and a number
-// with ms, s, m, h, d or w. WZ_ERR_INVALID, with the problem filled, for anything else.
+// Reads "first", "end", "@OFFSET", a time of RFC 3339, or a time before NOW_MS: "-" and a
+// number with ms, s, m, h, d or w. WZ_ERR_INVALID, with the problem filled, for anything else.
 WZ_MUST int wz_moment_parse(struct wz_slice s, int64_t now_ms, struct wz_moment *ret_moment,
                             struct wz_problem *ret_problem);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gateway/moment.h"
+#include "stream/moment.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

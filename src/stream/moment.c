@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the reading and writing of positions and times.
-#include "gateway/moment.h"
+#include "stream/moment.h"
 
 #include <stdio.h>
 #include <time.h>
