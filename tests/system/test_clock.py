@@ -103,14 +103,14 @@ def handle_input(msg, context):
     clock.set(hours)
     until(lambda: len(wyze.records("script-log", pattern="#")) >= 3, what="no second try")
     clock.set(-hours)  # in the middle of the call
-    [output] = until(lambda: wyze.records("processed-stream", pattern="count.out"), 5)
-    assert 0.4 < output["body"]["waited"] < 3
+    [output] = until(lambda: wyze.records("processed-stream", pattern="count.out"), 30)
+    assert 0.4 < output["body"]["waited"] < 30  # the clock is off by hours
     assert script(wyze, "probe")["restarts"] == 0
     client.close()
 
 
 def test_a_script_that_hangs_is_ended_in_time_though_the_clock_is_set_back(make_wyze, make_clock):
-    wyze = make_wyze(env={"WYZE_SCRIPTS_MAX_MESSAGE_TIME": "1s"})
+    wyze = make_wyze(env={"WYZE_SCRIPTS_MAX_MESSAGE_TIME": "5s"})
     clock = make_clock(wyze)
     wyze.start()
     wyze.import_mapping(mapping(1))
@@ -124,9 +124,9 @@ def handle_input(msg, context):
     client.close()
     [worker] = workers_of(wyze)
     before = cpu_ticks(worker)
-    until(lambda: cpu_ticks(worker) > before + 20, what="the call has not begun")
+    until(lambda: cpu_ticks(worker) > before + 5, what="the call has not begun")
     clock.set(-5)
-    until(lambda: script(wyze, "probe")["restarts"] > 0, 5, "it hangs on")
+    until(lambda: script(wyze, "probe")["restarts"] > 0, 30, "it hangs on")
 
 
 def test_commands_age_by_the_clock_and_keep_to_their_rate(make_wyze, make_clock):
@@ -143,17 +143,17 @@ def test_commands_age_by_the_clock_and_keep_to_their_rate(make_wyze, make_clock)
     send_all(wyze, "bedroom.light.brightness.output", range(8))
     device.wait_for(4)
     clock.set(-10)
-    device.wait_for(8, 4)
+    device.wait_for(8, 30)
     assert numbers(device) == list(range(8))
     assert time.monotonic() - began > 0.8
     assert metric(wyze, "wyze_commands_expired_total") == 0
-    send_all(wyze, "bedroom.light.brightness.output", range(8, 40))
+    send_all(wyze, "bedroom.light.brightness.output", range(8, 120))  # half a minute's
     device.wait_for(9)
     clock.set(5)
-    until(lambda: metric(wyze, "wyze_commands_expired_total") + len(device.got) == 40)
+    until(lambda: metric(wyze, "wyze_commands_expired_total") + len(device.got) == 120)
     assert metric(wyze, "wyze_commands_expired_total") > 20
-    send_all(wyze, "bedroom.light.brightness.output", [40])
-    until(lambda: 40 in numbers(device), what="one that is new is not sent")
+    send_all(wyze, "bedroom.light.brightness.output", [120])
+    until(lambda: 120 in numbers(device), what="one that is new is not sent")
     device.close()
 
 
