@@ -6,6 +6,7 @@ import collections
 import http.client
 import json
 import random
+import statistics
 import threading
 import time
 
@@ -128,7 +129,7 @@ class Trial:
             sender.stopping = True
         for sender in self.senders:
             sender.join(10)
-        until(lambda: not self.missing(), 20, f"skipped: {self.missing()}")
+        until(lambda: not self.missing(), 30, lambda: f"skipped: {self.missing()}")
         for number in range(TOPICS):
             firsts = first_occurrences(numbers(self.device, f"dev/{number}/command"))
             assert firsts == sorted(firsts), f"commands to dev/{number} are out of order"
@@ -322,21 +323,22 @@ def test_commands_expire_while_wyze_is_stopped(make_wyze):
     wyze.import_mapping(SEED_MAPPING)
     device = wyze.client("device", clean=False)
     device.subscribe("mesh/b5ea3f/42/M/command", 1)
-    send_all(wyze, "bedroom.light.brightness.output", range(5))
+    send_all(wyze, "bedroom.light.brightness.output", range(10))
     device.wait_for(1)
     assert wyze.stop() == 0
+    until(lambda: device.closed)  # it has read all that was sent to it
     sent = len(device.got)
-    assert sent < 5
-    wyze.env["WYZE_COMMANDS_EXPIRY"] = "500ms"
+    assert sent < 10
+    wyze.env["WYZE_COMMANDS_EXPIRY"] = "3s"
     stopped = time.monotonic()
-    until(lambda: time.monotonic() - stopped > 0.6)
+    until(lambda: time.monotonic() - stopped > 3.1)
     wyze.start()
-    until(lambda: metric(wyze, "wyze_commands_expired_total") == 5 - sent)
+    until(lambda: metric(wyze, "wyze_commands_expired_total") == 10 - sent)
     assert "command.expired" in wyze.log()
-    send_all(wyze, "bedroom.light.brightness.output", [5])  # nothing waits before it any more
-    until(lambda: 5 in numbers(device))
-    assert first_occurrences(numbers(device)) == [*range(sent), 5]
-    assert len(wyze.records("processed-stream")) == 6  # they stay
+    send_all(wyze, "bedroom.light.brightness.output", [10])  # nothing waits before it any more
+    until(lambda: 10 in numbers(device))
+    assert first_occurrences(numbers(device)) == [*range(sent), 10]
+    assert len(wyze.records("processed-stream")) == 11  # they stay
     device.close()
 
 
@@ -368,16 +370,16 @@ def test_a_loop_through_a_device_keeps_to_the_rate(make_wyze, tmp_path):
     began = time.monotonic()
     looping.publish("dev/0/status", json.dumps({"n": 0}))
     until(lambda: metric(wyze, "wyze_commands_delayed_total") > 0, 20, "it does not loop")
-    count, since = len(looping.got), time.monotonic()
-    for number in range(10):  # nobody waits for it
+    count = len(looping.got)
+    took = []
+    for number in range(10):  # nobody waits for it, whatever the machine does beside
         asked = time.monotonic()
         send_all(wyze, "d1.output", [number])
         other.wait_for(number + 1)
-        assert time.monotonic() - asked < (5 if SANITIZED else 1)
-    until(lambda: time.monotonic() - since > 3)
-    passed = time.monotonic() - since
-    more = len(looping.got) - count
-    assert rate * passed * 0.5 < more <= rate * (passed + 0.5), f"{more} in {passed:.1f} s"
+        took.append(time.monotonic() - asked)
+    assert statistics.median(took) < (5 if SANITIZED else 1), took
+    until(lambda: len(looping.got) >= count + 3 * rate, 30, "it does not go on looping")
+    # However late it is looked at: no more than that had left.
     assert len(looping.got) <= rate * (time.monotonic() - began + 1.5)
     looping.close()
     other.close()
@@ -388,14 +390,16 @@ def test_commands_that_wait_follow_a_new_mapping(make_wyze):
     wyze.import_mapping(SEED_MAPPING)
     device = wyze.client("device")
     device.subscribe("mesh/b5ea3f/+/M/command", 1)
-    send_all(wyze, "bedroom.light.brightness.output", range(8))
+    old, new = "mesh/b5ea3f/42/M/command", "mesh/b5ea3f/43/M/command"
+    send_all(wyze, "bedroom.light.brightness.output", range(40))  # they take 12 seconds
     device.wait_for(3)
     wyze.import_mapping(SEED_MAPPING.replace("mesh/b5ea3f/42", "mesh/b5ea3f/43"))
-    device.wait_for(8)
-    assert numbers(device) == list(range(8))
-    topics = [message.topic for message in device.got]
-    assert topics == sorted(topics)
-    assert topics[0] == "mesh/b5ea3f/42/M/command" and topics[-1] == "mesh/b5ea3f/43/M/command"
+    until(lambda: device.got[-1].topic == new, 20, "none of them follows")
+    device.wait_for(len(device.got) + 2)
+    got = list(device.got)
+    assert numbers(device)[: len(got)] == list(range(len(got)))
+    topics = [message.topic for message in got]
+    assert topics == sorted(topics) and topics[0] == old and topics[-1] == new
     device.close()
 
 
@@ -405,13 +409,17 @@ def test_waiting_commands_outlive_a_kill(make_wyze):
     device = wyze.client("device", clean=False)
     device.subscribe("dev/+/command", 1)
     for topic in range(2):
-        send_all(wyze, f"d{topic}.output", range(10 if topic == 0 else 2))
+        send_all(wyze, f"d{topic}.output", range(16 if topic == 0 else 2))
     device.wait_for(4)
     # The position is put within a second: behind the other topic's commands, before these.
-    until(lambda: len(numbers(device, "dev/0/command")) >= 6)
+    until(lambda: len(numbers(device, "dev/0/command")) >= 10)
+    # It is durable, and so are the device's acks, before a retained value that is put after them.
+    other = wyze.client("other")
+    other.publish("durable", "1", retain=True)
     wyze.kill()
     wyze.start()
-    until(lambda: 9 in numbers(device, "dev/0/command"), 10, "what waited was lost")
-    assert first_occurrences(numbers(device, "dev/0/command")) == list(range(10))
+    until(lambda: 15 in numbers(device, "dev/0/command"), 30, "what waited was lost")
+    assert first_occurrences(numbers(device, "dev/0/command")) == list(range(16))
     assert numbers(device, "dev/1/command") == [0, 1]  # sent long before: not again
     device.close()
+    other.close()
