@@ -528,6 +528,7 @@ static void engine_open(struct node *node)
         .accounts = node->accounts,
         .max_message_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_MESSAGE_TIME),
         .retry_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_RETRY_DELAY),
+        .max_state_bytes = (size_t)wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_STATE),
         .window_bytes = (size_t)wz_config_int(node->config, WZ_CONFIG_SCRIPTS_WINDOW),
         .without_landlock = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_SANDBOX) != 0,
     };

@@ -36,6 +36,8 @@ struct run {
     struct wz_trial *trial;
     struct wz_trial_view view;
     const char *compare; // the deployed script's name, or NULL
+    char state_word[32]; // of the worker's sandbox; and all words
+    const char *words[3];
 };
 
 static int refuse(struct run *run, const char *what, const char *fix)
@@ -215,10 +217,8 @@ static int prepare(struct run *run)
 static int open_trial(struct run *run)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf path = {0};
-    static const char *const without_landlock[] = {"without-landlock", NULL};
     struct wz_trial_options options = {
-        .words = wz_config_int(run->cli->config, WZ_CONFIG_SCRIPTS_SANDBOX) != 0 ? without_landlock
-                                                                                 : NULL,
+        .words = run->words,
         .load = {.laned = wz_args_value(&run->cli->args, "--lanes") != NULL,
                  .name = wz_slice_str(run->name),
                  .code = wz_buf_slice(&run->code),
@@ -235,6 +235,11 @@ static int open_trial(struct run *run)
     struct wz_problem *problem = &run->cli->problem;
     int r;
 
+    (void)snprintf(run->state_word, sizeof(run->state_word), "state=%lld",
+                   (long long)wz_config_int(run->cli->config, WZ_CONFIG_SCRIPTS_MAX_STATE));
+    run->words[0] = run->state_word;
+    if (wz_config_int(run->cli->config, WZ_CONFIG_SCRIPTS_SANDBOX) != 0)
+        run->words[1] = "without-landlock";
     wz_worker_path_add(&path);
     options.path = wz_buf_str(&path);
     r = wz_trial_open(&options, &run->trial);

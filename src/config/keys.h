@@ -58,6 +58,9 @@
       "how often the values under $SYS/broker/ are made anew and published; 0: there are none")    \
     X(SCRIPTS_MAX_MESSAGE_TIME, "scripts.max_message_time", DURATION, "30s", 10, WZ_DAY_MS, NULL,  \
       "how long a script may take for one message before its worker is ended")                     \
+    X(SCRIPTS_MAX_STATE, "scripts.max_state", SIZE, "256MiB", 64 * WZ_KIB, WZ_TIB, NULL,           \
+      "bytes of the state of a script, for each of its workers; each key counts for its bytes, "   \
+      "its value's and 100 more, and a call that would go beyond fails")                           \
     X(SCRIPTS_RETRY_DELAY, "scripts.retry_delay", DURATION, "100ms", 1, WZ_DAY_MS, NULL,           \
       "how long a message on which a script failed waits before it is tried again; the second "    \
       "time four times as long, the third 16 times; then it goes into quarantine")                 \

@@ -120,6 +120,12 @@ uint32_t wz_stored_part_number(const struct wz_stored_part *part);
 // Makes a change of the state.
 void wz_account_change(struct wz_account *account, const struct wz_frame_entry *change);
 
+// What the state counts for: each entry for WZ_STATE_ENTRY_COST, its key and its value.
+static inline size_t wz_account_state_cost(const struct wz_account *account)
+{
+    return account->state_bytes + account->state.count * WZ_STATE_ENTRY_COST;
+}
+
 // Takes all of the state out.
 void wz_account_clear_state(struct wz_account *account);
 

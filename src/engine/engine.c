@@ -235,6 +235,8 @@ static struct wz_script_parts make_parts(struct wz_engine *engine)
         .load_ms = options->load_ms > 0 ? options->load_ms : WZ_ENGINE_LOAD_MS,
         .drain_ms = options->drain_ms > 0 ? options->drain_ms : WZ_ENGINE_DRAIN_MS,
         .retry_ms = options->retry_ms > 0 ? options->retry_ms : WZ_ENGINE_RETRY_MS,
+        .max_state_bytes =
+            options->max_state_bytes > 0 ? options->max_state_bytes : WZ_STATE_MAX_BYTES,
         .window_bytes = options->window_bytes > 0 ? options->window_bytes : WZ_ENGINE_WINDOW_BYTES,
         .max_quarantined =
             options->max_quarantined > 0 ? options->max_quarantined : WZ_ENGINE_MAX_QUARANTINED,

@@ -32,6 +32,7 @@ struct wz_engine_options {
     int64_t load_ms;              // a script's top level may, and its init; 10 s
     int64_t drain_ms;             // a worker that is ended may go on this long; 5 s
     int64_t retry_ms;             // a message that failed waits this long, then longer; 100 ms
+    size_t max_state_bytes;       // of the state of one worker; 256 MiB
     size_t window_bytes;          // of records in memory for each script and stream; 1 MiB
     size_t max_quarantined;       // messages of one script; 10,000
     int64_t log_bytes;            // of script_log: older segments go; 64 MiB

@@ -405,6 +405,7 @@ static int check_form(const struct wz_script *script, int number, struct wz_slic
     size_t count = 0;
     size_t items = 0;
     size_t faults = 0;
+    bool adds = false;
     int r = wz_frame_iter_init(&it, payload);
 
     while (r == WZ_OK && (r = wz_frame_next_result(&it, &result)) == WZ_OK) {
@@ -418,8 +419,12 @@ static int check_form(const struct wz_script *script, int number, struct wz_slic
         r = WZ_ERR_PROTOCOL;
     if (r == WZ_END)
         r = wz_frame_changes(&it);
-    while (r == WZ_OK && (r = wz_frame_next_entry(&it, &change)) == WZ_OK)
+    while (r == WZ_OK && (r = wz_frame_next_entry(&it, &change)) == WZ_OK) {
+        adds = adds || !change.removed;
         r = change_allowed(script, number, &change) ? WZ_OK : WZ_ERR_PROTOCOL;
+    }
+    if (r == WZ_END && adds && wz_account_state_cost(script->account) > script->state_bound)
+        r = WZ_ERR_PROTOCOL;
     return r == WZ_END ? WZ_OK : r;
 }
 

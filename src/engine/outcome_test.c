@@ -295,6 +295,96 @@ static void test_outcome_of_a_frame_that_no_worker_sends_is_the_end_of_the_worke
     }
 }
 
+// Keeps a key of a KiB for each message.
+#define RIG_LEAK                                                                                   \
+    "def handle_input(msg, context):\n"                                                            \
+    "    context.set_state('k%d' % msg['n'], 'x' * 1000)\n"                                        \
+    "    context.emit('out', msg['n'])\n"
+
+static void test_outcome_of_a_call_that_would_fill_the_state_is_quarantine(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_start(rig, (struct wz_engine_options){.max_state_bytes = 65536});
+    rig_apply(rig, RIG_LEAK);
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 64); // 59 entries fit: 100, a key of 3 and 1002 each
+    rig_run_until(rig, rig_has_answered, 64);
+    rig_settle(rig);
+    rig_assert_numbers(rig, 0, 59, -1);
+    assert_int_equal(rig_board_int(rig, "quarantined"), 5);
+    assert_int_equal(rig_board_int(rig, "retries"), 0);
+    assert_int_equal(rig_board_int(rig, "state_keys"), 59);
+    rig_feed(rig, "in.a", 100);
+    rig_run_until(rig, rig_is_parked, 0);
+    assert_true(rig_board_is(rig, "remark",
+                             "the last one with wyze.LimitError: the state may take at most 65536 "
+                             "bytes"));
+    assert_int_equal(rig_board_int(rig, "state_keys"), 59);
+}
+
+// More than the limit is there: it is loaded, and may become less.
+static void test_outcome_of_a_lower_limit_is_that_the_state_does_not_grow(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, RIG_LEAK);
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 1000);
+    rig_run_until(rig, rig_has_outputs, 1000);
+    rig_settle(rig);
+    rig_crash(rig);
+    rig_start(rig, (struct wz_engine_options){.max_state_bytes = 65536});
+    rig_apply(rig, "def handle_input(msg, context):\n"
+                   "    n = msg['n']\n"
+                   "    if n % 2: context.set_state('new', n)\n"
+                   "    else: context.set_state('k%d' % (n % 1000), 'y' * 1000)\n"
+                   "    context.emit('out', n)\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 8);
+    rig_run_until(rig, rig_has_answered, 8);
+    rig_settle(rig);
+    assert_int_equal(rig->output_count, 1004);
+    assert_int_equal(rig_board_int(rig, "quarantined"), 4);
+    assert_int_equal(rig_board_int(rig, "state_keys"), 1000);
+    rig_apply(rig, "def handle_input(msg, context):\n"
+                   "    for i in range(950): context.unset_state('k%d' % i)\n"
+                   "    context.set_state('new', context.get_state('k999')[:1])\n");
+    rig_run_until(rig, rig_is_running, 3);
+    rig_feed(rig, "in.a", 1);
+    rig_run_until(rig, rig_has_answered, 9);
+    rig_settle(rig);
+    assert_int_equal(rig_board_int(rig, "state_keys"), 51);
+}
+
+// Each message is answered with a frame of its own, whose change is one that the worker knows
+// nothing of: the first one brings the state over the bound, and the next is not taken. What the
+// worker says itself ends it then.
+static void test_outcome_of_frames_that_would_fill_the_state_is_the_end_of_the_worker(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_start(rig, (struct wz_engine_options){.max_state_bytes = 65536});
+    rig_apply(rig, "import os, struct\n"
+                   "def handle_input(msg, context):\n"
+                   "    value = b'\"' + b'x' * 140000 + b'\"'\n"
+                   "    data = struct.pack('>IBBIqII', 1, 0, 0, 0, msg['n'], 0, 0)\n"
+                   "    data += struct.pack('>IBHI', 1, 64, 2, len(value))\n"
+                   "    data += b'k%d' % msg['n'] + value\n"
+                   "    data = struct.pack('>IB', len(data), 68) + data\n"
+                   "    while data: data = data[os.write(3, data):]\n");
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 1);
+    rig_run_until(rig, rig_has_answered, 1);
+    rig_settle(rig);
+    rig_feed(rig, "in.a", 1);
+    rig_run_until(rig, rig_has_answered, 2);
+    rig_settle(rig);
+    assert_int_equal(rig_board_int(rig, "quarantined"), 1);
+    assert_int_equal(rig_board_int(rig, "state_keys"), 1);
+}
+
 static void test_outcome_counts_once_with_several_workers(void **state)
 {
     struct rig *rig = *state;
@@ -342,6 +432,9 @@ int main(void)
         TEST(test_outcome_of_terminate_is_that_the_rest_is_not_tried),
         TEST(test_outcome_of_a_failure_holds_up_its_own_lane_alone),
         TEST(test_outcome_of_a_frame_that_no_worker_sends_is_the_end_of_the_worker),
+        TEST(test_outcome_of_a_call_that_would_fill_the_state_is_quarantine),
+        TEST(test_outcome_of_a_lower_limit_is_that_the_state_does_not_grow),
+        TEST(test_outcome_of_frames_that_would_fill_the_state_is_the_end_of_the_worker),
         TEST(test_outcome_counts_once_with_several_workers),
     };
 

@@ -130,12 +130,23 @@ static void on_state(void *arg, struct wz_slice frames, bool done, int err)
     }
 }
 
+// What the state may count for in the account while workers keep to their limit. What is loaded may
+// be more than that, or in no worker's share; and of a step that is put in part, what it adds may
+// be there before what it takes away is gone.
+static size_t state_bound(const struct wz_script *script)
+{
+    return wz_account_state_cost(script->account) +
+           2 * (size_t)script->share_count * script->parts->max_state_bytes;
+}
+
 // Reads its state for a worker, when the journal has all of it.
 static void restore(struct wz_script *script, struct wz_script_share *share)
 {
     if (wz_worker_phase(share->worker) != WZ_WORKER_RESTORING || share->load ||
         !wz_commits_written(&script->commits, share->restore_mark))
         return;
+    if (script->state_bound == 0)
+        script->state_bound = state_bound(script);
     share->load =
         wz_state_load_new(script->parts->loop, script->account, wz_worker_number(share->worker),
                           script->share_count, on_state, share);
@@ -533,6 +544,7 @@ static void make_workers(struct wz_script *script)
         wz_worker_close(script->shares[i].worker);
     wz_free(script->shares);
     script->share_count = script->document.workers;
+    script->state_bound = 0;
     script->shares = wz_zalloc((size_t)script->share_count, sizeof(*script->shares));
     for (int i = 0; i < script->share_count; i++) {
         script->shares[i].script = script;
@@ -574,9 +586,12 @@ static void run_document(struct wz_script *script)
 static void switch_document(struct wz_script *script)
 {
     bool first = script->document.body == NULL;
+    char word[32];
 
     wz_script_document_release(&script->document);
     wz_script_document_init(&script->document, script->next_body);
+    (void)snprintf(word, sizeof(word), "state=%zu", script->parts->max_state_bytes);
+    wz_grants_add(&script->document.grants, word);
     if (script->parts->without_landlock)
         wz_grants_add(&script->document.grants, "without-landlock");
     json_decref(script->next_body);

@@ -42,6 +42,7 @@ struct wz_script_parts {
     int64_t load_ms;        // the top level and init may, each
     int64_t drain_ms;       // a worker may finish what it holds for this long
     int64_t retry_ms;       // a message that failed waits this long, then four times, 16 times
+    size_t max_state_bytes; // of the state of one worker, with WZ_STATE_ENTRY_COST for each entry
     size_t window_bytes;    // of records in memory
     size_t max_quarantined; // messages of one script; more, and it is parked
     bool without_landlock;  // scripts run also where the kernel cannot keep them from files

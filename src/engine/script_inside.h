@@ -52,6 +52,7 @@ struct wz_script {
     struct wz_position positions[WZ_SCRIPT_STREAM_COUNT]; // while it takes nothing
     struct wz_script_share *shares;
     int share_count;
+    size_t state_bound; // what the account's state may count for; 0: no worker has it yet
     struct wz_egress egress;
     struct wz_script_log log;
     uv_timer_t lanes;    // the next lane that waits is due

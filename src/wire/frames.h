@@ -32,6 +32,12 @@
 #define WZ_STATE_KEY_MAX 1024
 #define WZ_STATE_VALUE_MAX (1024 * 1024)
 
+// An entry of the state counts for this much and the bytes of key and value: what the engine keeps
+// of it in memory. The state of one worker may count for so much unless the worker is told
+// otherwise.
+#define WZ_STATE_ENTRY_COST ((size_t)100)
+#define WZ_STATE_MAX_BYTES ((size_t)256 * 1024 * 1024)
+
 enum wz_frame_type {
     // engine to worker
     WZ_FRAME_LOAD = 1,

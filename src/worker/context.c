@@ -41,7 +41,8 @@ static const char set_state_doc[] = PyDoc_STR(
     "set_state($self, key, value)\n--\n\n"
     "Keep VALUE at KEY, past the end of the process, if the call ends well.\n\n"
     "key: a str of 1 to 1,024 bytes; value: None, a bool, int, float, str, list or dict with str\n"
-    "keys, at most 1 MiB as JSON. Raises LimitError for over 16 MiB of changes in a call.");
+    "keys, at most 1 MiB as JSON. Raises LimitError for over 16 MiB of changes in a call,\n"
+    "and when the state would grow beyond what scripts.max_state allows.");
 
 static const char unset_state_doc[] =
     PyDoc_STR("unset_state($self, key)\n--\n\n"
@@ -191,6 +192,11 @@ static PyObject *change_state(struct wz_context *context, PyObject *key, PyObjec
     if (r == WZ_ERR_LIMIT)
         raise_limit(context, "one message may cause at most %d bytes of changes of the state",
                     WZ_STATE_CHANGES_MAX_BYTES);
+    if (r == WZ_ERR_TOO_LARGE)
+        raise_limit(context,
+                    "the state may take at most %zu bytes, with %zu more for each key: take keys "
+                    "out that are not needed, or raise scripts.max_state",
+                    context->state->max_bytes, WZ_STATE_ENTRY_COST);
     if (r < 0)
         return NULL;
     Py_RETURN_NONE;

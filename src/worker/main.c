@@ -178,12 +178,12 @@ static int dispatch(struct wz_worker *worker, const struct wz_frame *frame)
     }
 }
 
-static bool set_up(struct wz_worker *worker)
+static bool set_up(struct wz_worker *worker, size_t state_bytes)
 {
     if (!wz_context_register() || !wz_interpreter_start())
         return false;
     if (wz_body_codec_init(&worker->codec) && wz_user_script_init(&worker->script)) {
-        wz_state_init(&worker->state, &worker->codec);
+        wz_state_init(&worker->state, &worker->codec, state_bytes);
         worker->context = wz_context_new(&worker->channel, &worker->codec);
         worker->caller.context = worker->context;
         worker->caller.script = &worker->script;
@@ -209,7 +209,7 @@ int main(int argc, char **argv)
                         "wyze-python NAME PARENT-PID [WORD]...\n");
         return WZ_WORKER_EXIT_USAGE;
     }
-    if (!set_up(&worker))
+    if (!set_up(&worker, sandbox.state_bytes))
         return WZ_WORKER_EXIT_PYTHON;
     // Nothing of the user's has run so far; a refusal is the answer to LOAD.
     if (!wz_sandbox_enter(&sandbox, worker.refusal, sizeof(worker.refusal)) && !worker.refusal[0])

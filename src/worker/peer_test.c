@@ -19,10 +19,10 @@
 
 #define ANSWER_WITHIN_S 20
 
-static void exec_worker(int fd)
+static void exec_worker(int fd, const char *word)
 {
     char parent[16];
-    char *const argv[] = {(char *)WZ_WORKER_PATH, (char *)"test", parent, NULL};
+    char *const argv[] = {(char *)WZ_WORKER_PATH, (char *)"test", parent, (char *)word, NULL};
     char *const env[] = {NULL};
     int null = open("/dev/null", O_RDWR);
 
@@ -34,7 +34,9 @@ static void exec_worker(int fd)
     _exit(127);
 }
 
-int peer_setup(void **state)
+int peer_setup(void **state) { return peer_setup_word(state, NULL); }
+
+int peer_setup_word(void **state, const char *word)
 {
     struct peer *peer = wz_zalloc(1, sizeof(*peer));
     struct timeval limit = {.tv_sec = ANSWER_WITHIN_S};
@@ -45,7 +47,7 @@ int peer_setup(void **state)
     peer->pid = fork();
     if (peer->pid == 0) {
         close(fds[0]);
-        exec_worker(fds[1]);
+        exec_worker(fds[1], word);
     }
     close(fds[1]);
     peer->fd = fds[0];

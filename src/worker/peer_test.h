@@ -18,6 +18,9 @@ struct peer {
 int peer_setup(void **state);
 int peer_teardown(void **state);
 
+// The same, with a word for its sandbox.
+int peer_setup_word(void **state, const char *word);
+
 // Sends a LOAD frame of CODE and CONFIG (a JSON text).
 void peer_send_load(struct peer *peer, const char *code, const char *config);
 

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "base/fs.h"
+#include "wire/frames.h"
 #include "worker/syscall_filter.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -100,12 +101,12 @@ static bool add_port(struct wz_sandbox *sandbox, const char *text)
     return true;
 }
 
-static bool set_memory(struct wz_sandbox *sandbox, const char *text)
+static bool read_bytes(const char *text, size_t *ret_bytes)
 {
     char *end;
 
-    sandbox->memory_bytes = strtoull(text, &end, 10);
-    return end != text && *end == '\0' && sandbox->memory_bytes > 0;
+    *ret_bytes = strtoull(text, &end, 10);
+    return end != text && *end == '\0' && *ret_bytes > 0;
 }
 
 static bool read_word(struct wz_sandbox *sandbox, const char *word)
@@ -121,7 +122,9 @@ static bool read_word(struct wz_sandbox *sandbox, const char *word)
     else if (!value)
         return false;
     else if (strncmp(word, "memory=", 7) == 0)
-        return set_memory(sandbox, value + 1);
+        return read_bytes(value + 1, &sandbox->memory_bytes);
+    else if (strncmp(word, "state=", 6) == 0)
+        return read_bytes(value + 1, &sandbox->state_bytes);
     else if (strncmp(word, "port=", 5) == 0)
         return add_port(sandbox, value + 1);
     else if (strncmp(word, "read=", 5) == 0)
@@ -136,8 +139,9 @@ static bool read_word(struct wz_sandbox *sandbox, const char *word)
 
 bool wz_sandbox_read(char *const *words, int count, struct wz_sandbox *ret_sandbox)
 {
-    *ret_sandbox =
-        (struct wz_sandbox){.memory_bytes = MEMORY_PRESET_BYTES, .landlock_is_kept = true};
+    *ret_sandbox = (struct wz_sandbox){.memory_bytes = MEMORY_PRESET_BYTES,
+                                       .state_bytes = WZ_STATE_MAX_BYTES,
+                                       .landlock_is_kept = true};
     for (int i = 0; i < count; i++)
         if (!read_word(ret_sandbox, words[i]))
             return false;

@@ -21,6 +21,7 @@ struct wz_sandbox_folder {
 // What is set for one script.
 struct wz_sandbox {
     size_t memory_bytes;   // of address space
+    size_t state_bytes;    // of the script's state: no wall, the worker itself keeps to it
     bool landlock_is_kept; // the script is refused on a kernel without Landlock
     bool threads;
     enum wz_landlock_tcp tcp;

@@ -34,6 +34,7 @@ static void test_sandbox_grants_nothing_by_itself(void **state)
     (void)state;
     assert_true(read_words(&sandbox, NULL, NULL));
     assert_int_equal(sandbox.memory_bytes, 512 << 20);
+    assert_int_equal(sandbox.state_bytes, 256 << 20);
     assert_true(sandbox.landlock_is_kept);
     assert_false(sandbox.threads || sandbox.write);
     assert_int_equal(sandbox.tcp, WZ_LANDLOCK_TCP_NONE);
@@ -60,15 +61,16 @@ static void test_sandbox_reads_its_words(void **state)
     assert_int_equal(sandbox.ports[1], 53);
     assert_true(read_words(&sandbox, "network", "port=443"));
     assert_int_equal(sandbox.tcp, WZ_LANDLOCK_TCP_ALL);
-    assert_true(read_words(&sandbox, "without-landlock", NULL));
+    assert_true(read_words(&sandbox, "without-landlock", "state=65536"));
+    assert_int_equal(sandbox.state_bytes, 65536);
     assert_false(sandbox.landlock_is_kept);
 }
 
 static void test_sandbox_refuses_words_it_does_not_know(void **state)
 {
-    static const char *const words[] = {
-        "",      "net",        "network=1", "memory=", "memory=x", "memory=0",
-        "port=", "port=65536", "port=1x",   "read=",   "read=a",   "readx=/a"};
+    static const char *const words[] = {"",         "net",      "network=1",  "memory=", "memory=x",
+                                        "memory=0", "port=",    "port=65536", "port=1x", "read=",
+                                        "read=a",   "readx=/a", "state=",     "state=-"};
     struct wz_sandbox sandbox;
 
     (void)state;

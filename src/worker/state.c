@@ -31,9 +31,10 @@ static PyObject *dict_at(PyObject **place)
     return *place;
 }
 
-void wz_state_init(struct wz_state *state, struct wz_body_codec *codec)
+void wz_state_init(struct wz_state *state, struct wz_body_codec *codec, size_t max_bytes)
 {
     state->codec = codec;
+    state->max_bytes = max_bytes;
     dict_at(&state->touch_index);
 }
 
@@ -97,6 +98,12 @@ static size_t value_len(PyObject *value)
         return WZ_STATE_INT_LEN;
     must(get_utf8(value, &s));
     return string_len(s);
+}
+
+// What an entry of the tables counts for; VALUE NULL: there is none.
+static size_t entry_cost(size_t key_len, PyObject *value)
+{
+    return value ? WZ_STATE_ENTRY_COST + key_len + value_len(value) : 0;
 }
 
 // Whether the value stands in the tables as it is: it never changes, and it has a JSON form.
@@ -197,6 +204,9 @@ bool wz_state_load(struct wz_state *state, const struct wz_frame_entry *entry)
         Py_XSETREF(value, PyBytes_FromStringAndSize((const char *)text.ptr, (Py_ssize_t)text.len));
     if (key && value)
         done = PyDict_SetItem(dict_at(&state->tables[entry->lane]), key, value) == 0;
+    if (done)
+        state->bytes += entry_cost(entry->key.len, value);
+    state->kept_bytes = state->bytes;
     Py_XDECREF(key);
     Py_XDECREF(value);
     return done;
@@ -323,12 +333,20 @@ static void put(struct wz_state *state, PyObject *key, PyObject *packed)
 static int change(struct wz_state *state, PyObject *key, size_t key_len, PyObject *packed)
 {
     struct wz_state_touch *entry = touch(state, key);
-    size_t len = WZ_FRAME_ENTRY_LEN + key_len + (packed ? value_len(packed) : 0);
-    size_t bytes = state->change_bytes - entry->change_len + len;
+    size_t cost = entry_cost(key_len, packed);
+    size_t len = WZ_FRAME_ENTRY_LEN + (packed ? cost - WZ_STATE_ENTRY_COST : key_len);
+    size_t changes = state->change_bytes - entry->change_len + len;
+    size_t bytes = state->bytes + cost;
 
-    if (bytes > WZ_STATE_CHANGES_MAX_BYTES)
+    bytes -= entry->changed ? entry->cost : entry_cost(key_len, entry->before);
+    if (changes > WZ_STATE_CHANGES_MAX_BYTES)
         return WZ_ERR_LIMIT;
-    state->change_bytes = bytes;
+    // What was loaded may be more than is allowed: it may stay, and become less.
+    if (bytes > state->max_bytes && bytes > state->kept_bytes)
+        return WZ_ERR_TOO_LARGE;
+    state->bytes = bytes;
+    state->change_bytes = changes;
+    entry->cost = cost;
     entry->change_len = len;
     entry->changed = true;
     put(state, key, packed);
@@ -365,6 +383,7 @@ void wz_state_keep(struct wz_state *state)
         must(PyDict_SetItem(state->dirty[state->lane], entry->key, Py_None) == 0);
         state->dirty_bytes += entry->change_len;
     }
+    state->kept_bytes = state->bytes;
     forget_touches(state);
 }
 
@@ -373,6 +392,7 @@ void wz_state_undo(struct wz_state *state)
     for (size_t i = 0; i < state->touch_count; i++)
         if (state->touches[i].changed)
             put(state, state->touches[i].key, state->touches[i].before);
+    state->bytes = state->kept_bytes;
     forget_touches(state);
 }
 

@@ -22,6 +22,7 @@ struct wz_state_touch {
     PyObject *key;
     PyObject *before;  // as it was before the call; NULL: it was not there
     size_t change_len; // of the change that it makes, in a frame
+    size_t cost;       // what its entry counts for, when it is changed
     bool changed;
 };
 
@@ -42,12 +43,16 @@ struct wz_state {
     size_t touch_cap;
     PyObject *touch_index; // dict of their places, when there are many
     size_t change_bytes;   // of the call at hand
+    size_t max_bytes;      // what all entries may count for, with WZ_STATE_ENTRY_COST each
+    size_t bytes;          // what they count for
+    size_t kept_bytes;     // the same, before the call at hand
 };
 
-// Gets an empty state ready; CODEC must outlive it.
-void wz_state_init(struct wz_state *state, struct wz_body_codec *codec);
+// Gets an empty state ready that may count for MAX_BYTES; CODEC must outlive it.
+void wz_state_init(struct wz_state *state, struct wz_body_codec *codec, size_t max_bytes);
 
-// Keeps an entry that the engine sent. False with an exception when its value is no JSON.
+// Keeps an entry that the engine sent, also where it is more than the state may count for. False
+// with an exception when its value is no JSON.
 bool wz_state_load(struct wz_state *state, const struct wz_frame_entry *entry);
 
 // Begins a call whose state is that of LANE; WZ_STATE_NO_LANE: it may not get nor set.
@@ -58,7 +63,8 @@ void wz_state_begin(struct wz_state *state, uint8_t lane);
 PyObject *wz_state_get(struct wz_state *state, PyObject *key);
 
 // Puts VALUE at KEY; NULL takes the key out. WZ_ERR_INVALID with an exception when key or value are
-// not fit; WZ_ERR_LIMIT without one when the call changes too much.
+// not fit; without one WZ_ERR_LIMIT when the call changes too much, WZ_ERR_TOO_LARGE when the state
+// would count for more than it may, and for more than before the call.
 WZ_MUST int wz_state_set(struct wz_state *state, PyObject *key, PyObject *value);
 
 // Ends a call that counts.

@@ -292,6 +292,86 @@ static void test_state_limits_the_changes_of_a_call(void **state)
     peer_expect_status(peer, 3, WZ_FRAME_OK);
 }
 
+// What the state counts for is told again by who sets the same keys.
+#define COUNTING                                                                                   \
+    "def handle_input(msg, context):\n"                                                            \
+    "    put, unset = context.set_state, context.unset_state\n"                                    \
+    "    for i in range(msg['from'], msg['to']):\n"                                                \
+    "        unset(f'k{i:04}') if msg['gone'] else put(f'k{i:04}', 'x' * msg['len'])\n"
+
+// Each entry counts for 100 bytes, its key and its value with quotes: 307 here, so 213 fit.
+static void test_state_is_limited_in_all(void **state)
+{
+    static const struct {
+        const char *body;
+        enum wz_frame_status status;
+    } calls[] = {
+        {"{\"from\":0,\"to\":200,\"gone\":0,\"len\":200}", WZ_FRAME_OK},
+        {"{\"from\":200,\"to\":214,\"gone\":0,\"len\":200}", WZ_FRAME_REFUSED},
+        {"{\"from\":200,\"to\":213,\"gone\":0,\"len\":200}", WZ_FRAME_OK},
+        {"{\"from\":213,\"to\":214,\"gone\":0,\"len\":50}", WZ_FRAME_REFUSED},
+        {"{\"from\":0,\"to\":213,\"gone\":0,\"len\":200}", WZ_FRAME_OK}, // nothing more
+        {"{\"from\":0,\"to\":1,\"gone\":1}", WZ_FRAME_OK},
+        {"{\"from\":213,\"to\":214,\"gone\":0,\"len\":200}", WZ_FRAME_OK}, // in its place
+        {"{\"from\":0,\"to\":1,\"gone\":0,\"len\":200}", WZ_FRAME_REFUSED},
+    };
+    struct peer *peer;
+
+    peer_teardown(state);
+    assert_int_equal(peer_setup_word(state, "state=65536"), 0);
+    peer = *state;
+    peer_start_script(peer, COUNTING);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        struct wz_frame_item item;
+
+        peer_send_batch(peer, (int64_t)i, 1, calls[i].body);
+        item = peer_expect_status(peer, (int64_t)i, calls[i].status);
+        if (calls[i].status == WZ_FRAME_REFUSED)
+            peer_assert_contains(item.body, "wyze.LimitError: the state may take at most 65536 "
+                                            "bytes, with 100 more for each key");
+    }
+}
+
+// What the engine sends is kept, however much: it may not grow, but be set anew and taken out.
+static void test_state_that_is_too_large_when_it_comes_may_become_less(void **state)
+{
+    static const struct {
+        const char *body;
+        enum wz_frame_status status;
+    } calls[] = {
+        {"{\"from\":0,\"to\":300,\"gone\":0,\"len\":200}", WZ_FRAME_OK},
+        {"{\"from\":0,\"to\":1,\"gone\":0,\"len\":201}", WZ_FRAME_REFUSED},
+        {"{\"from\":300,\"to\":301,\"gone\":0,\"len\":0}", WZ_FRAME_REFUSED},
+        {"{\"from\":0,\"to\":1,\"gone\":0,\"len\":10}", WZ_FRAME_OK},
+        {"{\"from\":0,\"to\":1,\"gone\":0,\"len\":11}", WZ_FRAME_REFUSED},
+        {"{\"from\":0,\"to\":150,\"gone\":1}", WZ_FRAME_OK},
+        {"{\"from\":300,\"to\":350,\"gone\":0,\"len\":200}", WZ_FRAME_OK},
+    };
+    char value[203];
+    struct peer *peer;
+
+    peer_teardown(state);
+    assert_int_equal(peer_setup_word(state, "state=65536"), 0);
+    peer = *state;
+    memset(value, 'x', sizeof(value));
+    value[0] = value[201] = '"';
+    value[202] = '\0';
+    peer_send_load(peer, COUNTING, "{}");
+    peer_expect(peer, WZ_FRAME_READY);
+    for (int i = 0; i < 300; i++) {
+        char key[8];
+
+        (void)snprintf(key, sizeof(key), "k%04d", i);
+        peer_send_entry(peer, WZ_LANE_SHARED, key, value);
+    }
+    peer_send_empty(peer, WZ_FRAME_START);
+    peer_expect(peer, WZ_FRAME_STARTED);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        peer_send_batch(peer, (int64_t)i, 1, calls[i].body);
+        peer_expect_status(peer, (int64_t)i, calls[i].status);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, peer_setup, peer_teardown)
@@ -304,6 +384,8 @@ int main(void)
         TEST(test_state_changes_of_a_frame_are_there_once),
         TEST(test_state_of_a_script_with_several_workers_is_by_lane),
         TEST(test_state_limits_the_changes_of_a_call),
+        TEST(test_state_is_limited_in_all),
+        TEST(test_state_that_is_too_large_when_it_comes_may_become_less),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

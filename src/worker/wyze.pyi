@@ -76,7 +76,8 @@ class Context:
         """Keep VALUE at KEY, past the end of the process, if the call ends well.
 
         key: a str of 1 to 1,024 bytes; value: None, a bool, int, float, str, list or dict with str
-        keys, at most 1 MiB as JSON. Raises LimitError for over 16 MiB of changes in a call.
+        keys, at most 1 MiB as JSON. Raises LimitError for over 16 MiB of changes in a call,
+        and when the state would grow beyond what scripts.max_state allows.
         """
 
     def terminate(self, remark: str) -> None:

@@ -179,3 +179,45 @@ def test_checker_of_answers_finds_what_is_wrong():
     for wrong in ({"more": False}, {"count": "1", "more": False}, {"count": True, "more": False},
                   {"count": 1, "more": False, "mores": 1}, []):
         assert disagreement(wrong, page) is not None
+
+
+LEAK = """# wyze: on raw:bedroom.#
+def handle_input(msg, context):
+    key = msg["value"]
+    if key.startswith("no "):
+        context.unset_state(key[3:])
+    else:
+        context.set_state(key, "x" * 10000)
+"""
+
+
+def test_state_stays_within_its_limit(make_wyze, tmp_path):
+    """What would go beyond fails and says why, what was there stays, also through a start with a
+    lower limit."""
+    wyze = make_wyze()
+    wyze.start("--scripts-max-state=128KiB")
+    wyze.import_mapping(SEED_MAPPING)
+    path = tmp_path / "leak.py"
+    path.write_text(LEAK)
+    wyze.cli("script", "deploy", str(path))
+
+    def send(values):
+        for value in values:
+            wyze.cli("pub", "mesh/b5ea3f/42/M/status", value)
+
+    def live():
+        return json.loads(wyze.cli("script", "get", "leak").stdout)["live"]
+
+    send(f"k{i}" for i in range(14))  # of 10,104 bytes each: 12 fit
+    until(lambda: live()["quarantined"] == 2, 30)
+    assert live()["state_keys"] == 12 and live()["retries"] == 0
+    one = json.loads(wyze.cli("script", "quarantine", "show", "leak", "1").stdout)
+    assert "wyze.LimitError: the state may take at most 131072 bytes" in one["traceback"]
+    assert 'set_state(key, "x" * 10000)' in one["traceback"]
+    wyze.kill()
+    wyze.start("--scripts-max-state=64KiB")
+    send(["k3", "no k5", "k14"])  # set anew, and taken out; but not one more
+    until(lambda: live()["quarantined"] == 3, 30)
+    keys = [json.loads(line)["key"] for line in wyze.cli("script", "state", "leak").stdout.splitlines()]
+    assert sorted(keys) == sorted(f"k{i}" for i in range(12) if i != 5)
+    assert live()["status"] == "running"
