@@ -144,6 +144,7 @@ class Ledger(threading.Thread):
         self.links = [Link(f"ledger-{i}", topics[i::links]) for i in range(links)]
         self.sent = 0
         self.acked = 0
+        self.turns = 0
         self.error = None
         self.publishing = threading.Event()
         self.publishing.set()
@@ -156,6 +157,7 @@ class Ledger(threading.Thread):
         try:
             while not self.stopping:
                 self.turn()
+                self.turns += 1
         except BaseException as error:  # it is told by check(), in the test's own thread
             self.error = error
         finally:
@@ -188,6 +190,20 @@ class Ledger(threading.Thread):
         """Waits until so many more messages have been acked."""
         target = self.acked + more
         self.wait(lambda: self.acked >= target, seconds, f"{more} more PUBACKs did not come")
+
+    def wait_standing(self, seconds=30):
+        """Waits until nothing more is acked: each window is full, and stays so while what was on its way
+        here is read, for half a second and some turns."""
+        seen = None
+
+        def stands():
+            nonlocal seen
+            full = all(len(link.unacked) >= self.window for link in self.links)
+            if not full or seen is None or seen[0] != self.acked:
+                seen = self.acked, self.turns, time.monotonic()
+            return full and self.turns > seen[1] + 3 and time.monotonic() > seen[2] + 0.5
+
+        self.wait(stands, seconds, "the windows did not fill")
 
     def drain(self, seconds=30):
         """Waits until everything that was sent has been acked."""

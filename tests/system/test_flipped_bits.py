@@ -50,7 +50,7 @@ def models(tmp_path_factory):
         trial.start()
         trial.ledger.resume()
         trial.ledger.wait_acked(MESSAGES // 2)
-        trial.ledger.pause()
+        trial.ledger.drain()  # no write is under way that the kill would tear
         wyze.kill()
         made["killed"] = Model(wyze.data)
     finally:

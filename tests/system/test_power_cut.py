@@ -66,10 +66,7 @@ def test_what_is_acked_while_the_power_goes_is_there(make_trial, disk):
     # The program lives on without its disk: it acks nothing more, and says why.
     reasons = trial.wait_ready(503)
     assert "raw-stream" in [reason["stream"] for reason in reasons]
-    acked = trial.ledger.acked
-    trial.ledger.wait(lambda: all(len(link.unacked) >= 100 for link in trial.ledger.links), 10,
-                      "the windows did not fill")
-    assert trial.ledger.acked == acked
+    trial.ledger.wait_standing()
     trial.wyze.kill()
     disk.unmount()
     disk.mount()
@@ -83,12 +80,12 @@ def test_shown_and_lost_offsets_are_not_used_again(make_trial, disk):
     are lost."""
     trial = make_trial(make_seed("shown"), faults=True).begin()
     trial.ledger.wait_acked(500)
-    # Written, but durable much later; what has come meanwhile is written next, all at once.
+    # Written, but never durable; what has come meanwhile is written next, all at once.
     trial.set_faults("fdatasync:delay:ms=500:k=1:path=raw-stream",
-                     "fdatasync:delay:ms=5000:path=raw-stream")
+                     "fdatasync:delay:ms=60000:path=raw-stream")
     trial.wait_hit("fdatasync", count=2)
     written = read_stream(trial.stream, newest=1).records[-1].offset
-    trial.ledger.wait(lambda: trial.watcher.last >= written, 4, "what is written was not shown")
+    trial.ledger.wait(lambda: trial.watcher.last >= written, 20, "what is written was not shown")
     cut(trial, disk, LOSE_ALL)
     left = {record.offset for record in read_stream(trial.stream).records}
     assert trial.seen.bodies.keys() - left, "the cut lost nothing that was shown"
