@@ -18,7 +18,7 @@ struct wz_query {
     char *pattern;
     wz_query_fn found;
     void *arg;
-    bool cancelled;
+    atomic_bool cancelled;  // set by the loop thread
     struct wz_buf backward; // records, newest first
     struct wz_buf lengths;  // size_t of each
     uint32_t count;
@@ -52,6 +52,7 @@ static void look(uv_work_t *work)
         .position = asked->before,
         .pattern = wz_slice_str(query->pattern),
         .limit_ms = asked->since_ms,
+        .cancelled = &query->cancelled,
     };
     struct wz_reader *reader;
     struct wz_record record;
@@ -133,5 +134,5 @@ struct wz_query *wz_query_start(uv_loop_t *uv, struct wz_log *log,
 void wz_query_cancel(struct wz_query *query)
 {
     if (query)
-        query->cancelled = true;
+        atomic_store_explicit(&query->cancelled, true, memory_order_relaxed);
 }

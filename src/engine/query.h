@@ -18,5 +18,6 @@ typedef void (*wz_query_fn)(void *arg, struct wz_slice frame);
 struct wz_query *wz_query_start(uv_loop_t *uv, struct wz_log *log,
                                 const struct wz_frame_query *asked, wz_query_fn found, void *arg);
 
-// FOUND is not called; the query frees itself when it has come back. NULL is fine.
+// FOUND is not called. It looks at no further block of the log, and frees itself when it has come
+// back. NULL is fine.
 void wz_query_cancel(struct wz_query *query);

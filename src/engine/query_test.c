@@ -7,8 +7,31 @@
 
 #include <cmocka.h>
 
+#include "base/fs.h"
 #include "engine/query.h"
 #include "engine/rig_test.h"
+
+// Reads of files by a look back: after the first the test's thread has its say.
+static struct {
+    _Atomic bool watched;
+    _Atomic int count;
+    uv_sem_t reading;
+    uv_sem_t go_on;
+} reads;
+
+static _Thread_local bool is_test_thread;
+
+// The linker puts it in front of base/fs.h's.
+int __real_wz_fs_read(int fd, void *ret_bytes, size_t len, int64_t pos, size_t *ret_len);
+int __wrap_wz_fs_read(int fd, void *ret_bytes, size_t len, int64_t pos, size_t *ret_len);
+int __wrap_wz_fs_read(int fd, void *ret_bytes, size_t len, int64_t pos, size_t *ret_len)
+{
+    if (reads.watched && !is_test_thread && ++reads.count == 1) {
+        uv_sem_post(&reads.reading);
+        uv_sem_wait(&reads.go_on);
+    }
+    return __real_wz_fs_read(fd, ret_bytes, len, pos, ret_len);
+}
 
 // An answer: the numbers of the records, and the error.
 struct answer {
@@ -131,6 +154,48 @@ static void test_query_that_is_cancelled_tells_nobody(void **state)
     assert_false(answer.there);
 }
 
+// How often a look back at all of the stream reads; CANCEL: it is cancelled while it reads first.
+static int count_reads(struct rig *rig, bool cancel)
+{
+    const struct wz_frame_query asked = {
+        .before = INT64_MAX, .limit = 10000, .pattern = WZ_SLICE_LIT("#")};
+    struct answer answer = {0};
+    struct answer other;
+    struct wz_query *query;
+
+    assert_int_equal(uv_sem_init(&reads.reading, 0), 0);
+    assert_int_equal(uv_sem_init(&reads.go_on, 0), 0);
+    reads.count = 0;
+    reads.watched = true;
+    query = wz_query_start(&rig->loop.uv, rig->logs[WZ_SCRIPT_RAW], &asked, on_found, &answer);
+    uv_sem_wait(&reads.reading);
+    if (cancel)
+        wz_query_cancel(query);
+    uv_sem_post(&reads.go_on);
+    while (!answer.there && !cancel)
+        rig_turn(rig);
+    // The pool has one thread: it has come to this one, which reads nothing, when it has ended
+    // that.
+    ask(rig, (struct wz_frame_query){.before = 9, .limit = 1, .pattern = WZ_SLICE_LIT("a.#b..")},
+        &other);
+    reads.watched = false;
+    assert_int_equal(answer.count, cancel ? 0 : 1000);
+    uv_sem_destroy(&reads.reading);
+    uv_sem_destroy(&reads.go_on);
+    return reads.count;
+}
+
+static void test_query_that_is_cancelled_reads_no_further(void **state)
+{
+    struct rig *rig = *state;
+
+    is_test_thread = true;
+    for (int i = 0; i < 10; i++)
+        fill(rig);
+    assert_true(count_reads(rig, false) > 10);
+    assert_int_equal(count_reads(rig, true), 1);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -139,8 +204,10 @@ int main(void)
         TEST(test_query_keeps_to_its_times),
         TEST(test_query_of_a_pattern_that_is_none_tells_why),
         TEST(test_query_that_is_cancelled_tells_nobody),
+        TEST(test_query_that_is_cancelled_reads_no_further),
     };
 
     (void)signal(SIGPIPE, SIG_IGN); // as in the program
+    assert_int_equal(setenv("UV_THREADPOOL_SIZE", "1", 1), 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 // been written, durable or not, and holds the segment it stands in open.
 #pragma once
 
+#include <stdatomic.h>
+
 #include "stream/log.h"
 
 struct wz_reader;
@@ -22,6 +24,8 @@ struct wz_reader_options {
     // open only. The log's topic index keeps batches without such topics from being read.
     struct wz_slice pattern;
     int64_t limit_ms; // forward: stop after this append time; backward: stop before it; 0: no limit
+    // Any thread may set it: the reader looks at no further block. Outlives the reader; NULL: none.
+    const atomic_bool *cancelled;
 };
 
 // Opens a reader on LOG, which must outlive it. WZ_ERR_INVALID for a bad pattern. The caller owns
@@ -34,7 +38,8 @@ void wz_reader_close(struct wz_reader *reader);
 
 // The next record that matches, in the reader's direction; its slices are valid until the next
 // call. WZ_END when there is none: forward, more may come later, and the next call looks again.
-// Damaged batches are skipped and counted. WZ_ERR_IO and the like for a disk that does not answer.
+// Damaged batches are skipped and counted. WZ_ERR_IO and the like for a disk that does not answer;
+// WZ_ERR_CLOSED when it was cancelled.
 WZ_MUST int wz_reader_next(struct wz_reader *reader, struct wz_record *ret_record);
 
 // Forward: every record below this offset that matches has been returned. It moves past records

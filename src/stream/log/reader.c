@@ -24,6 +24,7 @@ struct wz_reader {
     int64_t limit_ms;
     int64_t damaged;
     bool ended; // the limit in time was met
+    const atomic_bool *cancelled;
 
     // The segment it stands in; fd is -1 when in none.
     struct wz_place place;
@@ -58,6 +59,7 @@ int wz_reader_open(struct wz_log *log, const struct wz_reader_options *options,
     reader->direction = options->direction;
     reader->position = options->position > 0 ? options->position : 0;
     reader->limit_ms = options->limit_ms;
+    reader->cancelled = options->cancelled;
     reader->fd = -1;
     *ret_reader = reader;
     return WZ_OK;
@@ -185,6 +187,11 @@ static bool wanted(const struct wz_reader *reader, const struct wz_record *recor
 {
     return wz_filter_all(&reader->filter) ||
            (!record->key_null && wz_filter_match(&reader->filter, record->key));
+}
+
+static bool is_cancelled(const struct wz_reader *reader)
+{
+    return reader->cancelled && atomic_load_explicit(reader->cancelled, memory_order_relaxed);
 }
 
 // Forward: finds the place of the position in the segment at hand anew, and starts a run there; an
@@ -334,6 +341,8 @@ static int next_batch(struct wz_reader *reader)
     int r;
 
     for (;;) {
+        if (is_cancelled(reader))
+            return WZ_ERR_CLOSED;
         r = reader->fd >= 0 ? wz_scan_next(&reader->scan, &batch, &info) : WZ_END;
         count_damage(reader, reader->scan.damaged, reader->scan.pos);
         reader->scan.damaged = 0;
@@ -469,6 +478,8 @@ static int next_backward(struct wz_reader *reader, struct wz_record *ret_record)
     while (reader->record_count == 0) {
         if (reader->ended)
             return WZ_END;
+        if (is_cancelled(reader))
+            return WZ_ERR_CLOSED;
         r = reader->fd >= 0 ? previous_block(reader) : start_backward(reader);
         if (r == WZ_ERR_NOT_FOUND) { // it was sealed in between: look again
             leave(reader);

@@ -308,6 +308,44 @@ static void test_reader_refuses_a_bad_pattern(void **state)
     testlog_release(&t);
 }
 
+// Of what the reader has in hand there may come more, of what it would have to read nothing.
+static void test_reader_that_is_cancelled_reads_no_further(void **state)
+{
+    (void)state;
+    for (int backward = 0; backward <= 1; backward++) {
+        atomic_bool cancelled = false;
+        struct wz_reader_options opt = {
+            .direction = backward ? WZ_BACKWARD : WZ_FORWARD,
+            .position = backward ? INT64_MAX : 0,
+            .cancelled = &cancelled,
+        };
+        struct wz_reader *reader;
+        struct wz_record record;
+        struct testlog t;
+        int more = 0;
+        int r;
+
+        testlog_init(&t);
+        testlog_open(&t);
+        for (int i = 0; i < 100; i++) {
+            testlog_append_many(&t, 10, 500);
+            testlog_settle(&t); // a batch
+        }
+        assert_int_equal(wz_reader_open(t.log, &opt, &reader), WZ_OK);
+        for (int i = 0; i < 500; i++)
+            assert_int_equal(wz_reader_next(reader, &record), WZ_OK);
+        cancelled = true;
+        while ((r = wz_reader_next(reader, &record)) == WZ_OK)
+            more++;
+        assert_int_equal(r, WZ_ERR_CLOSED);
+        assert_in_range(more, 0, 20);
+        assert_int_equal(wz_reader_next(reader, &record), WZ_ERR_CLOSED);
+        wz_reader_close(reader);
+        assert_int_equal(testlog_close(&t), WZ_OK);
+        testlog_release(&t);
+    }
+}
+
 static void count_call(void *arg) { atomic_fetch_add((_Atomic int *)arg, 1); }
 
 static void test_log_tells_its_watcher(void **state)
@@ -339,6 +377,7 @@ int main(void)
         cmocka_unit_test(test_reader_goes_on_when_more_comes),
         cmocka_unit_test(test_reader_ends_where_many_blocks_hold_nothing_wanted),
         cmocka_unit_test(test_reader_refuses_a_bad_pattern),
+        cmocka_unit_test(test_reader_that_is_cancelled_reads_no_further),
         cmocka_unit_test(test_log_tells_its_watcher),
     };
 
