@@ -45,6 +45,7 @@ static const struct wz_option script_get_options[] = {
 static const struct wz_option script_deploy_options[] = {
     {"--name", "NAME", "the script's name; without it the file's, without .py"},
     {"--on", "STREAM:PATTERN", "what it listens to (raw:bedroom.#); may be given several times"},
+    {"--from", "WHEN", "a new one begins there: -1h, @OFFSET, a time, first; without it now"},
     {"--stopped", NULL, "save it, but do not run it"},
 };
 

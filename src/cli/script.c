@@ -166,6 +166,17 @@ static char *choose_name(const struct wz_cli *cli)
     return name != NULL ? wz_strdup(name) : wz_bindings_name(cli->args.words[0]);
 }
 
+// Where it begins, if that is said.
+static int add_start(struct wz_cli *cli, json_t *document)
+{
+    const char *from = wz_args_value(&cli->args, "--from");
+
+    if (from == NULL || json_object_set_new(document, "start", json_string(from)) == 0)
+        return WZ_OK;
+    return wz_problem_set(&cli->problem, WZ_ERR_INVALID, WZ_CODE_SCRIPT_INVALID,
+                          "What --from says is not UTF-8.");
+}
+
 // The document's members that the file and the options give.
 static json_t *make_document(struct wz_cli *cli, struct wz_slice code)
 {
@@ -190,7 +201,10 @@ static json_t *make_document(struct wz_cli *cli, struct wz_slice code)
         (void)json_object_set_new(document, "bindings", bindings); // the object is ours
     else
         json_decref(bindings);
-    return document;
+    if (add_start(cli, document) == WZ_OK)
+        return document;
+    json_decref(document);
+    return NULL;
 }
 
 // Saves the document: over the members of one that is there, else as a new one.
@@ -241,5 +255,10 @@ int wz_cmd_script_deploy(struct wz_cli *cli)
         (void)fprintf(stderr, "script %s, revision %lld: %s\n", name, (long long)revision,
                       wz_args_value(&cli->args, "--stopped") != NULL ? "saved"
                                                                      : "runs"); // as above
+    if (r == WZ_OK && revision > 1 && wz_args_value(&cli->args, "--from") != NULL)
+        (void)fprintf(stderr,
+                      "script %s was there: it goes on where it is, --from is for streams "
+                      "that are new to it\n",
+                      name); // as above
     return wz_cli_exit(r);
 }

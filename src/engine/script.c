@@ -420,6 +420,10 @@ static void on_advanced(void *arg)
         if (wz_commits_ready(&script->commits) && !script->waits_for_bus)
             wz_worker_resume(script->shares[i].worker);
     }
+    if (script->settling && wz_commits_written(&script->commits, script->stop_mark)) {
+        script->settling = false;
+        set_status(script, WZ_SCRIPT_STOPPED);
+    }
     if (script->waits_for_steps && wz_commits_idle(&script->commits))
         close_handles(script);
 }
@@ -444,7 +448,7 @@ void wz_script_durable(struct wz_script *script)
 {
     if (!wz_commits_idle(&script->commits))
         wz_commits_advance(&script->commits);
-    else if (script->status == WZ_SCRIPT_VALID)
+    else if (script->status == WZ_SCRIPT_VALID || script->settling)
         on_advanced(script);
 }
 
@@ -553,15 +557,104 @@ static void make_workers(struct wz_script *script)
     }
 }
 
+// Whether the document binds a stream on which it has no position.
+static bool lacks_position(const struct wz_script *script, int stream)
+{
+    for (size_t i = 0; i < script->document.binding_count; i++)
+        if ((int)script->document.bindings[i].stream == stream)
+            return script->positions[stream].base < 0;
+    return false;
+}
+
+static void begin_at(struct wz_script *script, const int64_t *offsets)
+{
+    for (int i = 0; i < WZ_SCRIPT_STREAM_COUNT; i++) {
+        if (!lacks_position(script, i))
+            continue;
+        script->positions[i] = (struct wz_position){.base = offsets[i]};
+        script->begins = true;
+    }
+}
+
+static void go_on(struct wz_script *script);
+static void run_document(struct wz_script *script);
+
+static void on_beginning(void *arg, const int64_t *offsets, int err)
+{
+    struct wz_script *script = arg;
+    char text[128];
+
+    if (err == WZ_OK)
+        begin_at(script, offsets);
+    if (script->closing || script->next_body || script->again) {
+        go_on(script);
+    } else if (err == WZ_OK) {
+        run_document(script);
+    } else {
+        (void)snprintf(text, sizeof(text), "where it is to begin cannot be found: %s",
+                       wz_err_text(err));
+        set_remark(script, text);
+        set_status(script, WZ_SCRIPT_INVALID);
+    }
+}
+
+// Sees to it that each stream has a position. False: it is being looked for.
+static bool find_beginning(struct wz_script *script)
+{
+    bool lacks = false;
+
+    for (int i = 0; i < WZ_SCRIPT_STREAM_COUNT; i++)
+        lacks = lacks || lacks_position(script, i);
+    if (lacks && script->document.start.kind != WZ_MOMENT_END) {
+        set_status(script, WZ_SCRIPT_STARTING);
+        wz_beginning_find(&script->beginning, &script->parts->loop->uv, script->parts->logs,
+                          &script->document.start, on_beginning, script);
+        return false;
+    }
+    begin_at(script, script->ends);
+    return true;
+}
+
+// Takes from the streams, and keeps where it begins.
+static int take_in(struct wz_script *script)
+{
+    int r = wz_inputs_bind(&script->inputs, &script->document, script->positions);
+
+    if (r < 0) {
+        set_remark(script, wz_err_text(r));
+        set_status(script, WZ_SCRIPT_INVALID);
+        return r;
+    }
+    script->bound = true;
+    script->begins = false;
+    script->commits.stale = true;
+    wz_commits_keep_positions(&script->commits, &script->inputs);
+    return WZ_OK;
+}
+
+// It does not run. What comes while it does not is for it, too: so where it begins is kept.
+static void rest(struct wz_script *script)
+{
+    if (script->begins) {
+        if (take_in(script) < 0)
+            return;
+        unbind(script);
+        script->stop_mark = wz_commits_mark(&script->commits);
+        script->settling = !wz_commits_written(&script->commits, script->stop_mark);
+    }
+    set_status(script, script->settling ? WZ_SCRIPT_STARTING : WZ_SCRIPT_STOPPED);
+}
+
 // Without processes: the present document runs, if it may.
 static void run_document(struct wz_script *script)
 {
-    int r;
-
     clear_remark(script);
+    script->settling = false;
     script->commits.options.durable = script->document.durable;
+    if (!find_beginning(script))
+        return;
     if (!script->document.active) {
-        set_status(script, WZ_SCRIPT_STOPPED);
+        rest(script);
         return;
     }
     if (script->halt != WZ_HALT_NONE) {
@@ -570,15 +663,8 @@ static void run_document(struct wz_script *script)
         return;
     }
     make_workers(script);
-    r = wz_inputs_bind(&script->inputs, &script->document, script->positions);
-    if (r < 0) {
-        set_remark(script, wz_err_text(r));
-        set_status(script, WZ_SCRIPT_INVALID);
+    if (take_in(script) < 0)
         return;
-    }
-    script->bound = true;
-    script->commits.stale = true; // where it begins is kept at once
-    wz_commits_keep_positions(&script->commits, &script->inputs);
     for (int i = 0; i < script->share_count; i++)
         load(script, &script->shares[i]);
 }
@@ -614,6 +700,8 @@ static bool any_process(const struct wz_script *script)
 // Without processes: does what was waiting for their end.
 static void go_on(struct wz_script *script)
 {
+    if (script->beginning.running)
+        return; // it comes back to here
     unbind(script);
     script->halting = false;
     if (script->closing) {
@@ -767,6 +855,8 @@ void wz_script_apply(struct wz_script *script, int64_t revision, json_t *body)
     }
     json_decref(script->next_body);
     script->next_body = json_deep_copy(body);
+    for (int i = 0; i < WZ_SCRIPT_STREAM_COUNT; i++)
+        script->ends[i] = wz_log_next_offset(script->parts->logs[i]);
     drain(script);
 }
 
@@ -946,10 +1036,12 @@ static void add_usage(const struct wz_script *script, json_t *state)
 json_t *wz_script_describe(const struct wz_script *script)
 {
     const struct wz_script_remark *remark = &script->remark;
+    // While the workers of the document before end, the status is theirs and the revision is not.
+    enum wz_script_status status = script->next_body ? WZ_SCRIPT_STARTING : script->status;
     json_t *state = json_object();
 
     WZ_ASSERT(state);
-    (void)json_object_set_new(state, "status", json_string(status_words[script->status])); // ASCII
+    (void)json_object_set_new(state, "status", json_string(status_words[status])); // ASCII
     add_number(state, "revision", script->revision);
     add_number(state, "in", script->in_count);
     add_number(state, "out", script->egress.out_count);

@@ -2,6 +2,7 @@
 // Owns the shape of script documents.
 #include "engine/script_document.h"
 
+#include "base/clock.h"
 #include "base/codes.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -27,11 +28,17 @@ static bool is_integer(const json_t *value) { return json_is_integer(value); }
 static bool is_array(const json_t *value) { return json_is_array(value); }
 
 static const struct member document_members[] = {
-    {"description", is_string, "a text"}, {"code", is_string, "a text"},
-    {"bindings", is_array, "a list"},     {"active", is_boolean, "true or false"},
-    {"config", is_object, "an object"},   {"workers", is_integer, "a number"},
-    {"limits", is_object, "an object"},   {"durable", is_boolean, "true or false"},
-    {"grants", is_object, "an object"},   {NULL, NULL, NULL},
+    {"description", is_string, "a text"},
+    {"code", is_string, "a text"},
+    {"bindings", is_array, "a list"},
+    {"active", is_boolean, "true or false"},
+    {"config", is_object, "an object"},
+    {"workers", is_integer, "a number"},
+    {"limits", is_object, "an object"},
+    {"durable", is_boolean, "true or false"},
+    {"grants", is_object, "an object"},
+    {"start", is_string, "a text"},
+    {NULL, NULL, NULL},
 };
 
 static const struct member binding_members[] = {
@@ -156,6 +163,32 @@ static int check_workers(const json_t *workers, const char *name, struct wz_prob
                   "one worker keeps one state for all topics; more share the topics");
 }
 
+// "now" is what is meant when nothing is said; the rest is as people say it elsewhere.
+static int read_start(const json_t *start, int64_t now_ms, struct wz_moment *ret_start)
+{
+    struct wz_slice text = start ? string_slice(start) : WZ_SLICE_LIT("now");
+
+    if (!wz_slice_eq(text, WZ_SLICE_LIT("now")))
+        return wz_moment_parse(text, now_ms, ret_start, NULL);
+    *ret_start = (struct wz_moment){.kind = WZ_MOMENT_END};
+    return WZ_OK;
+}
+
+static int check_start(const json_t *start, const char *name, struct wz_problem *problem)
+{
+    struct wz_moment moment;
+
+    if (read_start(start, 0, &moment) == WZ_OK)
+        return WZ_OK;
+    (void)wz_problem_set(problem, WZ_ERR_INVALID, WZ_CODE_SCRIPT_INVALID,
+                         "\"start\" does not say where the script begins: \"%.64s\"",
+                         json_string_value(start));
+    return refuse(
+        problem, (struct place){.name = name},
+        "give \"now\", \"first\", \"@OFFSET\", a time before now as \"-1h\", or a time as "
+        "\"2026-01-02T03:04:05Z\"");
+}
+
 // What clients of HTTP take for a part of the path would never arrive.
 static bool is_dots(struct wz_slice name)
 {
@@ -198,6 +231,9 @@ int wz_script_document_check(const char *name, json_t *body, struct wz_problem *
     r = check_workers(json_object_get(body, "workers"), name, ret_problem);
     if (r < 0)
         return r;
+    r = check_start(json_object_get(body, "start"), name, ret_problem);
+    if (r < 0)
+        return r;
     r = wz_grants_check(json_object_get(body, "limits"), json_object_get(body, "grants"),
                         ret_problem);
     if (r < 0) {
@@ -229,6 +265,8 @@ void wz_script_document_init(struct wz_script_document *ret_document, json_t *bo
         ret_document->bindings[i].stream = find_stream(binding);
         ret_document->bindings[i].pattern = string_slice(json_object_get(binding, "pattern"));
     }
+    WZ_ASSERT(read_start(json_object_get(body, "start"), wz_clock_wall_ms(),
+                         &ret_document->start) == WZ_OK);
     wz_grants_init(&ret_document->grants, json_object_get(body, "limits"),
                    json_object_get(body, "grants"));
     if (config) {

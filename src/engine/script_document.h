@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A script as the store holds it: {"description", "code", "bindings": [{"stream", "pattern"}],
-// "active", "config", "workers", "durable", "limits", "grants"}; all but code may be left out.
+// "active", "config", "workers", "durable", "limits", "grants", "start"}; all but code may be left
+// out.
 #pragma once
 
 #include <jansson.h>
@@ -8,6 +9,7 @@
 #include "base/buf.h"
 #include "base/problem.h"
 #include "engine/grants.h"
+#include "stream/moment.h"
 
 // The most bindings and workers of one script, and bytes of its name.
 #define WZ_SCRIPT_BINDINGS_MAX 1000
@@ -38,6 +40,7 @@ struct wz_script_document {
     struct wz_script_binding *bindings;
     size_t binding_count;
     struct wz_grants grants; // and limits
+    struct wz_moment start;  // where it begins on a stream that it has no position on
 };
 
 // Says whether BODY can be saved as the script NAME: known members only, each of its type, code and
@@ -46,7 +49,8 @@ struct wz_script_document {
 WZ_MUST int wz_script_document_check(const char *name, json_t *body,
                                      struct wz_problem *ret_problem);
 
-// Takes apart a body that wz_script_document_check accepts. The caller releases RET_DOCUMENT.
+// Takes apart a body that wz_script_document_check accepts; START is then as seen from now. The
+// caller releases RET_DOCUMENT.
 void wz_script_document_init(struct wz_script_document *ret_document, json_t *body);
 
 // Frees what it holds.

@@ -2,6 +2,7 @@
 // What script.c and outcome.c share of a script.
 #pragma once
 
+#include "engine/beginning.h"
 #include "engine/commits.h"
 #include "engine/query.h"
 #include "engine/script.h"
@@ -50,6 +51,9 @@ struct wz_script {
     struct wz_commits commits;
     struct wz_inputs inputs;
     struct wz_position positions[WZ_SCRIPT_STREAM_COUNT]; // while it takes nothing
+    int64_t ends[WZ_SCRIPT_STREAM_COUNT];                 // where they ended when DOCUMENT came
+    struct wz_beginning beginning;
+    uint64_t stop_mark; // of wz_commits_mark, while SETTLING
     struct wz_script_share *shares;
     int share_count;
     size_t state_bound; // what the account's state may count for; 0: no worker has it yet
@@ -61,6 +65,8 @@ struct wz_script {
     int open_timers;
     bool bound;        // it takes from the streams
     bool document_ran; // this one has
+    bool begins;       // a position is where it begins, and was not kept yet
+    bool settling;     // it does not run, and is said to be stopped when where it begins is kept
     bool closing;
     bool forget; // its document is gone
     bool again;  // it is to run anew when the workers have ended

@@ -141,6 +141,133 @@ static void test_script_does_not_restart_for_a_new_description(void **state)
     json_decref(document.body);
 }
 
+static void test_script_is_not_said_to_run_while_the_one_before_ends(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "import time\n"
+                   "def handle_input(msg, context): pass\n"
+                   "def stop(context):\n"
+                   "    time.sleep(0.6)\n"
+                   "    context.emit('out', 'stopped')\n");
+    rig_run_until(rig, rig_is_running, 1);
+    rig_feed(rig, "in.a", 1); // the board is told of it when the next one has come
+    rig_turn(rig);
+    rig_apply(rig, RIG_ECHO);
+    rig_run_until(rig, rig_is_running, 2);
+    assert_int_equal(rig->output_count, 1);
+}
+
+// Makes one that begins at START the only script; NULL: it says nothing of that.
+static void apply_from(struct rig *rig, const char *code, const char *start, bool active)
+{
+    struct wz_document document = {.name = (char *)"probe", .revision = ++rig->revision};
+
+    document.body = json_pack("{s:s, s:b, s:[{s:s}]}", "code", code, "active", active, "bindings",
+                              "pattern", "in.#");
+    if (start)
+        json_object_set_new(document.body, "start", json_string(start));
+    wz_engine_apply(rig->engine, &document, 1);
+    json_decref(document.body);
+}
+
+static void test_script_begins_where_its_document_says(void **state)
+{
+    static const struct {
+        const char *start;
+        int64_t first; // of the records that were there
+    } cases[] = {
+        {NULL, 7},  {"now", 7},    {"end", 7}, {"first", 0}, {"@5", 5}, {"2026-02-02T02:40:01Z", 3},
+        {"-1s", 7}, {"-9999w", 0},
+    };
+    struct rig *rig = *state;
+
+    rig_feed(rig, "in.a", 3);
+    rig_settle(rig);
+    wz_log_set_time(rig->logs[WZ_SCRIPT_RAW], INT64_C(1770003600000));
+    rig_feed(rig, "in.a", 4);
+    rig_settle(rig);
+    rig_start(rig, (struct wz_engine_options){0});
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t before = rig->output_count;
+        int64_t count = rig->fed - cases[i].first + 1;
+
+        if (cases[i].first == 7) // then none of those that the scripts before were given
+            count = 1;
+        apply_from(rig, RIG_ECHO, cases[i].start, true);
+        rig_run_until(rig, rig_is_running, rig->revision);
+        rig_feed(rig, "in.a", 1);
+        rig_run_until(rig, rig_has_outputs, (int64_t)before + count);
+        rig_settle(rig);
+        assert_int_equal(rig->output_count, before + (size_t)count);
+        assert_int_equal(strtoll(rig->outputs[before].body, NULL, 10), rig->fed - count);
+        rig_apply(rig, NULL);
+        rig_settle(rig);
+    }
+}
+
+static void test_script_is_not_moved_by_another_start(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_feed(rig, "in.a", 10);
+    rig_start(rig, (struct wz_engine_options){0});
+    apply_from(rig, RIG_ECHO, "now", true);
+    rig_feed(rig, "in.a", 3);
+    rig_run_until(rig, rig_has_outputs, 3);
+    apply_from(rig, RIG_ECHO "\n", "first", true);
+    rig_run_until(rig, rig_is_running, rig->revision);
+    rig_feed(rig, "in.a", 2);
+    rig_run_until(rig, rig_has_outputs, 5);
+    rig_settle(rig);
+    rig_assert_numbers(rig, 10, 5, -1);
+}
+
+static void
+test_script_that_does_not_run_yet_begins_where_the_stream_ended_when_it_came(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_feed(rig, "in.a", 10);
+    rig_start(rig, (struct wz_engine_options){0});
+    rig->hold_journal = true;
+    apply_from(rig, RIG_ECHO, NULL, false);
+    for (int i = 0; i < 20; i++)
+        rig_turn(rig);
+    assert_true(rig_board_is(rig, "status", "starting")); // a crash would forget where that was
+    rig->hold_journal = false;
+    rig_run_until(rig, rig_is_stopped, 0);
+    rig_feed(rig, "in.a", 5);
+    rig_settle(rig);
+    rig_crash(rig);
+    rig_start(rig, (struct wz_engine_options){0});
+    apply_from(rig, RIG_ECHO, NULL, true);
+    rig_run_until(rig, rig_has_outputs, 5);
+    rig_settle(rig);
+    rig_assert_numbers(rig, 10, 5, -1);
+}
+
+// What looks for its beginning is changed, started anew and closed meanwhile.
+static void test_script_looks_for_its_beginning_whatever_comes_meanwhile(void **state)
+{
+    struct rig *rig = *state;
+
+    rig_feed(rig, "in.a", 10);
+    rig_settle(rig);
+    rig_start(rig, (struct wz_engine_options){0});
+    apply_from(rig, RIG_ECHO, "first", true);
+    apply_from(rig, RIG_ECHO "\n", "first", true);
+    apply_from(rig, RIG_ECHO "\n\n", "now", true); // the first one has found its place
+    rig_run_until(rig, rig_has_outputs, 10);
+    rig_settle(rig);
+    rig_assert_numbers(rig, 0, 10, -1);
+    rig_apply(rig, NULL);
+    apply_from(rig, RIG_ECHO, "first", true);
+    rig_apply(rig, NULL);
+    rig_stop(rig);
+}
+
 static void test_script_shows_the_lag_of_a_script_that_never_answers(void **state)
 {
     struct rig *rig = *state;
@@ -216,6 +343,11 @@ int main(void)
         TEST(test_script_goes_on_after_an_exception),
         TEST(test_script_goes_on_behind_the_last_answer_when_a_script_changes),
         TEST(test_script_does_not_restart_for_a_new_description),
+        TEST(test_script_is_not_said_to_run_while_the_one_before_ends),
+        TEST(test_script_begins_where_its_document_says),
+        TEST(test_script_is_not_moved_by_another_start),
+        TEST(test_script_that_does_not_run_yet_begins_where_the_stream_ended_when_it_came),
+        TEST(test_script_looks_for_its_beginning_whatever_comes_meanwhile),
         TEST(test_script_shows_the_lag_of_a_script_that_never_answers),
         TEST(test_script_does_not_count_offsets_that_a_crash_skipped_as_lag),
         TEST(test_script_ends_a_worker_that_does_not_read_its_state),
