@@ -139,7 +139,7 @@ const struct wz_command wz_commands[] = {
      wz_cmd_quarantine_drop},
     {"script logs", "NAME", "show what a script printed and logged, and its exceptions",
      "wyze script logs alarm --from -10m -f", 1, 1, OPTIONS(script_logs_options),
-     WZ_LOCAL_LOGS, wz_cmd_script_logs},
+     WZ_LOCAL_STORE | WZ_LOCAL_LOGS, wz_cmd_script_logs},
     {"script state", "NAME", "list what a script has in its state", "wyze script state alarm",
      1, 1, NULL, 0, 0, wz_cmd_script_state},
     {"script restart", "[NAME]", "start a script's workers anew, or those of all scripts",

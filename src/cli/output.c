@@ -54,6 +54,33 @@ void wz_output_add_safe(struct wz_buf *buf, struct wz_slice text)
     }
 }
 
+static void add_line(struct wz_buf *buf, struct wz_slice line)
+{
+    const uint8_t *tab;
+
+    while (line.len > 0 && (tab = memchr(line.ptr, '\t', line.len))) {
+        size_t len = (size_t)(tab - line.ptr);
+
+        wz_output_add_safe(buf, wz_slice_sub(line, 0, len));
+        wz_buf_add_byte(buf, '\t');
+        line = wz_slice_sub(line, len + 1, line.len - len - 1);
+    }
+    wz_output_add_safe(buf, line);
+    wz_buf_add_byte(buf, '\n');
+}
+
+void wz_output_add_lines(struct wz_buf *buf, struct wz_slice text)
+{
+    while (text.len > 0) {
+        const uint8_t *end = memchr(text.ptr, '\n', text.len);
+        size_t len = end ? (size_t)(end - text.ptr) : text.len;
+
+        add_line(buf, wz_slice_sub(text, 0, len));
+        len += end ? 1 : 0;
+        text = wz_slice_sub(text, len, text.len - len);
+    }
+}
+
 static void add_json_line(struct wz_buf *buf, const json_t *value)
 {
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -189,15 +216,7 @@ void wz_output_lines(struct wz_slice text)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf safe = {0};
 
-    while (text.len > 0) {
-        const uint8_t *end = memchr(text.ptr, '\n', text.len);
-        size_t len = end ? (size_t)(end - text.ptr) : text.len;
-
-        wz_output_add_safe(&safe, wz_slice_sub(text, 0, len));
-        wz_buf_add_byte(&safe, '\n');
-        len += end ? 1 : 0;
-        text = wz_slice_sub(text, len, text.len - len);
-    }
+    wz_output_add_lines(&safe, text);
     (void)fprintf(stderr, "%s\n", wz_buf_str(&safe)); // nobody is left to be told
 }
 

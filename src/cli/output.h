@@ -35,6 +35,9 @@ void wz_output_add_object(struct wz_buf *buf, enum wz_output_form form, const js
 // Adds text so that a terminal shows it and does nothing else with it.
 void wz_output_add_safe(struct wz_buf *buf, struct wz_slice text);
 
+// Adds lines of text in the same way, but for their ends and tabs.
+void wz_output_add_lines(struct wz_buf *buf, struct wz_slice text);
+
 // Writes the bytes on standard output; WZ_EXIT_FAILED when they do not get there.
 WZ_MUST int wz_output_write(struct wz_slice bytes);
 

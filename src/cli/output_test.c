@@ -51,6 +51,27 @@ static void test_output_shows_an_object_by_its_members(void **state)
     json_decref(object);
 }
 
+static void test_output_lines_keep_their_ends_and_tabs(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *lines;
+    } cases[] = {
+        {"", ""},
+        {"a", "a\n"},
+        {"a\n\n\tb\t\n", "a\n\n\tb\t\n"},
+        {"\t\x1b[2J\t\r\n\xff", "\t\\x1b[2J\t\\x0d\n\\xff\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+
+        wz_output_add_lines(&text, wz_slice_str(cases[i].text));
+        assert_string_equal(wz_buf_str(&text), cases[i].lines);
+    }
+}
+
 static void test_output_never_lets_a_terminal_be_steered(void **state)
 {
     static const struct {
@@ -98,6 +119,7 @@ int main(void)
         cmocka_unit_test(test_output_tables_are_as_wide_as_their_cells),
         cmocka_unit_test(test_output_lines_hold_the_whole_row),
         cmocka_unit_test(test_output_shows_an_object_by_its_members),
+        cmocka_unit_test(test_output_lines_keep_their_ends_and_tabs),
         cmocka_unit_test(test_output_never_lets_a_terminal_be_steered),
         cmocka_unit_test(test_output_form_is_chosen_by_its_word),
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns `wyze script` but for its check.
 #include <string.h>
+#include <unistd.h>
 
 #include "base/codes.h"
 #include "base/mem.h"
@@ -89,6 +90,18 @@ int wz_cmd_script_ls(struct wz_cli *cli)
     return code;
 }
 
+// The code goes into a file or a program as it is; a terminal shows it and does nothing else with
+// it.
+static int print_code(const char *code)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+
+    if (!isatty(STDOUT_FILENO))
+        return wz_output_write(wz_slice_str(code));
+    wz_output_add_lines(&text, wz_slice_str(code));
+    return wz_output_write(wz_buf_slice(&text));
+}
+
 int wz_cmd_script_get(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
@@ -101,7 +114,7 @@ int wz_cmd_script_get(struct wz_cli *cli)
         return wz_cli_exit(r);
     source = json_string_value(json_object_get(document, "code"));
     if (wz_args_value(&cli->args, "--code") != NULL)
-        code = wz_output_write(wz_slice_str(source != NULL ? source : ""));
+        code = print_code(source != NULL ? source : "");
     else
         code = wz_cli_print_object(cli, document);
     json_decref(document);

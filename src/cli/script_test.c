@@ -12,6 +12,8 @@ static void test_script_needs_a_server_for_its_verdict_only(void **state)
     assert_int_equal(TERMINAL(&t, "script", "get", "a"), WZ_EXIT_NOT_FOUND);
     assert_int_equal(TERMINAL(&t, "script", "start", "a"), WZ_EXIT_NOT_FOUND);
     assert_int_equal(TERMINAL(&t, "script", "rm", "a"), WZ_EXIT_NOT_FOUND);
+    assert_int_equal(TERMINAL(&t, "script", "logs", "a"), WZ_EXIT_NOT_FOUND);
+    assert_int_equal(TERMINAL(&t, "script", "logs", "a..b", "--from", "-1h"), WZ_EXIT_NOT_FOUND);
     assert_int_equal(TERMINAL(&t, "script", "deploy", "/dev/null", "--on", "raw:#"),
                      WZ_EXIT_UNREACHABLE);
     assert_int_equal(TERMINAL(&t, "script", "deploy", "/dev/null", "--on", "raw"), WZ_EXIT_INPUT);

@@ -253,6 +253,39 @@ static void show_log_line(struct wz_buf *output, struct wz_slice line)
     wz_buf_add_byte(output, '\n');
 }
 
+// Whether there is such a script, or was one, and it has said something.
+static int find_script(struct wz_cli *cli)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf script = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf said = {0};
+    struct wz_reply reply = {0};
+    bool found;
+    int r;
+
+    wz_buf_add_str(&script, "/api/v1/scripts/");
+    wz_uri_encode(&script, wz_slice_str(cli->args.words[0]));
+    r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, wz_buf_str(&script));
+    wz_client_release_reply(&reply);
+    if (r != WZ_ERR_NOT_FOUND)
+        return r;
+    cli->problem = (struct wz_problem){0};
+    wz_buf_add_str(&said, "/api/v1/streams/script-log/records?limit=1&pattern=");
+    wz_uri_encode(&said, wz_slice_str(cli->args.words[0]));
+    reply = (struct wz_reply){0};
+    r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, wz_buf_str(&said));
+    found = r == WZ_OK && reply.content.len > 0;
+    wz_client_release_reply(&reply);
+    // A name that is none is nobody's.
+    if (found || (r < 0 && r != WZ_ERR_INVALID))
+        return r;
+    (void)wz_problem_set(
+        &cli->problem, WZ_ERR_NOT_FOUND, WZ_CODE_DOCUMENT_NOT_FOUND,
+        "There is no script \"%.64s\", and nothing that one of that name has said.",
+        cli->args.words[0]);
+    wz_problem_fix(&cli->problem, "wyze script ls tells which there are.");
+    return WZ_ERR_NOT_FOUND;
+}
+
 int wz_cmd_script_logs(struct wz_cli *cli)
 {
     bool live =
@@ -261,6 +294,10 @@ int wz_cmd_script_logs(struct wz_cli *cli)
     struct view view = {.cli = cli, .live = live, .show = show_log_line};
     int r = read_count(cli, &view.left);
 
+    if (r == WZ_OK)
+        r = wz_cli_connect(cli, live ? WZ_SUB_TIMEOUT_S : 0);
+    if (r == WZ_OK)
+        r = find_script(cli);
     if (r < 0)
         return wz_cli_exit(r);
     return show_stream(&view, "script-log", from != NULL ? from : "first", live ? NULL : "end");

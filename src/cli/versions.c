@@ -105,18 +105,6 @@ static int add_diffs(struct wz_cli *cli, json_t *items)
     return r;
 }
 
-// Adds the lines of a text so that a terminal shows them and does nothing else with them.
-static void add_lines(struct wz_buf *buf, const char *text)
-{
-    while (*text != '\0') {
-        size_t len = strcspn(text, "\n");
-
-        wz_output_add_safe(buf, wz_slice(text, len));
-        wz_buf_add_byte(buf, '\n');
-        text += len + (text[len] == '\n');
-    }
-}
-
 // The versions for people, each with its diff below.
 static int print_diffs(const json_t *items)
 {
@@ -140,7 +128,7 @@ static int print_diffs(const json_t *items)
         }
         wz_buf_add_byte(&text, '\n');
         if (diff != NULL)
-            add_lines(&text, diff);
+            wz_output_add_lines(&text, wz_slice_str(diff));
     }
     return wz_output_write(wz_buf_slice(&text));
 }

@@ -150,7 +150,8 @@ def test_input_that_is_not_valid_ends_with_3(wyze, args):
 @pytest.mark.parametrize("args", [
     ["device", "get", "none"], ["device", "rm", "none"], ["map", "rm", "subtopic", "none"],
     ["script", "get", "none"], ["script", "rm", "none"], ["script", "start", "none"],
-    ["script", "stop", "none"], ["map", "import", "/not/there"], ["script", "deploy", "/not/there"],
+    ["script", "stop", "none"], ["script", "logs", "none"], ["script", "logs", "none", "-f"],
+    ["script", "logs", "a..b"], ["map", "import", "/not/there"], ["script", "deploy", "/not/there"],
     ["script", "check", "/not/there"],
 ])
 def test_what_is_not_there_ends_with_4(wyze, args):
@@ -264,6 +265,30 @@ def test_scripts_are_listed_stopped_started_and_removed(wyze, tmp_path):
         until(lambda: rows(wyze.cli("script", "ls"))[0]["status"] == status, what=f"not {status}")
     wyze.cli("script", "rm", "quiet")
     assert wyze.cli("script", "ls").stdout == ""
+
+
+def test_what_a_script_said_can_be_read_when_it_is_gone(wyze, tmp_path):
+    script = tmp_path / "gone.py"
+    script.write_text("print('hello')\ndef handle_input(msg, context): pass\n")
+    wyze.cli("script", "deploy", str(script), "--on", "raw:#")
+    until(lambda: "hello" in wyze.cli("script", "logs", "gone").stdout)
+    assert wyze.cli("script", "logs", "gone", "--from", "end").stdout == ""
+    wyze.cli("script", "rm", "gone")
+    assert "hello" in wyze.cli("script", "logs", "gone").stdout
+    assert "hello" in wyze.cli("script", "logs", "gone", "-f", "--count", "1").stdout
+
+
+def test_the_code_of_a_script_does_not_steer_the_terminal(wyze, tmp_path):
+    script = tmp_path / "quiet.py"
+    code = "# \x1b[2J\x9b\u202e\r\n\ndef handle_input(msg, context):\n\tpass\n"
+    script.write_bytes(code.encode())
+    wyze.cli("script", "deploy", str(script), "--on", "raw:#")
+    assert on_terminal(wyze, "script", "get", "quiet", "--code") == (
+        "# \\x1b[2J\\xc2\\x9b\\xe2\\x80\\xae\\x0d\n\ndef handle_input(msg, context):\n\tpass\n")
+    done = subprocess.run([WYZE, "script", "get", "quiet", "--code"], capture_output=True,
+                          env=wyze.env, timeout=20, check=True)
+    assert done.stdout == code.encode()
+    wyze.cli("script", "rm", "quiet")
 
 
 @pytest.mark.parametrize("code, line", [
