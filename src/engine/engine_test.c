@@ -181,6 +181,74 @@ static void test_engine_counts_each_input_once_whenever_it_crashes(void **state)
     rig_assert_counted(rig, 0, rig->fed);
 }
 
+#define TRIM_FED 5000
+#define TRIM_BELOW 3000
+
+static bool is_trimmed(struct rig *rig, int64_t num)
+{
+    struct wz_log_info info;
+
+    wz_log_info(rig->logs[WZ_SCRIPT_RAW], &info);
+    return info.first_offset > num;
+}
+
+// The numbers are in order, none is twice, and those that are missing are the gap.
+static void assert_gap(struct rig *rig)
+{
+    int64_t next = 0;
+
+    for (size_t i = 0; i < rig->output_count; i++) {
+        int64_t number = strtoll(rig->outputs[i].body, NULL, 10);
+
+        assert_true(number >= next);
+        next = number + 1;
+    }
+    assert_int_equal(next, rig->fed);
+    assert_in_range(rig_board_int(rig, "gap"), 1, TRIM_BELOW);
+    assert_int_equal((int64_t)rig->output_count + rig_board_int(rig, "gap"), rig->fed);
+    assert_true(rig_board_is(rig, "remark", "records were trimmed off the stream"));
+}
+
+// A script that is behind, slow or stopped, and segments that go meanwhile.
+static void trim_below_a_script(struct rig *rig, bool stopped)
+{
+    const char *slow = "import time\n"
+                       "def handle_input(msg, context):\n"
+                       "    if msg['n'] < 300: time.sleep(0.002)\n"
+                       "    context.emit('out', msg['n'])\n";
+
+    rig->segment_bytes = 65536;
+    rig_reopen(rig);
+    rig_start(rig, (struct wz_engine_options){.window_bytes = 8192});
+    rig_apply(rig, slow);
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", TRIM_FED);
+    rig_run_until(rig, rig_has_outputs, 50);
+    if (stopped) {
+        rig_apply_stopped(rig, slow);
+        rig_run_until(rig, rig_is_stopped, 0);
+    }
+    wz_log_trim(rig->logs[WZ_SCRIPT_RAW], TRIM_BELOW);
+    rig_run_until(rig, is_trimmed, TRIM_BELOW / 2);
+    assert_true(rig->output_count < TRIM_BELOW / 4); // it lags still
+    if (stopped)
+        rig_apply(rig, slow);
+    rig_run_until(rig, rig_has_answered, 1);
+    rig_run_until(rig, rig_has_lag, 0);
+    rig_settle(rig);
+    assert_gap(rig);
+}
+
+static void test_engine_tells_a_slow_script_what_was_trimmed_while_it_ran(void **state)
+{
+    trim_below_a_script(*state, false);
+}
+
+static void test_engine_tells_a_stopped_script_what_was_trimmed_meanwhile(void **state)
+{
+    trim_below_a_script(*state, true);
+}
+
 static void test_engine_keeps_state_and_position_over_an_orderly_stop(void **state)
 {
     struct rig *rig = *state;
@@ -258,6 +326,8 @@ int main(void)
         TEST(test_engine_stop_kills_what_does_not_end),
         TEST(test_engine_stop_does_not_wait_for_a_busy_bus),
         TEST(test_engine_counts_each_input_once_whenever_it_crashes),
+        TEST(test_engine_tells_a_slow_script_what_was_trimmed_while_it_ran),
+        TEST(test_engine_tells_a_stopped_script_what_was_trimmed_meanwhile),
         TEST(test_engine_keeps_state_and_position_over_an_orderly_stop),
         TEST(test_engine_begins_a_script_anew_that_was_deleted),
         TEST(test_engine_runs_a_document_made_anew_under_its_old_revision),

@@ -395,6 +395,14 @@ void rig_apply_writing(struct rig *rig, const char *code, const char *folder)
     apply(rig, body);
 }
 
+void rig_apply_stopped(struct rig *rig, const char *code)
+{
+    json_t *body = make_body(code, 1);
+
+    json_object_set_new(body, "active", json_false());
+    apply(rig, body);
+}
+
 void rig_apply(struct rig *rig, const char *code) { rig_apply_workers(rig, code, 1); }
 
 // A stream that was empty before a crash seems to begin with one.

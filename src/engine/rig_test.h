@@ -83,6 +83,9 @@ void rig_apply_workers(struct rig *rig, const char *code, int workers);
 // As above, and grants it writing in FOLDER.
 void rig_apply_writing(struct rig *rig, const char *code, const char *folder);
 
+// As rig_apply, but it is not to run.
+void rig_apply_stopped(struct rig *rig, const char *code);
+
 // Appends COUNT records of a body {"_id", "n": how many there were before} to raw-stream and shows
 // them on the exchange.
 void rig_feed(struct rig *rig, const char *topic, int64_t count);
