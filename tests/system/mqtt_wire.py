@@ -67,7 +67,7 @@ class Closed(Exception):
 class Wire:
     """A socket to the MQTT door; nothing is sent that is not said."""
 
-    def __init__(self, port, timeout=5, receive_bytes=None):
+    def __init__(self, port, timeout=20, receive_bytes=None):
         self.socket = socket.socket()
         if receive_bytes:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -186,6 +186,13 @@ def resident_kib(wyze):
         return int(re.search(r"VmRSS:\s+(\d+) kB", status.read()).group(1))
 
 
+def cpu_seconds(wyze):
+    """How long the process has computed, all its threads together: what a slow machine does not add to."""
+    with open(f"/proc/{wyze.process.pid}/stat", encoding="ascii") as stat:
+        user, system = stat.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 def descriptors(wyze):
     return len(os.listdir(f"/proc/{wyze.process.pid}/fd"))
 
@@ -226,8 +233,8 @@ class Unharmed:
         acked_within_a_second(self.wyze)
         self.connections_gone()
         # One more or less: segments and kept HTTP connections come and go.
-        until(lambda: descriptors(self.wyze) <= self.descriptors + 2, 5,
+        until(lambda: descriptors(self.wyze) <= self.descriptors + 2, 20,
               f"{descriptors(self.wyze)} descriptors, before {self.descriptors}")
         # What was held goes back to the system within moments, as the allocator sees fit.
-        until(lambda: resident_kib(self.wyze) - self.resident < self.grown_kib, 5,
+        until(lambda: resident_kib(self.wyze) - self.resident < self.grown_kib, 20,
               f"more than {self.grown_kib} KiB more are resident")

@@ -114,15 +114,13 @@ def test_packets_before_a_wrong_one_count_among_thousands_of_topics(wire, stop):
 @pytest.mark.parametrize("version", ["311"])
 def test_mosquitto_clients_talk_through_wyze(wyze, qos, version):
     with mosquitto(wyze, "sub", "-V", version, "-t", "plain/m/#", "-q", qos, "-C", "3", "-v", "-d",
-                   "-W", "10") as reader:
-        seen = ""
-        while "SUBACK" not in seen:
-            seen += reader.stdout.readline()
+                   "-W", "60") as reader:
+        assert any("SUBACK" in line for line in iter(reader.stdout.readline, "")), "it has ended"
         for body in ("one", "two", "three"):
             with mosquitto(wyze, "pub", "-V", version, "-t", f"plain/m/{body}", "-m", body,
                            "-q", qos) as writer:
-                assert writer.wait(10) == 0
-        out, _ = reader.communicate(timeout=15)
+                assert writer.wait(30) == 0
+        out, _ = reader.communicate(timeout=70)
         lines = [line for line in out.splitlines() if line.startswith("plain/m/")]
         assert lines == ["plain/m/one one", "plain/m/two two", "plain/m/three three"]
         assert reader.returncode == 0
@@ -146,7 +144,7 @@ def test_order_of_each_topic_is_kept_from_many_publishers(wyze, client):
         for index, writer in enumerate(writers):
             qos = (number // 7) % 2
             infos.append(writer.publish(f"plain/order/{index}/{qos}", str(number), qos, wait=False))
-    got = reader.wait_for(4000, 20)
+    got = reader.wait_for(4000, 60)
     for index in range(4):
         for qos in range(2):
             mine = [int(m.payload) for m in got if m.topic == f"plain/order/{index}/{qos}"]
@@ -359,7 +357,7 @@ def test_another_protocol_name_is_closed_without_an_answer(wire):
 @pytest.mark.parametrize("version", ["5", "31"])
 def test_mosquitto_of_another_version_is_told(wyze, version):
     with mosquitto(wyze, "pub", "-V", "mqttv" + version, "-t", "plain/v", "-m", "1") as writer:
-        writer.communicate(timeout=10)  # what it makes of the answer differs by its own version
+        writer.communicate(timeout=30)  # what it makes of the answer differs by its own version
         assert writer.returncode != 0
 
 
@@ -396,20 +394,20 @@ def test_user_and_password_are_read_over_as_nobody_is_asked(wire):
 
 def test_silence_beyond_the_keep_alive_closes_and_a_ping_keeps_open(wire):
     silent = wire("silent", keepalive=1)
-    lively = wire("lively", keepalive=1)
+    lively = wire("lively", keepalive=2)
     start = time.monotonic()
     silent.socket.settimeout(0.4)
     closed = None
-    while closed is None and time.monotonic() - start < 6:
+    while closed is None or time.monotonic() - start < 5:  # longer than the other one may be silent
         lively.ping()
         try:
             silent.take(1)
         except TimeoutError:
-            continue
+            assert time.monotonic() - start < 10, "it is left open"
         except Closed:
-            closed = time.monotonic() - start
-    assert 1.5 <= closed < 4  # one and a half times the second, and the look that comes each second
-    lively.ping()
+            closed = closed or time.monotonic() - start
+            time.sleep(0.4)
+    assert 1.5 <= closed  # one and a half times the second, and the look that comes each second
 
 
 def test_no_keep_alive_means_no_silence_is_too_long(wire):
@@ -456,7 +454,8 @@ def test_will_is_forgotten_after_disconnect(wire):
 def test_a_will_enters_the_stream_like_any_reading(wyze, wire):
     payload = text("mortal") + text("mesh/b5ea3f/42/M/status") + text("0")
     wire("", flags=0x0E, payload=payload).reset()
-    until(lambda: wyze.records()[-1]["headers"]["client"] == "mortal", what="no record of the will")
+    until(lambda: any(record["headers"]["client"] == "mortal" for record in wyze.records()),
+          what="no record of the will")
 
 
 def test_packets_in_one_write_and_byte_by_byte_are_the_same(wire):

@@ -171,7 +171,7 @@ def test_a_live_reader_gets_the_first_record_of_all(make_wyze):
     for turn in range(5):
         wyze = make_wyze(f"fresh{turn}").start()
         wyze.import_mapping(SEED_MAPPING)
-        with urllib.request.urlopen(wyze.url("/api/v1/streams/raw-stream/live"), timeout=5) as events:
+        with urllib.request.urlopen(wyze.url("/api/v1/streams/raw-stream/live"), timeout=20) as events:
             wyze.cli("pub", "mesh/b5ea3f/42/M/status", "255")
             lines = iter(events.readline, b"")
             line = next(line for line in lines if line.startswith((b"data:", b"event: gap")))
