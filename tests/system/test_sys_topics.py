@@ -210,7 +210,7 @@ AFTER_TRAFFIC = {
 }
 
 
-def balance(port, books, uncounted=0, quiet=0):
+def balance(port, books, quiet, uncounted=0):
     """Waits until the values are the books of some moment, which they all are at once; UNCOUNTED of the
     PUBLISH packets that were received are not counted as such. Before each look nothing is sent for QUIET
     seconds: values that are published as often are those of a moment between two looks, not within one."""
@@ -231,7 +231,7 @@ def balance(port, books, uncounted=0, quiet=0):
 def test_values_balance(quick):
     books = Books()
     wires = traffic(quick.mqtt_port, books)
-    seen = balance(quick.mqtt_port, books)
+    seen = balance(quick.mqtt_port, books, quiet=0.5)
     assert seen["version"].startswith("wyze version ")
     assert seen["uptime"].endswith(" seconds") and int(seen["uptime"].split()[0]) < 60
     assert seen["retained messages/count"] == "1"
@@ -401,12 +401,14 @@ def test_a_persistent_session_is_given_none_for_later(quick):
 
 
 def test_sessions_that_expire_are_counted(make_wyze):
-    wyze = make_wyze().start("--mqtt-sys-interval=200ms", "--mqtt-session-expiry=1s")
-    for number in range(3):
-        with Wire(wyze.mqtt_port) as wire:
-            wire.send(connect(f"sleeper-{number}", flags=0))
-            wire.expect(CONNACK)
-            wire.subscribed("t")
+    wyze = make_wyze().start("--mqtt-sys-interval=200ms", "--mqtt-session-expiry=4s")
+    sleepers = [Wire(wyze.mqtt_port) for _ in range(3)]
+    for number, wire in enumerate(sleepers):
+        wire.send(connect(f"sleeper-{number}", flags=0))
+        wire.expect(CONNACK)
+        wire.subscribed("t")
+    for wire in sleepers:
+        wire.close()
     until(lambda: value(wyze.mqtt_port, "clients/disconnected") == "3", 5)
     until(lambda: value(wyze.mqtt_port, "clients/expired") == "3", 20)
     seen = look(wyze.mqtt_port, Books())
