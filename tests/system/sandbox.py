@@ -18,8 +18,10 @@ from conftest import SANITIZED, SEED_MAPPING, WYZE, Wyze, until
 # The user "nobody" of Debian.
 ORDINARY = 65534
 
-# A message may take this long here, so that what hangs is found soon.
-MESSAGE_TIME = "6s" if SANITIZED else "1s"
+# How long a message may take: where scripts have to come to an end by themselves, and where they hang,
+# so that this is found soon.
+PATIENT = "60s"
+HASTY = "6s" if SANITIZED else "2s"
 
 # The answering script: the lamp is told what it said. It prints, so that script-log is open.
 ANSWERING = """
@@ -117,7 +119,8 @@ def probes_script(probes):
 class Target:
     """A wyze with the answering script, that belongs to root or to an ordinary user."""
 
-    def __init__(self, ordinary=False, flags=(), wrapper=()):
+    def __init__(self, ordinary=False, message_time=PATIENT, flags=(), wrapper=()):
+        self.ordinary = ordinary
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="wyze-sandbox-"))
         self.secret = self.folder / "secret"
         self.secret.write_text("not for scripts")
@@ -125,7 +128,7 @@ class Target:
         if ordinary:
             wrapper = self._become_ordinary() + wrapper
         self.wyze = Wyze(self.folder / "data", env={"SECRET_OF_THE_PARENT": "1"})
-        self.wyze.start(f"--scripts-max-message-time={MESSAGE_TIME}", "--scripts-retry-delay=1ms",
+        self.wyze.start(f"--scripts-max-message-time={message_time}", "--scripts-retry-delay=1ms",
                         *flags, wrapper=wrapper)
         self.wyze.env["WYZE_URL"] = self.wyze.url("")
 
