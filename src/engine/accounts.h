@@ -33,8 +33,9 @@ struct wz_account *wz_accounts_use(struct wz_accounts *accounts, const char *nam
 struct wz_projection wz_accounts_projection(const struct wz_accounts *accounts,
                                             const struct wz_account *account);
 
-// Its document is gone, but its script still has steps to end: its name is taken out of the journal,
-// now or as the journal takes it. Whoever uses it goes on, and ends with wz_accounts_remove.
+// Its document is gone, but its script still has steps to end: its name is taken out of the
+// journal, now or as the journal takes it. Whoever uses it goes on, and ends with
+// wz_accounts_remove.
 void wz_accounts_disown(struct wz_accounts *accounts, struct wz_account *account);
 
 // Whether the names of all that is gone are out of the journal, durable or not.

@@ -4,6 +4,7 @@
 
 #include "base/codes.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "engine/quarantine.h"
 #include "stream/fetch.h"
@@ -180,6 +181,17 @@ static void answer_removal(struct removal *removal, int result)
     wz_free(removal);
 }
 
+// The disk does not take it. The document is gone all the same, and after a crash so is the rest,
+// unless one of its name is made before that.
+static void answer_unsafe(struct removal *removal, int state)
+{
+    WZ_LOG(WZ_LOG_WARN, "script.removal", WZ_F_STR("script", removal->call->name), WZ_F_ERR(state),
+           WZ_F_STR("what",
+                    "the disk takes nothing: a new script of this name would find what this "
+                    "one has kept, if wyze is killed before it does"));
+    answer_removal(removal, WZ_OK);
+}
+
 // Answers when it is durable, or when the disk does not take it.
 static void wait_for_removal(struct wz_requests *requests, struct removal *removal)
 {
@@ -191,10 +203,7 @@ static void wait_for_removal(struct wz_requests *requests, struct removal *remov
     if (removal->end >= 0 && wz_log_durable_end(log) >= removal->end)
         answer_removal(removal, WZ_OK);
     else if (state < 0)
-        answer_removal(removal,
-                       refuse(removal->call, state,
-                              "The script is removed, but the disk takes nothing at present: after "
-                              "a crash a new one of its name could find what it has kept."));
+        answer_unsafe(removal, state);
     else
         wz_log_want(log);
 }

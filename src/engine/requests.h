@@ -5,7 +5,8 @@
 //   restart         -                  {}: it starts anew, also when it was terminated or parked
 //   restart-all     -                  {}
 //   forget          -                  {}: its document is gone, and when this is answered a crash
-//                                      leaves nothing of it to a script of that name
+//                                      leaves nothing of it to a script of that name, or
+//                                      the disk takes nothing
 //   quarantine      after, limit       {"items": [...], "last": number, "more": bool}
 //   quarantine      number             {"items": [one, with body, traceback, state], ...}
 //   retry           number             {"count": 1}
@@ -39,8 +40,8 @@ struct wz_requests_options {
 // Serves at the desk from here on.
 struct wz_requests *wz_requests_new(const struct wz_requests_options *options);
 
-// Told when more of the journal is durable, or why nothing is: what was put a moment ago can be read
-// then.
+// Told when more of the journal is durable, or why nothing is: what was put a moment ago can be
+// read then.
 void wz_requests_durable(struct wz_requests *requests);
 
 // Serves no more; what is under way is answered with WZ_ERR_CLOSED. The loop must run until reads

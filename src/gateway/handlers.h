@@ -27,8 +27,8 @@ void wz_handle_records(struct wz_request *req);
 void wz_handle_live(struct wz_request *req);
 
 // scripts.c: what the engine does. The first answers a request that has removed the document of the
-// script NAME (borrowed from the request) with 204, when no crash can bring back what the script has
-// kept.
+// script NAME (borrowed from the request) with 204, when no crash can bring back what the script
+// has kept.
 void wz_answer_script_removed(struct wz_request *req, const char *name);
 void wz_handle_script_restart(struct wz_request *req);
 void wz_handle_script_state(struct wz_request *req);

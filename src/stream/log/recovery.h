@@ -18,7 +18,7 @@ struct wz_recovered {
     struct wz_segment *seg; // the shelf's last one, open for writing; NULL: none
     struct wz_meta meta;    // as it stands in the file; reserved for the offsets to come
     int meta_fd;            // -1 when read only
-    int64_t found_end; // no record is at or behind it
+    int64_t found_end;      // no record is at or behind it
     int64_t next_offset;
     int64_t last_ms;
     struct wz_log_recovery report;
