@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns a script's life: which document runs, its workers from loading to their end, and when it is
-// done. What results mean is outcome.c's.
+// done. What workers say is script_frames.c's, what results mean outcome.c's.
 #include "engine/script.h"
-
-#include <inttypes.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "base/utf8.h"
 #include "engine/outcome.h"
 #include "engine/script_inside.h"
-#include "engine/usage.h"
 
 #define BACKOFF_MS 100
 #define BACKOFF_MAX_MS 10000
@@ -20,57 +16,12 @@
 // After this long without a crash, the next one is the first again.
 #define WORKED_MS 10000
 
-static const char *const status_words[] = {"stopped", "starting", "valid",
-                                           "running", "invalid",  "parked"};
-
-static void set_status(struct wz_script *script, enum wz_script_status status)
-{
-    script->status = status;
-    script->parts->events.changed(script->parts->events.arg, script);
-}
-
-static void clear_remark(struct wz_script *script)
-{
-    wz_free(script->remark.text);
-    wz_free(script->remark.traceback);
-    script->remark = (struct wz_script_remark){0};
-}
-
-static void set_remark(struct wz_script *script, const char *text)
-{
-    clear_remark(script);
-    script->remark.text = wz_strdup(text);
-}
-
-// What it has missed is said for as long as there is nothing worse to say.
-static void remark_gap(struct wz_script *script)
-{
-    char text[128];
-
-    if (script->gap_count == 0)
-        return;
-    (void)snprintf(text, sizeof(text),
-                   "%" PRId64 " records were trimmed off the stream before it could read them",
-                   script->gap_count);
-    set_remark(script, text);
-}
-
 void wz_script_feed(struct wz_script *script)
 {
     script->parts->events.fed(script->parts->events.arg, script);
 }
 
 static void on_filled(void *arg) { wz_script_feed(arg); }
-
-static struct wz_script_share *share_of(struct wz_script *script, const struct wz_worker *worker)
-{
-    return &script->shares[wz_worker_number(worker)];
-}
-
-static bool holds(const struct wz_script *script, int number)
-{
-    return wz_inputs_held(&script->inputs, number) > 0;
-}
 
 void wz_script_pump(struct wz_script *script)
 {
@@ -82,7 +33,7 @@ void wz_script_pump(struct wz_script *script)
         if (wz_worker_phase(worker) != WZ_WORKER_RUNNING || !wz_worker_ready(worker))
             continue;
         wz_inputs_give(&script->inputs, i, wz_worker_pieces(worker));
-        wz_worker_send(worker, holds(script, i));
+        wz_worker_send(worker, wz_script_holds(script, i));
     }
 }
 
@@ -102,250 +53,6 @@ void wz_script_open_lanes(struct wz_script *script)
         wz_ignore(uv_timer_start(&script->lanes, on_lanes, (uint64_t)(next - now_us) / 1000 + 1,
                                  0)); // fails on a closing handle only
     wz_script_feed(script);
-}
-
-// State.
-
-static void on_state(void *arg, struct wz_slice frames, bool done, int err)
-{
-    struct wz_script_share *share = arg;
-    struct wz_worker *worker = share->worker;
-
-    if (err < 0) {
-        WZ_LOG(WZ_LOG_ERROR, "script.state", WZ_F_STR("script", share->script->name), WZ_F_ERR(err),
-               WZ_F_STR("what", "its state cannot be read from the journal"));
-        wz_state_load_free(share->load);
-        share->load = NULL;
-        wz_worker_kill(worker); // like a crash: tried again
-        return;
-    }
-    wz_buf_add_slice(wz_worker_out(worker), frames);
-    wz_worker_send(worker, false);
-    if (done) {
-        wz_state_load_free(share->load);
-        share->load = NULL;
-        wz_worker_begin(worker);
-    } else if (wz_worker_ready(worker)) {
-        wz_state_load_next(share->load);
-    }
-}
-
-// What the state may count for in the account while workers keep to their limit. What is loaded may
-// be more than that, or in no worker's share; and of a step that is put in part, what it adds may
-// be there before what it takes away is gone.
-static size_t state_bound(const struct wz_script *script)
-{
-    return wz_account_state_cost(script->account) +
-           2 * (size_t)script->share_count * script->parts->max_state_bytes;
-}
-
-// Reads its state for a worker, when the journal has all of it.
-static void restore(struct wz_script *script, struct wz_script_share *share)
-{
-    if (wz_worker_phase(share->worker) != WZ_WORKER_RESTORING || share->load ||
-        !wz_commits_written(&script->commits, share->restore_mark))
-        return;
-    if (script->state_bound == 0)
-        script->state_bound = state_bound(script);
-    share->load =
-        wz_state_load_new(script->parts->loop, script->account, wz_worker_number(share->worker),
-                          script->share_count, on_state, share);
-    wz_state_load_next(share->load);
-}
-
-static void on_writable(void *arg, struct wz_worker *worker)
-{
-    struct wz_script *script = arg;
-    struct wz_script_share *share = share_of(script, worker);
-
-    if (share->load && wz_worker_phase(worker) == WZ_WORKER_RESTORING)
-        wz_state_load_next(share->load);
-    wz_script_feed(script);
-}
-
-// Looking back.
-
-static void on_found(void *arg, struct wz_slice frame)
-{
-    struct wz_script_share *share = arg;
-
-    share->query = NULL;
-    wz_buf_add_slice(wz_worker_out(share->worker), frame);
-    wz_worker_send(share->worker, holds(share->script, wz_worker_number(share->worker)));
-}
-
-static int handle_query(struct wz_script *script, struct wz_script_share *share,
-                        struct wz_slice payload)
-{
-    struct wz_frame_query asked;
-    int r = wz_frame_get_query(payload, &asked);
-
-    // One at a time: a worker that asks on has taken the answer before, and that was the last in
-    // the buffer. Or answers would pile up here for one that never reads.
-    if (r < 0 || share->query || wz_worker_out(share->worker)->len > WZ_FRAME_HEADER_LEN)
-        return WZ_ERR_PROTOCOL;
-    // Out of quarantine: it looks back from where the message stood.
-    if (asked.stream == WZ_INPUTS_QUARANTINED &&
-        wz_outcome_origin(script, (uint64_t)asked.before, &asked.stream, &asked.before) < 0)
-        return WZ_ERR_PROTOCOL;
-    if (asked.stream >= WZ_SCRIPT_STREAM_COUNT)
-        return WZ_ERR_PROTOCOL;
-    share->query = wz_query_start(&script->parts->loop->uv, script->parts->logs[asked.stream],
-                                  &asked, on_found, share);
-    return WZ_OK;
-}
-
-// Frames.
-
-static int handle_ready(struct wz_script *script, struct wz_script_share *share)
-{
-    if (wz_worker_phase(share->worker) == WZ_WORKER_DRAINING)
-        return WZ_OK;
-    if (wz_worker_phase(share->worker) != WZ_WORKER_LOADING)
-        return WZ_ERR_PROTOCOL;
-    set_status(script, WZ_SCRIPT_VALID);
-    wz_worker_restore(share->worker);
-    share->restore_mark = wz_commits_mark(&script->commits);
-    restore(script, share);
-    return WZ_OK;
-}
-
-static bool all_run(const struct wz_script *script)
-{
-    for (int i = 0; i < script->share_count; i++)
-        if (wz_worker_phase(script->shares[i].worker) != WZ_WORKER_RUNNING)
-            return false;
-    return true;
-}
-
-static int handle_started(struct wz_script *script, struct wz_script_share *share,
-                          struct wz_slice payload)
-{
-    int r;
-
-    if (wz_worker_phase(share->worker) == WZ_WORKER_DRAINING)
-        return WZ_OK;
-    if (wz_worker_phase(share->worker) != WZ_WORKER_STARTING)
-        return WZ_ERR_PROTOCOL;
-    r = wz_outcome_take(script, share->worker, WZ_FRAME_STARTED, payload);
-    if (r < 0 || script->halting)
-        return r;
-    wz_worker_run(share->worker);
-    script->document_ran = true;
-    share->started_us = wz_clock_mono_us();
-    WZ_LOG(WZ_LOG_INFO, "script.running", WZ_F_STR("script", script->name),
-           WZ_F_INT("revision", script->revision),
-           WZ_F_INT("worker", wz_worker_number(share->worker)),
-           WZ_F_INT("pid", wz_worker_pid(share->worker)));
-    if (all_run(script)) {
-        clear_remark(script);
-        remark_gap(script);
-        set_status(script, WZ_SCRIPT_RUNNING);
-    }
-    wz_script_feed(script);
-    return WZ_OK;
-}
-
-static void become_invalid(struct wz_script *script, const struct wz_frame_invalid *invalid)
-{
-    struct wz_slice reason = wz_utf8_head(invalid->reason, WZ_FRAME_FAULT_MAX);
-    struct wz_slice traceback = wz_utf8_tail(invalid->traceback, WZ_FRAME_FAULT_MAX);
-
-    clear_remark(script);
-    script->remark = (struct wz_script_remark){
-        .text = wz_strndup(reason.ptr, reason.len),
-        .traceback = wz_strndup(traceback.ptr, traceback.len),
-        .line = invalid->line,
-        .column = invalid->column,
-    };
-    set_status(script, WZ_SCRIPT_INVALID);
-    wz_script_log_tell(&script->log, WZ_SEVERITY_ERROR, traceback.len > 0 ? traceback : reason,
-                       &(struct wz_cause){0});
-    WZ_LOG(WZ_LOG_WARN, "script.invalid", WZ_F_STR("script", script->name),
-           WZ_F_INT("revision", script->revision), WZ_F_INT("line", invalid->line),
-           WZ_F_SLICE("reason", reason));
-}
-
-static int handle_invalid(struct wz_script *script, struct wz_script_share *share,
-                          struct wz_slice payload)
-{
-    enum wz_worker_phase phase = wz_worker_phase(share->worker);
-    struct wz_frame_invalid invalid;
-    int r = wz_frame_get_invalid(payload, &invalid);
-
-    if (r < 0 || phase == WZ_WORKER_DRAINING)
-        return r;
-    if (phase != WZ_WORKER_LOADING && phase != WZ_WORKER_STARTING)
-        return WZ_ERR_PROTOCOL;
-    become_invalid(script, &invalid);
-    return WZ_OK;
-}
-
-static int handle_log(struct wz_script *script, struct wz_worker *worker, struct wz_slice payload)
-{
-    struct wz_frame_log line;
-    struct wz_frame_record record;
-    struct wz_cause cause = {0};
-    int r = wz_frame_get_log(payload, &line);
-
-    if (r < 0)
-        return r;
-    if (wz_inputs_find(&script->inputs, wz_worker_number(worker), line.stream, line.offset,
-                       &record))
-        wz_cause_init(&cause, &record);
-    r = wz_script_log_write(&script->log, &line, &cause);
-    if (r == WZ_ERR_BUSY)
-        wz_script_wait_for_bus(script);
-    return r;
-}
-
-static int handle_results(struct wz_script *script, struct wz_worker *worker,
-                          const struct wz_frame *frame)
-{
-    enum wz_worker_phase phase = wz_worker_phase(worker);
-    int r;
-
-    // While its state is read it has nothing to say that could change it; and what stop says comes
-    // when it has been asked to.
-    if (share_of(script, worker)->load ||
-        (phase != WZ_WORKER_DRAINING &&
-         (phase != WZ_WORKER_RUNNING || frame->type == WZ_FRAME_DRAINED)))
-        return WZ_ERR_PROTOCOL;
-    r = wz_outcome_take(script, worker, frame->type, frame->payload);
-    if (r < 0)
-        return r;
-    wz_worker_progress(worker, holds(script, wz_worker_number(worker)));
-    if (!script->bound)
-        return WZ_OK;
-    wz_inputs_refill(&script->inputs);
-    wz_script_open_lanes(script);
-    wz_script_feed(script);
-    script->parts->events.counted(script->parts->events.arg, script);
-    return WZ_OK;
-}
-
-static int on_frame(void *arg, struct wz_worker *worker, const struct wz_frame *frame)
-{
-    struct wz_script *script = arg;
-    struct wz_script_share *share = share_of(script, worker);
-
-    switch (frame->type) {
-    case WZ_FRAME_READY:
-        return handle_ready(script, share);
-    case WZ_FRAME_INVALID:
-        return handle_invalid(script, share, frame->payload);
-    case WZ_FRAME_STARTED:
-        return handle_started(script, share, frame->payload);
-    case WZ_FRAME_RESULT:
-    case WZ_FRAME_DRAINED:
-        return handle_results(script, worker, frame);
-    case WZ_FRAME_LOG:
-        return handle_log(script, worker, frame->payload);
-    case WZ_FRAME_QUERY:
-        return handle_query(script, share, frame->payload);
-    default:
-        return WZ_ERR_PROTOCOL;
-    }
 }
 
 // Steps.
@@ -416,13 +123,13 @@ static void on_advanced(void *arg)
     struct wz_script *script = arg;
 
     for (int i = 0; i < script->share_count; i++) {
-        restore(script, &script->shares[i]);
+        wz_script_restore_share(script, &script->shares[i]);
         if (wz_commits_ready(&script->commits) && !script->waits_for_bus)
             wz_worker_resume(script->shares[i].worker);
     }
     if (script->settling && wz_commits_written(&script->commits, script->stop_mark)) {
         script->settling = false;
-        set_status(script, WZ_SCRIPT_STOPPED);
+        wz_script_set_status(script, WZ_SCRIPT_STOPPED);
     }
     if (script->waits_for_steps && wz_commits_idle(&script->commits))
         close_handles(script);
@@ -489,8 +196,8 @@ static void back_off(struct wz_script *script, struct wz_script_share *share, co
     WZ_LOG(WZ_LOG_WARN, "script.crash", WZ_F_STR("script", script->name), WZ_F_STR("worker", why),
            WZ_F_INT("again_ms", delay_ms));
     wz_script_log_tell(&script->log, WZ_SEVERITY_ERROR, wz_slice_str(text), &(struct wz_cause){0});
-    set_remark(script, text);
-    set_status(script, WZ_SCRIPT_STARTING);
+    wz_script_set_remark(script, text);
+    wz_script_set_status(script, WZ_SCRIPT_STARTING);
     wz_worker_wait(share->worker, delay_ms);
 }
 
@@ -508,7 +215,7 @@ static void load(struct wz_script *script, struct wz_script_share *share)
         back_off(script, share, why);
         return;
     }
-    set_status(script, WZ_SCRIPT_STARTING);
+    wz_script_set_status(script, WZ_SCRIPT_STARTING);
 }
 
 static void on_again(void *arg, struct wz_worker *worker)
@@ -517,7 +224,7 @@ static void on_again(void *arg, struct wz_worker *worker)
 
     script->restart_count++;
     wz_metric_add(WZ_METRIC_SCRIPT_RESTARTS, 1);
-    load(script, share_of(script, worker));
+    load(script, wz_script_share_of(script, worker));
 }
 
 static void on_ended(void *arg, struct wz_worker *worker, const struct wz_worker_report *report);
@@ -536,8 +243,8 @@ static void make_workers(struct wz_script *script)
         .max_message_ms = script->parts->max_message_ms,
         .load_ms = script->parts->load_ms,
         .drain_ms = script->parts->drain_ms,
-        .events = {.frame = on_frame,
-                   .writable = on_writable,
+        .events = {.frame = wz_script_take_frame,
+                   .writable = wz_script_take_room,
                    .ended = on_ended,
                    .again = on_again,
                    .closed = on_worker_closed,
@@ -593,8 +300,8 @@ static void on_beginning(void *arg, const int64_t *offsets, int err)
     } else {
         (void)snprintf(text, sizeof(text), "where it is to begin cannot be found: %s",
                        wz_err_text(err));
-        set_remark(script, text);
-        set_status(script, WZ_SCRIPT_INVALID);
+        wz_script_set_remark(script, text);
+        wz_script_set_status(script, WZ_SCRIPT_INVALID);
     }
 }
 
@@ -606,7 +313,7 @@ static bool find_beginning(struct wz_script *script)
     for (int i = 0; i < WZ_SCRIPT_STREAM_COUNT; i++)
         lacks = lacks || lacks_position(script, i);
     if (lacks && script->document.start.kind != WZ_MOMENT_END) {
-        set_status(script, WZ_SCRIPT_STARTING);
+        wz_script_set_status(script, WZ_SCRIPT_STARTING);
         wz_beginning_find(&script->beginning, &script->parts->loop->uv, script->parts->logs,
                           &script->document.start, on_beginning, script);
         return false;
@@ -621,8 +328,8 @@ static int take_in(struct wz_script *script)
     int r = wz_inputs_bind(&script->inputs, &script->document, script->positions);
 
     if (r < 0) {
-        set_remark(script, wz_err_text(r));
-        set_status(script, WZ_SCRIPT_INVALID);
+        wz_script_set_remark(script, wz_err_text(r));
+        wz_script_set_status(script, WZ_SCRIPT_INVALID);
         return r;
     }
     script->bound = true;
@@ -642,13 +349,13 @@ static void rest(struct wz_script *script)
         script->stop_mark = wz_commits_mark(&script->commits);
         script->settling = !wz_commits_written(&script->commits, script->stop_mark);
     }
-    set_status(script, script->settling ? WZ_SCRIPT_STARTING : WZ_SCRIPT_STOPPED);
+    wz_script_set_status(script, script->settling ? WZ_SCRIPT_STARTING : WZ_SCRIPT_STOPPED);
 }
 
 // Without processes: the present document runs, if it may.
 static void run_document(struct wz_script *script)
 {
-    clear_remark(script);
+    wz_script_clear_remark(script);
     script->settling = false;
     script->commits.options.durable = script->document.durable;
     if (!find_beginning(script))
@@ -658,8 +365,9 @@ static void run_document(struct wz_script *script)
         return;
     }
     if (script->halt != WZ_HALT_NONE) {
-        set_remark(script, script->halt_remark ? script->halt_remark : "");
-        set_status(script, script->halt == WZ_HALT_PARKED ? WZ_SCRIPT_PARKED : WZ_SCRIPT_STOPPED);
+        wz_script_set_remark(script, script->halt_remark ? script->halt_remark : "");
+        wz_script_set_status(script,
+                             script->halt == WZ_HALT_PARKED ? WZ_SCRIPT_PARKED : WZ_SCRIPT_STOPPED);
         return;
     }
     make_workers(script);
@@ -786,13 +494,13 @@ static void end_loading(struct wz_script *script, struct wz_script_share *share,
     else
         (void)snprintf(text, sizeof(text), "its process %s while it was loaded", report->why);
     invalid.reason = wz_slice_str(text);
-    become_invalid(script, &invalid);
+    wz_script_become_invalid(script, &invalid);
 }
 
 static void on_ended(void *arg, struct wz_worker *worker, const struct wz_worker_report *report)
 {
     struct wz_script *script = arg;
-    struct wz_script_share *share = share_of(script, worker);
+    struct wz_script_share *share = wz_script_share_of(script, worker);
     int number = wz_worker_number(worker);
     bool leaving = script->closing || script->next_body || script->again || script->halting;
 
@@ -908,7 +616,7 @@ static void on_gap(void *arg, enum wz_script_stream stream, int64_t count)
     script->gap_count += count;
     WZ_LOG(WZ_LOG_WARN, "script.gap", WZ_F_STR("script", script->name),
            WZ_F_STR("stream", wz_script_stream_word(stream)), WZ_F_INT("records", count));
-    remark_gap(script);
+    wz_script_remark_gap(script);
     script->parts->events.changed(script->parts->events.arg, script);
 }
 
@@ -996,7 +704,7 @@ void wz_script_free(struct wz_script *script)
     wz_list_remove(&script->links.counted);
     wz_script_document_release(&script->document);
     json_decref(script->next_body);
-    clear_remark(script);
+    wz_script_clear_remark(script);
     wz_free(script->shares);
     wz_free(script->halt_remark);
     wz_free(script->name);
@@ -1010,60 +718,4 @@ struct wz_script_links *wz_script_links(struct wz_script *script) { return &scri
 struct wz_script *wz_script_of_links(struct wz_script_links *links)
 {
     return WZ_CONTAINER(links, struct wz_script, links);
-}
-
-static void add_number(json_t *state, const char *name, int64_t number)
-{
-    WZ_ASSERT(json_object_set_new(state, name, json_integer(number)) == 0);
-}
-
-static void add_usage(const struct wz_script *script, json_t *state)
-{
-    struct wz_usage all = {0};
-
-    for (int i = 0; i < script->share_count; i++) {
-        struct wz_usage usage;
-
-        if (wz_usage_read(wz_worker_pid(script->shares[i].worker), &usage) < 0)
-            continue;
-        all.cpu_us += usage.cpu_us;
-        all.memory_bytes += usage.memory_bytes;
-    }
-    add_number(state, "cpu_ms", all.cpu_us / 1000);
-    add_number(state, "memory_bytes", all.memory_bytes);
-}
-
-json_t *wz_script_describe(const struct wz_script *script)
-{
-    const struct wz_script_remark *remark = &script->remark;
-    // While the workers of the document before end, the status is theirs and the revision is not.
-    enum wz_script_status status = script->next_body ? WZ_SCRIPT_STARTING : script->status;
-    json_t *state = json_object();
-
-    WZ_ASSERT(state);
-    (void)json_object_set_new(state, "status", json_string(status_words[status])); // ASCII
-    add_number(state, "revision", script->revision);
-    add_number(state, "in", script->in_count);
-    add_number(state, "out", script->egress.out_count);
-    add_number(state, "refused", script->egress.refused_count);
-    add_number(state, "errors", script->error_count);
-    add_number(state, "retries", script->retry_count);
-    add_number(state, "quarantined", (int64_t)script->account->by_number.count);
-    add_number(state, "restarts", script->restart_count);
-    add_number(state, "gap", script->gap_count);
-    add_number(state, "lag", wz_inputs_lag(&script->inputs));
-    add_number(state, "state_keys", (int64_t)script->account->state.count);
-    add_number(state, "state_bytes", (int64_t)script->account->state_bytes);
-    add_usage(script, state);
-    (void)json_object_set_new(state, "behind",
-                              json_boolean(wz_inputs_behind(&script->inputs))); // cannot fail
-    if (remark->text)
-        (void)json_object_set_new(state, "remark", json_string(remark->text)); // fails for no UTF-8
-    if (remark->traceback && remark->traceback[0])
-        (void)json_object_set_new(state, "traceback", json_string(remark->traceback));
-    if (remark->line > 0)
-        add_number(state, "line", remark->line);
-    if (remark->column > 0)
-        add_number(state, "column", remark->column);
-    return state;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What script.c and outcome.c share of a script.
+// What script.c, script_status.c, script_frames.c and outcome.c share of a script.
 #pragma once
 
 #include "engine/beginning.h"
@@ -98,3 +98,35 @@ void wz_script_open_lanes(struct wz_script *script);
 // Says that it is not to run any more, in the step at hand; then end its workers.
 void wz_script_halt(struct wz_script *script, enum wz_halt halt, struct wz_slice remark);
 void wz_script_end_workers(struct wz_script *script);
+
+// The share of that worker.
+static inline struct wz_script_share *wz_script_share_of(struct wz_script *script,
+                                                         const struct wz_worker *worker)
+{
+    return &script->shares[wz_worker_number(worker)];
+}
+
+// Whether worker NUMBER holds records.
+static inline bool wz_script_holds(const struct wz_script *script, int number)
+{
+    return wz_inputs_held(&script->inputs, number) > 0;
+}
+
+// script_status.c: what is said of it. A remark is copied, and replaces the one before.
+void wz_script_set_status(struct wz_script *script, enum wz_script_status status);
+void wz_script_clear_remark(struct wz_script *script);
+void wz_script_set_remark(struct wz_script *script, const char *text);
+
+// What it has missed is said for as long as there is nothing worse to say.
+void wz_script_remark_gap(struct wz_script *script);
+
+// Its code is wrong: says why, also in its log. The slices are borrowed.
+void wz_script_become_invalid(struct wz_script *script, const struct wz_frame_invalid *invalid);
+
+// script_frames.c: a worker has said something, or has room again; for struct wz_worker_events,
+// with the script as ARG.
+int wz_script_take_frame(void *arg, struct wz_worker *worker, const struct wz_frame *frame);
+void wz_script_take_room(void *arg, struct wz_worker *worker);
+
+// Reads its state for a worker, when the journal has all of it.
+void wz_script_restore_share(struct wz_script *script, struct wz_script_share *share);
