@@ -199,6 +199,28 @@ bool wz_input_queue_find(const struct wz_input_queue *queue, uint8_t stream, int
     return false;
 }
 
+bool wz_input_queue_pass(const struct wz_input_queue *queue, uint32_t count,
+                         struct wz_input_walk *walk)
+{
+    for (; walk->run < queue->sent.count; walk->run++) {
+        const struct wz_block_run *run = run_at(&queue->sent, walk->run);
+        uint32_t left = wz_block_run_count(run) - walk->at;
+
+        if (count < left) {
+            const struct wz_block_entry *entry = &run->block->entries[run->from + walk->at + count];
+
+            walk->at += count + 1;
+            walk->stream = run->block->stream;
+            walk->lane = entry->lane;
+            walk->offset = entry->offset;
+            return true;
+        }
+        count -= left;
+        walk->at = 0;
+    }
+    return false;
+}
+
 static bool has_lane(const struct wz_block_run *run, uint8_t lane)
 {
     for (uint32_t i = run->from; i < run->to; i++)

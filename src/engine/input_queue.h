@@ -29,6 +29,16 @@ struct wz_input_queue {
     size_t sent_bytes; // of those with the worker
 };
 
+// A walk over the records with the worker, in order; all zero is in front of the first.
+struct wz_input_walk {
+    size_t run;
+    uint32_t at; // so many of the run's records were passed
+    // Of the record that was passed last:
+    uint8_t stream;
+    uint8_t lane;
+    int64_t offset;
+};
+
 // Frees it.
 void wz_input_queue_release(struct wz_input_queue *queue);
 
@@ -51,6 +61,10 @@ bool wz_input_queue_front(const struct wz_input_queue *queue, struct wz_block_ru
 // The record at OFFSET of STREAM among those with the worker, borrowed; false when it is not there.
 bool wz_input_queue_find(const struct wz_input_queue *queue, uint8_t stream, int64_t offset,
                          struct wz_frame_record *ret_record);
+
+// Passes COUNT records with the worker and one more. False when there are not so many.
+bool wz_input_queue_pass(const struct wz_input_queue *queue, uint32_t count,
+                         struct wz_input_walk *walk);
 
 // Whether one of those with the worker is of LANE.
 bool wz_input_queue_has_sent(const struct wz_input_queue *queue, uint8_t lane);

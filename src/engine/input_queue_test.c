@@ -86,6 +86,35 @@ static void test_input_queue_rewind_makes_unanswered_records_wait_again(void **s
     wz_input_queue_release(&queue);
 }
 
+// Ten records, of which two are answered and two wait; long ones have a block of their own.
+static void test_input_queue_walk_passes_what_the_worker_holds(void **state)
+{
+    struct wz_input_queue queue = {0};
+    struct wz_pieces out = {0};
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        push(&queue, i, i % 3 == 0 ? 70000 : 10);
+    (void)wz_input_queue_take(&queue, 1000000, 8, &out);
+    wz_input_queue_shift(&queue);
+    wz_input_queue_shift(&queue);
+    for (uint32_t step = 0; step < 8; step++) {
+        struct wz_input_walk walk = {0};
+        int64_t at = 1;
+
+        while (wz_input_queue_pass(&queue, step, &walk)) {
+            at += step + 1;
+            assert_int_equal(walk.offset, at);
+            assert_int_equal(walk.lane, at % 5);
+            assert_int_equal(walk.stream, 0);
+        }
+        assert_int_equal(at, 1 + 6 / (step + 1) * (step + 1));
+        assert_false(wz_input_queue_pass(&queue, UINT32_MAX, &walk));
+    }
+    wz_pieces_release(&out);
+    wz_input_queue_release(&queue);
+}
+
 static void test_input_queue_append_moves_what_waits_elsewhere(void **state)
 {
     struct wz_input_queue queue = {0};
@@ -332,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_input_queue_take_gives_runs_of_whole_records),
         cmocka_unit_test(test_input_queue_rewind_makes_unanswered_records_wait_again),
+        cmocka_unit_test(test_input_queue_walk_passes_what_the_worker_holds),
         cmocka_unit_test(test_input_queue_append_moves_what_waits_elsewhere),
         cmocka_unit_test(test_input_queue_marks_a_record_for_itself_alone),
         cmocka_unit_test(test_input_queue_holds_against_a_naive_model),

@@ -224,6 +224,18 @@ bool wz_inputs_find(const struct wz_inputs *inputs, int worker, uint8_t stream, 
            wz_input_queue_find(queue_of(inputs, worker), stream, offset, ret_record);
 }
 
+bool wz_inputs_pass(const struct wz_inputs *inputs, int worker, uint32_t count,
+                    struct wz_input_walk *walk)
+{
+    return worker < inputs->worker_count &&
+           wz_input_queue_pass(queue_of(inputs, worker), count, walk);
+}
+
+bool wz_inputs_lane_waits(const struct wz_inputs *inputs, uint8_t lane)
+{
+    return inputs->lanes[lane].waits;
+}
+
 static void set_failed(struct wz_inputs *inputs, uint8_t lane, int64_t offset)
 {
     inputs->failed_lanes += (offset >= 0) - (inputs->lanes[lane].offset >= 0);

@@ -93,6 +93,13 @@ bool wz_inputs_first(const struct wz_inputs *inputs, int worker,
 bool wz_inputs_find(const struct wz_inputs *inputs, int worker, uint8_t stream, int64_t offset,
                     struct wz_frame_record *ret_record);
 
+// Passes COUNT records that WORKER holds and one more. False when it does not hold so many.
+bool wz_inputs_pass(const struct wz_inputs *inputs, int worker, uint32_t count,
+                    struct wz_input_walk *walk);
+
+// Whether the lane waits since a record of it failed.
+bool wz_inputs_lane_waits(const struct wz_inputs *inputs, uint8_t lane);
+
 // The first record that WORKER holds is answered for good.
 void wz_inputs_answer(struct wz_inputs *inputs, int worker);
 

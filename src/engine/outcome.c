@@ -243,9 +243,7 @@ static int take_record(struct wz_script *script, int number, const struct wz_fra
     struct wz_cause cause;
     int r;
 
-    if (!wz_inputs_first(&script->inputs, number, &record) || record.stream != result->stream ||
-        record.offset != result->offset)
-        return WZ_ERR_PROTOCOL;
+    WZ_ASSERT(wz_inputs_first(&script->inputs, number, &record)); // check_place has passed it
     wz_cause_init(&cause, &record);
     r = take_items(script, result, &cause, &found);
     if (r < 0)
@@ -265,7 +263,7 @@ static int take_record(struct wz_script *script, int number, const struct wz_fra
 }
 
 // Records in front of a result's that are ok and have no items.
-static int take_run(struct wz_script *script, int number, uint32_t count)
+static void take_run(struct wz_script *script, int number, uint32_t count)
 {
     struct wz_frame_record record;
 
@@ -276,12 +274,10 @@ static int take_run(struct wz_script *script, int number, uint32_t count)
         count -= done;
         if (count == 0)
             break;
-        if (!wz_inputs_first(&script->inputs, number, &record))
-            return WZ_ERR_PROTOCOL;
-        take_ok(script, number, &record); // out of quarantine
+        WZ_ASSERT(wz_inputs_first(&script->inputs, number, &record)); // as in take_record
+        take_ok(script, number, &record);                             // out of quarantine
         count--;
     }
-    return WZ_OK;
 }
 
 // The result of init or stop.
@@ -289,11 +285,8 @@ static int take_call(struct wz_script *script, const struct wz_frame_result *res
 {
     struct found found WZ_AUTO(found_release) = {0};
     const struct wz_cause none = {0};
-    int r;
+    int r = take_items(script, result, &none, &found);
 
-    if (result->offset != -1 || result->before != 0)
-        return WZ_ERR_PROTOCOL;
-    r = take_items(script, result, &none, &found);
     if (r < 0)
         return r;
     if (result->status != WZ_FRAME_OK) {
@@ -307,6 +300,12 @@ static int take_call(struct wz_script *script, const struct wz_frame_result *res
     return WZ_OK;
 }
 
+// Whether a call has ended the script.
+static bool has_ended(const struct wz_script *script)
+{
+    return script->halting && script->halt == WZ_HALT_TERMINATED;
+}
+
 static int take_results(struct wz_script *script, int number, enum wz_frame_type type,
                         struct wz_frame_iter *it)
 {
@@ -315,15 +314,14 @@ static int take_results(struct wz_script *script, int number, enum wz_frame_type
 
     while ((r = wz_frame_next_result(it, &result)) == WZ_OK) {
         // A call that ends the script is the worker's last: the rest was not tried.
-        if (script->halting && script->halt == WZ_HALT_TERMINATED &&
-            result.status == WZ_FRAME_DEFERRED)
+        if (has_ended(script) && result.status == WZ_FRAME_DEFERRED)
             continue;
-        if (type != WZ_FRAME_RESULT)
-            r = take_call(script, &result);
-        else
-            r = take_run(script, number, result.before);
-        if (r == WZ_OK && type == WZ_FRAME_RESULT)
+        if (type == WZ_FRAME_RESULT) {
+            take_run(script, number, result.before);
             r = take_record(script, number, &result);
+        } else {
+            r = take_call(script, &result);
+        }
         if (r < 0)
             return r;
     }
@@ -357,7 +355,20 @@ static bool item_allowed(const struct wz_frame_result *result, const struct wz_f
     }
 }
 
-static int check_items(const struct wz_frame_result *result)
+// What a look at a frame has come to.
+struct check {
+    const struct wz_script *script;
+    int number; // of the worker
+    enum wz_frame_type type;
+    struct wz_input_walk walk; // over the records that it holds
+    uint64_t failed;           // lanes that wait by what the frame says, a bit each
+    bool ended;                // a call has ended the script
+    size_t results;
+    size_t items;
+    size_t faults; // bytes
+};
+
+static int check_items(struct check *check, const struct wz_frame_result *result)
 {
     struct wz_frame_iter items = wz_frame_items(result);
     struct wz_frame_item item;
@@ -367,6 +378,7 @@ static int check_items(const struct wz_frame_result *result)
     while ((r = wz_frame_next_item(&items, &item)) == WZ_OK) {
         if (item.kind == WZ_FRAME_ITEM_SEEN)
             seen += item.topic.len + item.body.len;
+        check->ended = check->ended || item.kind == WZ_FRAME_ITEM_TERMINATE;
         if (!item_allowed(result, &item) || seen > SEEN_MAX_BYTES)
             return WZ_ERR_PROTOCOL;
     }
@@ -395,44 +407,83 @@ static bool change_allowed(const struct wz_script *script, int number,
            wz_lane_worker(change->lane, script->share_count) == number;
 }
 
-// Looks at a whole frame before anything of it counts: it says something, for nothing answered
-// would count as progress, and not more than the worker may.
-static int check_form(const struct wz_script *script, int number, struct wz_slice payload)
+// Whether the result is of the record that is next, and may be: only lanes that wait are deferred.
+static bool check_place(struct check *check, const struct wz_frame_result *result)
+{
+    const struct wz_inputs *inputs = &check->script->inputs;
+    struct wz_input_walk *walk = &check->walk;
+
+    if (check->type != WZ_FRAME_RESULT)
+        return result->offset == -1 && result->before == 0;
+    if (!wz_inputs_pass(inputs, check->number, result->before, walk) ||
+        walk->stream != result->stream || walk->offset != result->offset)
+        return false;
+    if (result->status == WZ_FRAME_DEFERRED)
+        return (check->failed >> walk->lane & 1) != 0 || wz_inputs_lane_waits(inputs, walk->lane);
+    if (result->status != WZ_FRAME_OK)
+        check->failed |= UINT64_C(1) << walk->lane;
+    return true;
+}
+
+static int check_results(struct check *check, struct wz_frame_iter *it)
 {
     struct wz_frame_result result;
-    struct wz_frame_entry change;
-    struct wz_frame_iter it;
-    size_t count = 0;
-    size_t items = 0;
-    size_t faults = 0;
-    bool adds = false;
-    int r = wz_frame_iter_init(&it, payload);
+    int r;
 
-    while (r == WZ_OK && (r = wz_frame_next_result(&it, &result)) == WZ_OK) {
-        count++;
-        items += result.item_count;
+    while ((r = wz_frame_next_result(it, &result)) == WZ_OK) {
+        check->results++;
+        check->items += result.item_count;
         if (result.status != WZ_FRAME_OK)
-            faults += result.items.len;
-        r = check_items(&result);
+            check->faults += result.items.len;
+        // As take_results: what is behind the call that ends the script is not looked for.
+        if (!(check->ended && result.status == WZ_FRAME_DEFERRED) && !check_place(check, &result))
+            return WZ_ERR_PROTOCOL;
+        r = check_items(check, &result);
+        if (r < 0)
+            return r;
     }
-    if (r == WZ_END && (count == 0 || items > FRAME_ITEMS_MAX || faults > FRAME_FAULTS_MAX))
-        r = WZ_ERR_PROTOCOL;
-    if (r == WZ_END)
-        r = wz_frame_changes(&it);
-    while (r == WZ_OK && (r = wz_frame_next_entry(&it, &change)) == WZ_OK) {
+    return r == WZ_END ? WZ_OK : r;
+}
+
+static int check_changes(const struct check *check, struct wz_frame_iter *it)
+{
+    const struct wz_script *script = check->script;
+    struct wz_frame_entry change;
+    bool adds = false;
+    int r = wz_frame_changes(it);
+
+    while (r == WZ_OK && (r = wz_frame_next_entry(it, &change)) == WZ_OK) {
         adds = adds || !change.removed;
-        r = change_allowed(script, number, &change) ? WZ_OK : WZ_ERR_PROTOCOL;
+        r = change_allowed(script, check->number, &change) ? WZ_OK : WZ_ERR_PROTOCOL;
     }
     if (r == WZ_END && adds && wz_account_state_cost(script->account) > script->state_bound)
         r = WZ_ERR_PROTOCOL;
     return r == WZ_END ? WZ_OK : r;
 }
 
+// Looks at a whole frame before anything of it counts: it says something, for nothing answered
+// would count as progress, of records that the worker holds, and not more than the worker may.
+static int check_frame(const struct wz_script *script, int number, enum wz_frame_type type,
+                       struct wz_slice payload)
+{
+    struct check check = {
+        .script = script, .number = number, .type = type, .ended = has_ended(script)};
+    struct wz_frame_iter it;
+    int r = wz_frame_iter_init(&it, payload);
+
+    if (r == WZ_OK)
+        r = check_results(&check, &it);
+    if (r == WZ_OK &&
+        (check.results == 0 || check.items > FRAME_ITEMS_MAX || check.faults > FRAME_FAULTS_MAX))
+        r = WZ_ERR_PROTOCOL;
+    return r == WZ_OK ? check_changes(&check, &it) : r;
+}
+
 int wz_outcome_take(struct wz_script *script, struct wz_worker *worker, enum wz_frame_type type,
                     struct wz_slice payload)
 {
     struct wz_frame_iter it;
-    int r = check_form(script, wz_worker_number(worker), payload);
+    int r = check_frame(script, wz_worker_number(worker), type, payload);
 
     if (r == WZ_OK)
         r = wz_frame_iter_init(&it, payload);

@@ -256,9 +256,11 @@ static void test_outcome_of_a_failure_holds_up_its_own_lane_alone(void **state)
     "    data = struct.pack('>IB', len(payload), 68) + payload\n"                                  \
     "    while data: data = data[os.write(3, data):]\n"                                            \
     "def item(kind, body): return struct.pack('>BI', kind, len(body)) + body\n"                    \
-    "def result(offset, items):\n"                                                                 \
-    "    return struct.pack('>IBBIqII', 1, 0, 0, 0, offset, 1, len(items)) + items"                \
-    " + struct.pack('>I', 0)\n"                                                                    \
+    "def one(offset, items=b'', status=0, before=0):\n"                                            \
+    "    return struct.pack('>BBIqII', 0, status, before, offset, len(items) > 0, len(items))"     \
+    " + items\n"                                                                                   \
+    "def results(*all): return struct.pack('>I', len(all)) + b''.join(all) + bytes(4)\n"           \
+    "def result(offset, items): return results(one(offset, items))\n"                              \
     "def handle_input(msg, context):\n"                                                            \
     "    n = msg['n']\n"                                                                           \
     "    if n % 2 == 0: "
@@ -278,10 +280,17 @@ static void test_outcome_of_a_frame_that_no_worker_sends_is_the_end_of_the_worke
                "    context.emit('out', n)\n",
         FRAMES "frame(result(99, item(3, b'x')))\n"
                "    context.emit('out', n)\n",
+        // The first result is right, and counts no more than the others.
+        FRAMES "frame(results(one(n, item(1, b'\\x01\\x01\\x03outx')), one(99)))\n"
+               "    context.emit('out', n)\n",
+        FRAMES "frame(results(one(n, item(1, b'\\x01\\x01\\x03outx')), one(n + 1, status=3)))\n"
+               "    context.emit('out', n)\n",
+        FRAMES "frame(results(one(n, item(2, b'x'), 1), one(n + 1, before=9)))\n"
+               "    context.emit('out', n)\n",
     };
     struct rig *rig = *state;
 
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < (int)(sizeof(codes) / sizeof(codes[0])); i++) {
         start(rig, codes[i]);
         rig_feed(rig, "in.a", 2);
         rig_run_until(rig, rig_has_outputs, i + 1);
