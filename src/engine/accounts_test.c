@@ -117,6 +117,37 @@ static void test_accounts_leave_nothing_of_a_disowned_script_to_another_of_its_n
     assert_int_equal(wz_accounts_use(rig->accounts, "probe")->state.count, 0); // there is no other
 }
 
+// A journal that takes nothing at present: the name goes out when it does again.
+static void test_accounts_take_a_name_out_when_the_journal_takes_it(void **state)
+{
+    struct rig *rig = *state;
+    struct wz_account *old = wz_accounts_use(rig->accounts, "probe");
+    struct wz_account *other = wz_accounts_use(rig->accounts, "other");
+    WZ_AUTO(wz_free_ptr) char *value = wz_alloc(WZ_STATE_VALUE_MAX);
+
+    memset(value, '7', WZ_STATE_VALUE_MAX);
+    rig_begin_group(rig);
+    wz_account_put(old);
+    rig_put_change(old, 1, "1");
+    rig_end_group(rig);
+    rig_settle(rig);
+    rig->hold_journal = true;
+    while (wz_journal_ready(rig->journal)) {
+        rig_begin_group(rig);
+        wz_account_put_outputs(other, 1, 0, wz_slice(value, WZ_STATE_VALUE_MAX));
+        rig_end_group(rig);
+    }
+    wz_accounts_disown(rig->accounts, old);
+    assert_false(wz_accounts_disowned(rig->accounts));
+    rig->hold_journal = false;
+    rig_settle(rig);
+    wz_accounts_durable(rig->accounts);
+    assert_true(wz_accounts_disowned(rig->accounts));
+    rig_settle(rig);
+    rig_crash(rig);
+    assert_int_equal(wz_accounts_use(rig->accounts, "probe")->state.count, 0);
+}
+
 #define LARGE_SCRIPTS 3
 #define LARGE_CHANGES 24
 
@@ -174,6 +205,7 @@ int main(void)
         TEST(test_accounts_give_two_scripts_of_a_name_an_account_each),
         TEST(test_accounts_forget_a_script_that_nobody_uses),
         TEST(test_accounts_leave_nothing_of_a_disowned_script_to_another_of_its_name),
+        TEST(test_accounts_take_a_name_out_when_the_journal_takes_it),
         TEST(test_accounts_finish_more_than_the_journal_takes_at_a_time),
     };
 
