@@ -7,129 +7,16 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "base/clock.h"
 #include "base/codes.h"
-#include "base/fs.h"
 #include "base/list.h"
-#include "base/mem.h"
-
-static char folder[] = "/tmp/wyze-store-test-XXXXXX";
-static char path[64];
-
-// What the store told its listener, and what the listener asks of the checks.
-struct listener {
-    pthread_mutex_t lock; // guards all below
-    pthread_cond_t told;
-    int calls;
-    unsigned changed;   // of the last call
-    size_t devices;     // seen in the last call
-    bool refuse;        // the check refuses
-    unsigned concerned; // collections that the check was asked about
-    size_t checked;     // devices that the check saw
-    bool hold;          // the check waits
-    bool holding;
-};
-
-static size_t count_devices(struct wz_store_view *view)
-{
-    struct wz_document_list list = {0};
-    size_t count;
-
-    if (wz_store_view_list(view, WZ_COLLECTION_DEVICES, &list) < 0)
-        return 999;
-    count = list.count;
-    wz_document_list_release(&list);
-    return count;
-}
-
-static void on_changed(void *arg, struct wz_store_view *view, unsigned changed)
-{
-    struct listener *listener = arg;
-
-    pthread_mutex_lock(&listener->lock);
-    listener->calls++;
-    listener->changed = changed;
-    listener->devices = count_devices(view);
-    pthread_cond_broadcast(&listener->told);
-    pthread_mutex_unlock(&listener->lock);
-}
-
-static int on_check(void *arg, struct wz_store_view *view, struct wz_problem *ret_problem)
-{
-    struct listener *listener = arg;
-    bool refuse;
-
-    pthread_mutex_lock(&listener->lock);
-    listener->checked = count_devices(view);
-    listener->concerned = wz_store_view_changed(view);
-    refuse = listener->refuse;
-    listener->holding = listener->hold;
-    pthread_cond_broadcast(&listener->told);
-    while (listener->hold)
-        pthread_cond_wait(&listener->told, &listener->lock);
-    pthread_mutex_unlock(&listener->lock);
-    if (!refuse)
-        return WZ_OK;
-    return wz_problem_set(ret_problem, WZ_ERR_INVALID, WZ_CODE_MAPPING_ROUTE_TAKEN, "Refused.");
-}
-
-// Waits, for ten seconds at most, until the listener was called COUNT times.
-static void wait_for_calls(struct listener *listener, int count)
-{
-    struct timespec deadline;
-
-    assert_int_equal(clock_gettime(CLOCK_REALTIME, &deadline), 0);
-    deadline.tv_sec += 10;
-    pthread_mutex_lock(&listener->lock);
-    while (listener->calls < count)
-        assert_int_equal(pthread_cond_timedwait(&listener->told, &listener->lock, &deadline), 0);
-    pthread_mutex_unlock(&listener->lock);
-}
-
-static void listener_init(struct listener *listener)
-{
-    *listener = (struct listener){0};
-    pthread_mutex_init(&listener->lock, NULL);
-    pthread_cond_init(&listener->told, NULL);
-}
-
-static struct wz_store *open_store(struct listener *listener)
-{
-    struct wz_store_options options = {.poll_ms = 10};
-    struct wz_problem problem = {0};
-    struct wz_store *store = NULL;
-
-    if (listener != NULL) {
-        options.check = on_check;
-        options.changed = on_changed;
-        options.arg = listener;
-    }
-    assert_int_equal(wz_store_open(path, &options, &store, &problem), WZ_OK);
-    return store;
-}
-
-// Puts {"n": NUMBER} and gives the call's result; the call is kept in RET_CALL.
-static int put(struct wz_store *store, const char *name, int number, int64_t expected,
-               struct wz_store_call *ret_call)
-{
-    json_t *body = json_pack("{s:i}", "n", number);
-    int r;
-
-    *ret_call = (struct wz_store_call){.op = WZ_STORE_PUT,
-                                       .collection = WZ_COLLECTION_DEVICES,
-                                       .name = name,
-                                       .body = body,
-                                       .expected_revision = expected};
-    r = wz_store_do(store, ret_call);
-    json_decref(body);
-    return r;
-}
+#include "store/teststore_test.h"
 
 static int remove_one(struct wz_store *store, const char *name, int64_t expected,
                       struct wz_store_call *ret_call)
@@ -159,16 +46,16 @@ static int64_t get(struct wz_store *store, const char *name, int64_t *ret_revisi
 
 static void test_store_put_counts_revisions_from_one(void **state)
 {
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
     struct wz_store_call call;
     int64_t revision;
     (void)state;
 
-    assert_int_equal(put(store, "a", 7, WZ_REVISION_NONE, &call), WZ_OK);
+    assert_int_equal(teststore_put(store, "a", 7, WZ_REVISION_NONE, &call), WZ_OK);
     assert_int_equal(call.revision, 1);
-    assert_int_equal(put(store, "a", 8, 1, &call), WZ_OK);
+    assert_int_equal(teststore_put(store, "a", 8, 1, &call), WZ_OK);
     assert_int_equal(call.revision, 2);
-    assert_int_equal(put(store, "a", 9, WZ_REVISION_ANY, &call), WZ_OK);
+    assert_int_equal(teststore_put(store, "a", 9, WZ_REVISION_ANY, &call), WZ_OK);
     assert_int_equal(get(store, "a", &revision), 9);
     assert_int_equal(revision, 3);
     wz_store_close(store);
@@ -176,16 +63,16 @@ static void test_store_put_counts_revisions_from_one(void **state)
 
 static void test_store_put_refuses_a_revision_that_is_not_there(void **state)
 {
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
     struct wz_store_call call;
     (void)state;
 
-    assert_int_equal(put(store, "a", 1, 1, &call), WZ_ERR_CONFLICT);
+    assert_int_equal(teststore_put(store, "a", 1, 1, &call), WZ_ERR_CONFLICT);
     assert_int_equal(call.revision, 0);
-    assert_int_equal(put(store, "a", 1, WZ_REVISION_ANY, &call), WZ_OK);
-    assert_int_equal(put(store, "a", 2, WZ_REVISION_NONE, &call), WZ_ERR_CONFLICT);
+    assert_int_equal(teststore_put(store, "a", 1, WZ_REVISION_ANY, &call), WZ_OK);
+    assert_int_equal(teststore_put(store, "a", 2, WZ_REVISION_NONE, &call), WZ_ERR_CONFLICT);
     assert_int_equal(call.revision, 1);
-    assert_int_equal(put(store, "a", 2, 2, &call), WZ_ERR_CONFLICT);
+    assert_int_equal(teststore_put(store, "a", 2, 2, &call), WZ_ERR_CONFLICT);
     assert_int_equal(call.revision, 1);
     assert_int_equal(call.problem.code, WZ_CODE_DOCUMENT_CONFLICT);
     assert_string_equal(call.problem.where, "devices/a");
@@ -195,18 +82,18 @@ static void test_store_put_refuses_a_revision_that_is_not_there(void **state)
 
 static void test_store_delete_removes_the_revision_it_was_shown(void **state)
 {
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
     struct wz_store_call call;
     (void)state;
 
     assert_int_equal(remove_one(store, "a", WZ_REVISION_ANY, &call), WZ_ERR_NOT_FOUND);
     assert_int_equal(call.problem.code, WZ_CODE_DOCUMENT_NOT_FOUND);
-    assert_int_equal(put(store, "a", 1, WZ_REVISION_ANY, &call), WZ_OK);
+    assert_int_equal(teststore_put(store, "a", 1, WZ_REVISION_ANY, &call), WZ_OK);
     assert_int_equal(remove_one(store, "a", 2, &call), WZ_ERR_CONFLICT);
     assert_int_equal(get(store, "a", NULL), 1);
     assert_int_equal(remove_one(store, "a", 1, &call), WZ_OK);
     assert_int_equal(get(store, "a", NULL), -1);
-    assert_int_equal(put(store, "a", 1, WZ_REVISION_NONE, &call), WZ_OK);
+    assert_int_equal(teststore_put(store, "a", 1, WZ_REVISION_NONE, &call), WZ_OK);
     assert_int_equal(call.revision, 1);
     wz_store_close(store);
 }
@@ -215,12 +102,12 @@ static void test_store_list_is_ordered_by_bytes_and_by_collection(void **state)
 {
     static const char *const names[] = {"b", "a/b", "a", "\xc3\xa4", "B", "a b"};
     static const char *const ordered[] = {"B", "a", "a b", "a/b", "b", "\xc3\xa4"};
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
     struct wz_store_call call;
     (void)state;
 
     for (size_t i = 0; i < 6; i++)
-        assert_int_equal(put(store, names[i], 0, WZ_REVISION_NONE, &call), WZ_OK);
+        assert_int_equal(teststore_put(store, names[i], 0, WZ_REVISION_NONE, &call), WZ_OK);
     call = (struct wz_store_call){.op = WZ_STORE_LIST, .collection = WZ_COLLECTION_DEVICES};
     assert_int_equal(wz_store_do(store, &call), WZ_OK);
     assert_int_equal(call.list.count, 6);
@@ -235,12 +122,12 @@ static void test_store_list_is_ordered_by_bytes_and_by_collection(void **state)
 
 static void test_store_put_refuses_what_is_no_document(void **state)
 {
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
     json_t *body = json_array();
     struct wz_store_call call;
     (void)state;
 
-    assert_int_equal(put(store, "a\nb", 1, WZ_REVISION_ANY, &call), WZ_ERR_INVALID);
+    assert_int_equal(teststore_put(store, "a\nb", 1, WZ_REVISION_ANY, &call), WZ_ERR_INVALID);
     assert_int_equal(call.problem.code, WZ_CODE_DOCUMENT_NAME);
     call = (struct wz_store_call){
         .op = WZ_STORE_PUT, .name = "a", .body = body, .expected_revision = WZ_REVISION_ANY};
@@ -252,7 +139,7 @@ static void test_store_put_refuses_what_is_no_document(void **state)
 
 static void test_store_apply_is_all_or_nothing(void **state)
 {
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
     json_t *body = json_pack("{s:i}", "n", 5);
     struct wz_store_change changes[] = {
         {WZ_COLLECTION_DEVICES, "new", body},
@@ -262,7 +149,7 @@ static void test_store_apply_is_all_or_nothing(void **state)
     struct wz_store_call call;
     (void)state;
 
-    assert_int_equal(put(store, "old", 1, WZ_REVISION_ANY, &call), WZ_OK);
+    assert_int_equal(teststore_put(store, "old", 1, WZ_REVISION_ANY, &call), WZ_OK);
     call = (struct wz_store_call){.op = WZ_STORE_APPLY, .changes = changes, .change_count = 3};
     assert_int_equal(wz_store_do(store, &call), WZ_ERR_INVALID);
     assert_int_equal(get(store, "new", NULL), -1);
@@ -277,18 +164,18 @@ static void test_store_apply_is_all_or_nothing(void **state)
 
 static void test_store_check_undoes_what_it_refuses(void **state)
 {
-    struct listener listener;
+    struct teststore_listener listener;
     struct wz_store *store;
     struct wz_store_call call;
     (void)state;
 
-    listener_init(&listener);
-    store = open_store(&listener);
-    wait_for_calls(&listener, 1);
+    teststore_listener_init(&listener);
+    store = teststore_open(&listener);
+    teststore_wait_for_calls(&listener, 1);
     pthread_mutex_lock(&listener.lock);
     listener.refuse = true;
     pthread_mutex_unlock(&listener.lock);
-    assert_int_equal(put(store, "a", 1, WZ_REVISION_ANY, &call), WZ_ERR_INVALID);
+    assert_int_equal(teststore_put(store, "a", 1, WZ_REVISION_ANY, &call), WZ_ERR_INVALID);
     assert_int_equal(call.problem.code, WZ_CODE_MAPPING_ROUTE_TAKEN);
     assert_int_equal(get(store, "a", NULL), -1);
     wz_store_close(store);
@@ -299,18 +186,18 @@ static void test_store_check_undoes_what_it_refuses(void **state)
 
 static void test_store_tells_of_all_first_and_of_a_change_before_its_answer(void **state)
 {
-    struct listener listener;
+    struct teststore_listener listener;
     struct wz_store *store;
     struct wz_store_call call;
     (void)state;
 
-    listener_init(&listener);
-    store = open_store(&listener);
-    wait_for_calls(&listener, 1);
+    teststore_listener_init(&listener);
+    store = teststore_open(&listener);
+    teststore_wait_for_calls(&listener, 1);
     pthread_mutex_lock(&listener.lock);
     assert_int_equal(listener.changed, (1U << WZ_COLLECTION_COUNT) - 1);
     pthread_mutex_unlock(&listener.lock);
-    assert_int_equal(put(store, "a", 1, WZ_REVISION_ANY, &call), WZ_OK);
+    assert_int_equal(teststore_put(store, "a", 1, WZ_REVISION_ANY, &call), WZ_OK);
     pthread_mutex_lock(&listener.lock);
     assert_int_equal(listener.calls, 2);
     assert_int_equal(listener.changed, 1U << WZ_COLLECTION_DEVICES);
@@ -348,10 +235,10 @@ static pid_t start_child(void (*fn)(int report_fd), int *ret_go_fd, int *ret_rep
 static void put_one_in_child(int report_fd)
 {
     struct wz_store_call call;
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
 
     (void)report_fd;
-    if (put(store, "from-elsewhere", 1, WZ_REVISION_ANY, &call) != WZ_OK)
+    if (teststore_put(store, "from-elsewhere", 1, WZ_REVISION_ANY, &call) != WZ_OK)
         _exit(1);
     wz_store_close(store);
 }
@@ -362,17 +249,17 @@ static void test_store_tells_of_another_process_changes(void **state)
     int report_fd;
     int status;
     pid_t pid = start_child(put_one_in_child, &go_fd, &report_fd); // before there are threads
-    struct listener listener;
+    struct teststore_listener listener;
     struct wz_store *store;
     (void)state;
 
-    listener_init(&listener);
-    store = open_store(&listener);
-    wait_for_calls(&listener, 1);
+    teststore_listener_init(&listener);
+    store = teststore_open(&listener);
+    teststore_wait_for_calls(&listener, 1);
     assert_int_equal(write(go_fd, "x", 1), 1);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-    wait_for_calls(&listener, 2);
+    teststore_wait_for_calls(&listener, 2);
     pthread_mutex_lock(&listener.lock);
     assert_int_equal(listener.changed, (1U << WZ_COLLECTION_COUNT) - 1);
     assert_int_equal(listener.devices, 1);
@@ -391,7 +278,7 @@ static void damage(const char *name)
 
     (void)snprintf(sql, sizeof(sql),
                    "UPDATE documents SET checksum = checksum + 1 WHERE name = '%s'", name);
-    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_open(teststore_path(), &handle), SQLITE_OK);
     assert_int_equal(sqlite3_busy_timeout(handle, 10000), SQLITE_OK);
     assert_int_equal(sqlite3_exec(handle, sql, NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(handle), SQLITE_OK);
@@ -409,22 +296,22 @@ static void test_store_neither_gives_nor_replaces_what_is_damaged(void **state)
 {
     struct wz_store_call list = {.op = WZ_STORE_LIST, .collection = WZ_COLLECTION_DEVICES};
     struct wz_store_call call;
-    struct listener listener;
+    struct teststore_listener listener;
     struct wz_store *store;
     (void)state;
 
-    listener_init(&listener);
-    store = open_store(&listener);
-    assert_int_equal(put(store, "a", 1, WZ_REVISION_NONE, &call), WZ_OK);
-    assert_int_equal(put(store, "b", 2, WZ_REVISION_NONE, &call), WZ_OK);
+    teststore_listener_init(&listener);
+    store = teststore_open(&listener);
+    assert_int_equal(teststore_put(store, "a", 1, WZ_REVISION_NONE, &call), WZ_OK);
+    assert_int_equal(teststore_put(store, "b", 2, WZ_REVISION_NONE, &call), WZ_OK);
     damage("b");
-    wait_for_calls(&listener, 4); // the start, two of ours, another program's
+    teststore_wait_for_calls(&listener, 4); // the start, two of ours, another program's
     pthread_mutex_lock(&listener.lock);
     assert_int_equal(listener.devices, 999); // the collection cannot be listed
     pthread_mutex_unlock(&listener.lock);
     assert_int_equal(wz_store_do(store, &list), WZ_ERR_CORRUPT);
     assert_damaged(&list);
-    (void)put(store, "b", 3, WZ_REVISION_ANY, &call);
+    assert_int_equal(teststore_put(store, "b", 3, WZ_REVISION_ANY, &call), WZ_ERR_CORRUPT);
     assert_damaged(&call);
     (void)remove_one(store, "b", 1, &call);
     assert_damaged(&call);
@@ -434,14 +321,14 @@ static void test_store_neither_gives_nor_replaces_what_is_damaged(void **state)
 
 static void put_many_in_child(int report_fd)
 {
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
 
     for (int i = 0; i < 100000; i++) {
         struct wz_store_call call;
         char name[16];
 
         (void)snprintf(name, sizeof(name), "d%d", i);
-        if (put(store, name, i, WZ_REVISION_NONE, &call) != WZ_OK ||
+        if (teststore_put(store, name, i, WZ_REVISION_NONE, &call) != WZ_OK ||
             write(report_fd, &i, sizeof(i)) != (ssize_t)sizeof(i))
             _exit(1);
     }
@@ -464,7 +351,7 @@ static void test_store_keeps_what_it_answered_when_it_is_killed(void **state)
     while (read(report_fd, &acked, sizeof(acked)) == (ssize_t)sizeof(acked))
         ;
     assert_int_equal(waitpid(pid, NULL, 0), pid);
-    store = open_store(NULL);
+    store = teststore_open(NULL);
     for (int i = 0; i <= acked; i++) {
         (void)snprintf(name, sizeof(name), "d%d", i);
         assert_int_equal(get(store, name, NULL), i);
@@ -480,7 +367,7 @@ static void fill_disk_in_child(int report_fd)
 {
     struct rlimit limit;
     struct wz_store_call call;
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
     int result = 0;
 
     (void)signal(SIGXFSZ, SIG_IGN);
@@ -490,14 +377,14 @@ static void fill_disk_in_child(int report_fd)
     if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
         _exit(1);
     for (int i = 0; i < 10000 && result == 0; i++)
-        result = put(store, "same", i, WZ_REVISION_ANY, &call);
+        result = teststore_put(store, "same", i, WZ_REVISION_ANY, &call);
     if (result != WZ_ERR_NOSPACE || call.problem.code != WZ_CODE_STORE_FULL ||
         call.problem.fix[0] == '\0' || get(store, "same", NULL) < 10)
         _exit(2);
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_FSIZE, &limit) < 0)
         _exit(1);
-    if (put(store, "same", 77777, WZ_REVISION_ANY, &call) != WZ_OK ||
+    if (teststore_put(store, "same", 77777, WZ_REVISION_ANY, &call) != WZ_OK ||
         get(store, "same", NULL) != 77777)
         _exit(3);
     wz_store_close(store);
@@ -535,7 +422,7 @@ static void on_done(struct wz_mail *mail)
 
 static void test_store_send_answers_in_order_on_the_callers_thread(void **state)
 {
-    struct wz_store *store = open_store(NULL);
+    struct wz_store *store = teststore_open(NULL);
     struct wz_store_call calls[3];
     struct wz_mailbox mb;
     json_t *body = json_object();
@@ -568,7 +455,7 @@ static void count_done(struct wz_mail *mail)
 static void test_store_send_refuses_when_too_much_is_under_way(void **state)
 {
     static struct wz_store_call calls[3000];
-    struct listener listener;
+    struct teststore_listener listener;
     struct wz_store *store;
     struct wz_mailbox mb;
     json_t *body = json_object();
@@ -577,9 +464,9 @@ static void test_store_send_refuses_when_too_much_is_under_way(void **state)
     (void)state;
 
     answers = 0;
-    listener_init(&listener);
+    teststore_listener_init(&listener);
     listener.hold = true;
-    store = open_store(&listener);
+    store = teststore_open(&listener);
     wz_mailbox_init(&mb, 8, NULL, NULL);
     for (; sent < 3000 && r == WZ_OK; sent++) {
         calls[sent] = (struct wz_store_call){.op = sent == 0 ? WZ_STORE_PUT : WZ_STORE_LIST,
@@ -606,210 +493,7 @@ static void test_store_send_refuses_when_too_much_is_under_way(void **state)
     json_decref(body);
 }
 
-// Puts {"n": NUMBER} as the script NAME, or removes it when NUMBER is below 0.
-static void write_script(struct wz_store *store, const char *name, int number)
-{
-    json_t *body = json_pack("{s:i}", "n", number);
-    struct wz_store_call call = {.op = number < 0 ? WZ_STORE_DELETE : WZ_STORE_PUT,
-                                 .collection = WZ_COLLECTION_SCRIPTS,
-                                 .name = name,
-                                 .body = body,
-                                 .expected_revision = WZ_REVISION_ANY};
-
-    assert_int_equal(wz_store_do(store, &call), WZ_OK);
-    json_decref(body);
-}
-
-// The versions of a script that are kept.
-static struct wz_document_list versions_of(struct wz_store *store, const char *name)
-{
-    struct wz_store_call call = {
-        .op = WZ_STORE_VERSIONS, .collection = WZ_COLLECTION_SCRIPTS, .name = name};
-    int r = wz_store_do(store, &call);
-
-    assert_int_equal(r, call.list.count > 0 ? WZ_OK : WZ_ERR_NOT_FOUND);
-    return call.list;
-}
-
-// The number in version INDEX of the list.
-static int64_t number_in(const struct wz_document_list *list, size_t index)
-{
-    return json_integer_value(json_object_get(list->items[index].body, "n"));
-}
-
-static void test_store_keeps_the_last_versions_of_scripts(void **state)
-{
-    struct wz_store *store = open_store(NULL);
-    int64_t before_ms = wz_clock_wall_ms();
-    struct wz_document_list list;
-    struct wz_store_call call;
-    (void)state;
-
-    assert_int_equal(versions_of(store, "a").count, 0);
-    for (int i = 1; i <= WZ_DOCUMENT_VERSIONS_MAX + 3; i++)
-        write_script(store, "a", i);
-    write_script(store, "b", 7);
-    list = versions_of(store, "a");
-    assert_int_equal(list.count, WZ_DOCUMENT_VERSIONS_MAX);
-    for (size_t i = 0; i < list.count; i++) {
-        assert_int_equal(list.items[i].revision, WZ_DOCUMENT_VERSIONS_MAX + 3 - i);
-        assert_int_equal(number_in(&list, i), list.items[i].revision);
-        assert_in_range(list.items[i].time_ms, before_ms, wz_clock_wall_ms());
-    }
-    wz_document_list_release(&list);
-    assert_int_equal(put(store, "a", 1, WZ_REVISION_ANY, &call), WZ_OK); // a device
-    call = (struct wz_store_call){
-        .op = WZ_STORE_VERSIONS, .collection = WZ_COLLECTION_DEVICES, .name = "a"};
-    assert_int_equal(wz_store_do(store, &call), WZ_ERR_NOT_FOUND);
-    wz_store_close(store);
-}
-
-static void test_store_keeps_versions_of_a_removed_script_until_it_is_made_again(void **state)
-{
-    struct wz_store *store = open_store(NULL);
-    struct wz_document_list list;
-    (void)state;
-
-    for (int i = 1; i <= 3; i++)
-        write_script(store, "a", i);
-    write_script(store, "a", -1);
-    list = versions_of(store, "a");
-    assert_int_equal(list.count, 3);
-    assert_int_equal(number_in(&list, 0), 3);
-    wz_document_list_release(&list);
-    write_script(store, "a", 9);
-    list = versions_of(store, "a");
-    assert_int_equal(list.count, 1);
-    assert_int_equal(list.items[0].revision, 1);
-    assert_int_equal(number_in(&list, 0), 9);
-    wz_document_list_release(&list);
-    wz_store_close(store);
-}
-
-static void on_changed_lists_removed(void *arg, struct wz_store_view *view, unsigned changed)
-{
-    (void)changed;
-    assert_int_equal(wz_store_view_removed(view, arg), WZ_OK);
-}
-
-static void test_store_names_scripts_that_were_removed_and_not_made_again(void **state)
-{
-    struct wz_document_list removed = {0};
-    struct wz_store_options options = {.changed = on_changed_lists_removed, .arg = &removed};
-    struct wz_store *store = open_store(NULL);
-    (void)state;
-
-    write_script(store, "stays", 1);
-    for (int i = 0; i < 2; i++) {
-        const char *const names[] = {"gone too", "gone", "again"};
-
-        for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
-            write_script(store, names[k], 1);
-            write_script(store, names[k], -1);
-        }
-    }
-    write_script(store, "again", 2);
-    wz_store_close(store);
-    assert_int_equal(wz_store_open(path, &options, &store, NULL), WZ_OK);
-    wz_store_close(store);
-    assert_int_equal(removed.count, 2);
-    assert_string_equal(removed.items[0].name, "gone");
-    assert_string_equal(removed.items[1].name, "gone too");
-    wz_document_list_release(&removed);
-}
-
-static void test_store_version_is_undone_with_its_change(void **state)
-{
-    struct listener listener;
-    struct wz_store *store;
-    struct wz_document_list list;
-    json_t *body = json_pack("{s:i}", "n", 2);
-    struct wz_store_call call = {.op = WZ_STORE_PUT,
-                                 .collection = WZ_COLLECTION_SCRIPTS,
-                                 .name = "a",
-                                 .body = body,
-                                 .expected_revision = WZ_REVISION_ANY};
-    (void)state;
-
-    listener_init(&listener);
-    store = open_store(&listener);
-    write_script(store, "a", 1);
-    pthread_mutex_lock(&listener.lock);
-    listener.refuse = true;
-    pthread_mutex_unlock(&listener.lock);
-    assert_int_equal(wz_store_do(store, &call), WZ_ERR_INVALID);
-    list = versions_of(store, "a");
-    assert_int_equal(list.count, 1);
-    assert_int_equal(number_in(&list, 0), 1);
-    wz_document_list_release(&list);
-    json_decref(body);
-    wz_store_close(store);
-}
-
-static void run_sql(const char *sql)
-{
-    sqlite3 *other;
-
-    assert_int_equal(sqlite3_open(path, &other), SQLITE_OK);
-    assert_int_equal(sqlite3_busy_timeout(other, 10000), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(other, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_close(other), SQLITE_OK);
-}
-
-static void test_store_keeps_what_another_program_wrote_and_refuses_a_damaged_version(void **state)
-{
-    struct wz_store *store = open_store(NULL);
-    struct wz_document_list list;
-    struct wz_store_call call = {
-        .op = WZ_STORE_VERSIONS, .collection = WZ_COLLECTION_SCRIPTS, .name = "a"};
-    (void)state;
-
-    run_sql("INSERT INTO documents (collection, name, revision, body) "
-            "VALUES ('scripts', 'a', 5, '{\"n\":5}')");
-    write_script(store, "a", 6);
-    list = versions_of(store, "a");
-    assert_int_equal(list.count, 2);
-    assert_int_equal(list.items[1].revision, 5);
-    assert_int_equal(list.items[1].time_ms, 0);
-    assert_int_equal(number_in(&list, 1), 5);
-    wz_document_list_release(&list);
-    run_sql("UPDATE versions SET body = '{\"n\":7}' WHERE revision = 6");
-    assert_int_equal(wz_store_do(store, &call), WZ_ERR_CORRUPT);
-    assert_int_equal(call.problem.code, WZ_CODE_STORE_DAMAGED);
-    assert_non_null(strstr(call.problem.what, "scripts/a"));
-    wz_store_close(store);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    if (mkdtemp(folder) == NULL)
-        return -1;
-    (void)snprintf(path, sizeof(path), "%s/store.db", folder);
-    return 0;
-}
-
-static int drop_files(void **state)
-{
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
-    char file[80];
-
-    (void)state;
-    for (size_t i = 0; i < 4; i++) {
-        (void)snprintf(file, sizeof(file), "%s%s", path, suffixes[i]);
-        if (wz_fs_remove(file) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int drop_folder(void **state)
-{
-    (void)state;
-    return rmdir(folder);
-}
-
-#define WITH_FILE(test) cmocka_unit_test_teardown(test, drop_files)
+#define WITH_FILE(test) cmocka_unit_test_teardown(test, teststore_drop_files)
 
 int main(void)
 {
@@ -825,15 +509,10 @@ int main(void)
         WITH_FILE(test_store_tells_of_another_process_changes),
         WITH_FILE(test_store_neither_gives_nor_replaces_what_is_damaged),
         WITH_FILE(test_store_keeps_what_it_answered_when_it_is_killed),
-        WITH_FILE(test_store_keeps_the_last_versions_of_scripts),
-        WITH_FILE(test_store_keeps_versions_of_a_removed_script_until_it_is_made_again),
-        WITH_FILE(test_store_names_scripts_that_were_removed_and_not_made_again),
-        WITH_FILE(test_store_version_is_undone_with_its_change),
-        WITH_FILE(test_store_keeps_what_another_program_wrote_and_refuses_a_damaged_version),
         WITH_FILE(test_store_refuses_writing_while_the_disk_is_full),
         WITH_FILE(test_store_send_answers_in_order_on_the_callers_thread),
         WITH_FILE(test_store_send_refuses_when_too_much_is_under_way),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, drop_folder);
+    return cmocka_run_group_tests(tests, teststore_make_folder, teststore_drop_folder);
 }
