@@ -320,6 +320,54 @@ static void on_ready(void *arg)
     consumer->told++;
 }
 
+int testqueues_set_up(void **state)
+{
+    struct testqueues *t = wz_zalloc(1, sizeof(*t));
+
+    *state = t;
+    testqueues_init(t);
+    t->has_raw = true;
+    testqueues_open(t);
+    return 0;
+}
+
+int testqueues_tear_down(void **state)
+{
+    struct testqueues *t = *state;
+
+    testqueues_close(t);
+    testqueues_release(t);
+    wz_free(t);
+    return 0;
+}
+
+void testqueues_delete(struct testqueues *t, const char *name)
+{
+    testqueues_begin(t);
+    wz_queues_delete(wz_queues_find(t->queues, wz_slice_str(name)));
+    testqueues_end(t);
+}
+
+struct wz_durable_queue *testqueues_find(struct testqueues *t, const char *name)
+{
+    return wz_queues_find(t->queues, wz_slice_str(name));
+}
+
+void testqueues_settle_and_crash(struct testqueues *t)
+{
+    testqueues_settle(t);
+    testqueues_crash(t);
+}
+
+void testqueues_put(struct testqueues *t, char letter, struct wz_slice key, struct wz_slice value)
+{
+    struct wz_journal_place place = WZ_JOURNAL_NOWHERE;
+
+    testqueues_begin(t);
+    wz_journal_put(t->journal, letter, key, &value, 1, &place);
+    testqueues_end(t);
+}
+
 void testconsumer_attach(struct testconsumer *consumer, struct wz_durable_queue *queue)
 {
     struct wz_ticket ticket;

@@ -34,6 +34,10 @@ struct testconsumer {
     int told;             // how often ready was called
 };
 
+// For cmocka, around each test: *STATE is a struct testqueues with a raw-stream, opened.
+int testqueues_set_up(void **state);
+int testqueues_tear_down(void **state);
+
 // Makes empty folders; limits and options may be changed before testqueues_open.
 void testqueues_init(struct testqueues *t);
 
@@ -63,6 +67,9 @@ void testqueues_copy(const struct testqueues *t, char ret_dir[static 64],
 void testqueues_move(struct testqueues *t, const char dir[static 64],
                      const char raw_dir[static 64]);
 
+// Goes on from what is on disk when all of it is durable.
+void testqueues_settle_and_crash(struct testqueues *t);
+
 // A turn of the loop, of two milliseconds at the most.
 void testqueues_turn(struct testqueues *t);
 
@@ -82,6 +89,15 @@ struct wz_durable_queue *testqueues_queue(struct testqueues *t, const char *name
 // The same, bound to FILTER.
 struct wz_durable_queue *testqueues_bound(struct testqueues *t, const char *name,
                                           const char *filter, unsigned qos);
+
+// The queue of that name, or NULL.
+struct wz_durable_queue *testqueues_find(struct testqueues *t, const char *name);
+
+// Deletes the queue of that name, which is there.
+void testqueues_delete(struct testqueues *t, const char *name);
+
+// Puts a record as it is into the journal.
+void testqueues_put(struct testqueues *t, char letter, struct wz_slice key, struct wz_slice value);
 
 // Publishes message NUMBER with a body of LEN bytes, at least 4.
 void testqueues_publish(struct testqueues *t, const char *topic, uint32_t number, unsigned qos,
