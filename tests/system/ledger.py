@@ -181,17 +181,17 @@ class Ledger(threading.Thread):
     def go_offline(self):
         """Closes all connections and makes none."""
         self.online.clear()
-        self.wait(lambda: all(link.socket is None for link in self.links), 10, "still connected")
+        self.wait(lambda: all(link.socket is None for link in self.links), 30, "still connected")
 
     def go_online(self):
         self.online.set()
 
-    def wait_acked(self, more, seconds=20):
+    def wait_acked(self, more, seconds=60):
         """Waits until so many more messages have been acked."""
         target = self.acked + more
         self.wait(lambda: self.acked >= target, seconds, f"{more} more PUBACKs did not come")
 
-    def wait_standing(self, seconds=30):
+    def wait_standing(self, seconds=60):
         """Waits until nothing more is acked: each window is full, and stays so while what was on its way
         here is read, for half a second and some turns."""
         seen = None
@@ -205,7 +205,7 @@ class Ledger(threading.Thread):
 
         self.wait(stands, seconds, "the windows did not fill")
 
-    def drain(self, seconds=30):
+    def drain(self, seconds=60):
         """Waits until everything that was sent has been acked."""
         self.pause()
         self.wait(lambda: self.unacked() == 0, seconds, "not all that was sent has been acked")

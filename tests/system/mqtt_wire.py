@@ -223,7 +223,7 @@ class Unharmed:
         return self
 
     def connections_gone(self):
-        until(lambda: metric(self.wyze, "wyze_mqtt_connections") == 0, 10,
+        until(lambda: metric(self.wyze, "wyze_mqtt_connections") == 0, 30,
               "connections are left behind")
 
     def __exit__(self, kind, *_):
@@ -233,8 +233,8 @@ class Unharmed:
         acked_within_a_second(self.wyze)
         self.connections_gone()
         # One more or less: segments and kept HTTP connections come and go.
-        until(lambda: descriptors(self.wyze) <= self.descriptors + 2, 20,
+        until(lambda: descriptors(self.wyze) <= self.descriptors + 2, 30,
               f"{descriptors(self.wyze)} descriptors, before {self.descriptors}")
         # What was held goes back to the system within moments, as the allocator sees fit.
-        until(lambda: resident_kib(self.wyze) - self.resident < self.grown_kib, 20,
+        until(lambda: resident_kib(self.wyze) - self.resident < self.grown_kib, 30,
               f"more than {self.grown_kib} KiB more are resident")

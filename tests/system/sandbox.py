@@ -168,7 +168,7 @@ class Target:
         bindings = [{"stream": "raw", "pattern": topic or f"try.{name}"}]
         self.request("PUT", f"/scripts/{name}", {"code": code, "bindings": bindings, **members})
         revision = self.revision
-        until(lambda: self.live(name).get("revision", 0) >= revision, 20, f"{name} is not seen")
+        until(lambda: self.live(name).get("revision", 0) >= revision, 30, f"{name} is not seen")
 
     def live(self, name):
         return self.request("GET", f"/scripts/{name}").get("live", {})
@@ -211,7 +211,7 @@ class Target:
     def remove(self, name):
         """Deletes a script and waits until its process is gone."""
         self.request("DELETE", f"/scripts/{name}")
-        until(lambda: not self.has(name), 20, f"the process of {name} does not go")
+        until(lambda: not self.has(name), 30, f"the process of {name} does not go")
 
     def has(self, name):
         return any(command[1:2] == [name] for command in self.workers().values())
@@ -235,7 +235,7 @@ class Target:
         def all_alive():
             workers = self.workers()
             return workers if all(workers.values()) else None
-        return set(until(all_alive, 20, "a process that has ended is left"))
+        return set(until(all_alive, 30, "a process that has ended is left"))
 
     def descriptors(self):
         """What wyze has open, by what it is: pipes, sockets, and each file of the data folder (a

@@ -393,7 +393,7 @@ class Crowd:
     def begin(self):
         for reader in self.readers:
             reader.start()
-        until_done(self.readers, lambda: all(reader.subscribed for reader in self.readers), 20,
+        until_done(self.readers, lambda: all(reader.subscribed for reader in self.readers), 30,
                    lambda: "no SUBACK")
         for peer in self.peers[len(self.readers):]:
             peer.start()

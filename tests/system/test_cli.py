@@ -67,7 +67,7 @@ def on_terminal(wyze, *args):
         os.close(ours)
         errors = process.stderr.read()
         process.stderr.close()
-    assert process.wait(20) == 0, errors
+    assert process.wait(30) == 0, errors
     return shown.decode().replace("\r\n", "\n")
 
 
@@ -374,7 +374,7 @@ def watching(wyze, pattern):
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
         process.stdout.close()
 
 
@@ -392,11 +392,11 @@ def test_sub_shows_what_comes_and_ends_when_its_reader_is_gone(wyze):
 def test_sub_ends_at_an_interrupt_and_when_the_server_goes(wyze, make_wyze):
     with watching(wyze, "live.#") as process:
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == -signal.SIGINT
+        assert process.wait(30) == -signal.SIGINT
     other = make_wyze("other").start()
     with watching(other, "live.#") as process:
         assert other.stop() == 0
-        assert process.wait(10) == UNREACHABLE
+        assert process.wait(30) == UNREACHABLE
 
 
 # Streams

@@ -88,7 +88,7 @@ def wait_low(wyze, seconds=60):
 
 def wait_room(wyze, seconds=60):
     until(lambda: metric(wyze, "wyze_disk_low") == 0, seconds, "there is no room again")
-    until(lambda: reasons(wyze) == [], 10, "it does not get ready")
+    until(lambda: reasons(wyze) == [], 30, "it does not get ready")
     assert "disk.room" in wyze.log()
 
 
@@ -200,7 +200,7 @@ def test_a_restart_on_a_full_disk(small):
         file.write(bytes(max(disk.free_bytes() - FLOOR + 20 * MIB, 0)))
     starts = wyze.log().count("node.ready")
     wyze.start(*flags, wait=False)
-    until(lambda: wyze.log().count("node.ready") > starts, 20, "it does not start")
+    until(lambda: wyze.log().count("node.ready") > starts, 30, "it does not start")
     assert [reason["state"] for reason in reasons(wyze)] == ["low-space"]
     with Wire(wyze.mqtt_port, timeout=2) as wire:
         wire.connected("another").send(publish("bulk/1", b"0 ", 1, 1))
@@ -238,13 +238,13 @@ def test_the_floor_and_the_way_back(faulty):
     assert metric(wyze, "wyze_disk_free_bytes") // MIB in (98, 99)
     wait_held_up(publisher)
     set_rules(free(124 * MIB))
-    until(lambda: metric(wyze, "wyze_disk_free_bytes") > 120 * MIB, 10, "it is not looked at")
+    until(lambda: metric(wyze, "wyze_disk_free_bytes") > 120 * MIB, 30, "it is not looked at")
     wait_held_up(publisher, 1)
     assert metric(wyze, "wyze_disk_low") == 1
     set_rules(free(200 * MIB))
     wait_room(wyze)
     acked = publisher.acked
-    until(lambda: publisher.acked > acked + 10, 10, "it does not go on")
+    until(lambda: publisher.acked > acked + 10, 30, "it does not go on")
     publisher.stop()
 
 
@@ -263,7 +263,7 @@ def test_who_does_not_publish_is_served(faulty):
         both.send(publish("a/b", b"1", 1, 7) + packet(12, 0))
         with pytest.raises(TimeoutError):
             both.packet()
-        until(lambda: metric(wyze, "wyze_mqtt_connections") == 1, 10, "not closed, or closed as well")
+        until(lambda: metric(wyze, "wyze_mqtt_connections") == 1, 30, "not closed, or closed as well")
         set_rules()
         wait_room(wyze)
         both.socket.settimeout(20)
@@ -292,7 +292,7 @@ def handle_input(msg, context):
         time.sleep(0.01)
     context.emit("out.x", {{"n": 1}})
 """, grants={"read": [str(told)]})
-    until(lambda: "script.running" in wyze.log(), 20, "the script does not run")
+    until(lambda: "script.running" in wyze.log(), 30, "the script does not run")
     assert post(wyze)[0] == 200
     with Wire(wyze.mqtt_port, timeout=20) as watcher:
         watcher.connected("watcher").subscribed("wills", qos=1)
@@ -302,7 +302,7 @@ def handle_input(msg, context):
                         payload=b"\0\5dying\0\5wills\0\3end")
         wait_low(wyze)
         dying.reset()
-        until(lambda: metric(wyze, "wyze_mqtt_connections") == 1, 10, "it does not end")
+        until(lambda: metric(wyze, "wyze_mqtt_connections") == 1, 30, "it does not end")
         (told / "go").touch()
         time.sleep(1)  # an absence can only be waited out
         watcher.ping()  # no message came before its answer
@@ -310,7 +310,7 @@ def handle_input(msg, context):
         set_rules()
         wait_room(wyze)
         assert watcher.message()[:2] == (b"wills", b"end")
-    until(lambda: wyze.records("processed-stream"), 10, "what the script emitted does not come")
+    until(lambda: wyze.records("processed-stream"), 30, "what the script emitted does not come")
 
 
 def test_the_disk_is_filled_by_others(faulty):
@@ -333,11 +333,11 @@ def test_the_disk_is_filled_by_others(faulty):
             drain.until(lambda: len(drain.seen) >= min(done + 300, publisher.sent))
         except TimeoutError:
             pass  # what its window holds it has had
-        until(lambda: [reason["state"] for reason in reasons(wyze)] == ["no-space"], 10,
+        until(lambda: [reason["state"] for reason in reasons(wyze)] == ["no-space"], 30,
               "it does not tell")
         compactions = metric(wyze, "wyze_journal_compactions_total")
         set_rules()
-        until(lambda: reasons(wyze) == [], 10, "it does not recover")
+        until(lambda: reasons(wyze) == [], 30, "it does not recover")
         drain.wire.socket.settimeout(20)
         drain.until(lambda: metric(wyze, "wyze_journal_compactions_total") > compactions
                     or len(drain.seen) >= publisher.sent)

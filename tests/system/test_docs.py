@@ -107,7 +107,7 @@ def lamps(dice):
     until(is_there, 30)
     yield said.read_text
     shows.terminate()
-    shows.wait(10)
+    shows.wait(30)
 
 
 def test_readme_line_by_line(dice, lamps, tmp_path):
@@ -166,7 +166,7 @@ def test_make_run_shows_messages_and_what_to_type(tmp_path, free_port, end):
         for shown in (r'bedroom\.light\.brightness {"value":"255"}',
                       r'processed game\.dice\.roll\.output {"value":"stop"}',
                       r'^lamp +mesh/b5ea3f/42/M/command {"value":\d+}$'):
-            until(lambda: re.search(shown, said.read_text(), re.M), 20, f"{shown} is not shown")
+            until(lambda: re.search(shown, said.read_text(), re.M), 30, f"{shown} is not shown")
     finally:
         os.killpg(run.pid, end)  # to all of them, as the terminal does it
         code = run.wait(30)

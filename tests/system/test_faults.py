@@ -104,7 +104,7 @@ def test_no_ack_before_the_sync(make_trial):
     trial.ledger.wait_standing()
     written = [r for r in read_stream(trial.stream).records if r.topic != PROBE]
     assert len(written) > trial.ledger.acked
-    trial.ledger.wait(lambda: trial.watcher.last >= written[-1].offset, 20, "not shown")
+    trial.ledger.wait(lambda: trial.watcher.last >= written[-1].offset, 30, "not shown")
     trial.crash()
     trial.set_faults()
     trial.start()
@@ -228,7 +228,7 @@ def test_start_on_a_disk_that_fails(make_trial):
         before = read_stream(trial.stream)
         trial.set_faults(rule)
         trial.start(wait=False)
-        assert trial.wyze.process.wait(20) == 1, rule
+        assert trial.wyze.process.wait(30) == 1, rule
         assert "WYZ-400" in trial.wyze.log(), rule
         assert read_stream(trial.stream).records == before.records
         trial.wyze.log_path.unlink()

@@ -121,15 +121,15 @@ def test_partial_packets_of_400_stay_within_the_budget(wyze, wire):
         assert held(wyze) < MAX + 2 * PACKET + 400 * 8192
     assert metric(wyze, "wyze_memory_stops_total") > 0
     assert "memory.short" in wyze.log()
-    until(lambda: closed(wyze) > before, 15, "nobody was closed whose packet has no end")
+    until(lambda: closed(wyze) > before, 30, "nobody was closed whose packet has no end")
     assert "memory.closed" in wyze.log()
     acked_within_a_second(wyze)
     assert peak_kib(wyze) < (16 + 40) << 10
     for number, sender in enumerate(senders):
         (sender.one.reset if number % 2 else sender.one.close)()
-    until(lambda: metric(wyze, "wyze_mqtt_connections") == 0, 10, "connections are left behind")
-    until(lambda: held(wyze) == 0, 5, f"{held(wyze)} bytes are left behind")
-    until(lambda: "memory.eased" in wyze.log(), 5)
+    until(lambda: metric(wyze, "wyze_mqtt_connections") == 0, 30, "connections are left behind")
+    until(lambda: held(wyze) == 0, 30, f"{held(wyze)} bytes are left behind")
+    until(lambda: "memory.eased" in wyze.log(), 30)
     writer, reader = wire("writer"), wire("reader").subscribed("plain/big")
     writer.send(publish("plain/big", b"b" * 1_000_000, qos=1))
     assert writer.expect(PUBACK) == b"\0\1"
@@ -144,7 +144,7 @@ def test_large_packets_of_a_crowd_all_get_through(wyze, wire):
         one.send_on()
     for one in senders:
         one.rest = memoryview(body)[400_000 - len(one.rest) :]
-    until(lambda: all([one.send_on() for one in senders]), 20, "not all of it is taken")
+    until(lambda: all([one.send_on() for one in senders]), 30, "not all of it is taken")
     for sender in senders:
         sender.one.socket.settimeout(10)
         assert sender.one.expect(PUBACK) == b"\0\1"
@@ -176,7 +176,7 @@ def test_output_that_many_do_not_read_stays_within_the_budget(wyze, wire):
         kind = None
         while kind != PINGRESP:
             kind, _, _ = one.packet()
-    until(lambda: held(wyze) <= subscriptions, 5, f"{held(wyze)} bytes are left behind")
+    until(lambda: held(wyze) <= subscriptions, 30, f"{held(wyze)} bytes are left behind")
 
 
 def test_a_message_for_more_than_fit_the_budget_reaches_all_who_read(wyze, wire):
@@ -207,7 +207,7 @@ def test_messages_for_those_who_do_not_ack_stay_within_the_budget(wyze, wire):
     acked_within_a_second(wyze)
     for one in mute:
         one.close()
-    until(lambda: held(wyze) <= subscription, 5, f"{held(wyze)} bytes are left behind")
+    until(lambda: held(wyze) <= subscription, 30, f"{held(wyze)} bytes are left behind")
 
 
 # What is held for a client beside its packets.
@@ -270,14 +270,14 @@ def test_unreleased_messages_of_persistent_sessions_stay_below_half(wyze):
         ids = range(start, min(start + 5000, 65536))
         again.send(b"".join(ack(PUBREL, n) for n in ids))
         assert again.take(4 * len(ids)) == b"".join(ack(PUBCOMP, n) for n in ids)
-    until(lambda: held(wyze) < before - (1 << 20), 5, "what was released is kept")
+    until(lambda: held(wyze) < before - (1 << 20), 30, "what was released is kept")
     received(again, list(range(1, 1000)))
     for one in (few, again):
         one.close()
     for number in range(closed_at + 1):  # a clean session takes the place of each
         Wire(wyze.mqtt_port).connected(f"hog-{number}").close()
     Wire(wyze.mqtt_port).connected("few").close()
-    until(lambda: held(wyze) == 0, 5, f"{held(wyze)} bytes are left behind")
+    until(lambda: held(wyze) == 0, 30, f"{held(wyze)} bytes are left behind")
 
 
 def test_subscriptions_stay_below_half(wyze, wire):
@@ -291,7 +291,7 @@ def test_subscriptions_stay_below_half(wyze, wire):
         assert set(codes) <= {0, 0x80}
         refused += codes.count(0x80)
     assert refused > 100
-    until(lambda: MAX // 4 < held(wyze) < MAX // 2, 5, "more than half is kept")
+    until(lambda: MAX // 4 < held(wyze) < MAX // 2, 30, "more than half is kept")
     assert peak_kib(wyze) < (16 + 40) << 10
     wire("short").subscribed("plain/a", "plain/b")  # who wants little has it
     many[1].send(unsubscribe("x" * 60_000 + "/1/0")).expect(UNSUBACK)
@@ -300,7 +300,7 @@ def test_subscriptions_stay_below_half(wyze, wire):
         one.close()
         if number % 2 == 0:
             Wire(wyze.mqtt_port).connected(f"long-{number}").close()
-    until(lambda: held(wyze) < 4096, 5, f"{held(wyze)} bytes are left behind")
+    until(lambda: held(wyze) < 4096, 30, f"{held(wyze)} bytes are left behind")
 
 
 def test_wills_are_counted(wyze):
@@ -313,7 +313,7 @@ def test_wills_are_counted(wyze):
     assert 300 * 3900 < held(wyze) < 300 * 5000
     for one in crowd:
         one.reset()
-    until(lambda: held(wyze) == 0, 10, f"{held(wyze)} bytes are left behind")
+    until(lambda: held(wyze) == 0, 30, f"{held(wyze)} bytes are left behind")
 
 
 def test_bodies_that_sessions_wait_for_are_counted(wyze):
@@ -341,7 +341,7 @@ def test_bodies_that_sessions_wait_for_are_counted(wyze):
         one.close()
     for name in names:
         Wire(wyze.mqtt_port).connected(name).close()
-    until(lambda: held(wyze) == 0, 5, f"{held(wyze)} bytes are left behind")
+    until(lambda: held(wyze) == 0, 30, f"{held(wyze)} bytes are left behind")
 
 
 @pytest.fixture
@@ -370,7 +370,7 @@ def test_acks_that_wait_for_the_disk_stay_within_the_budget(stuck):
         assert held(wyze) <= MAX
         return held(wyze) > MAX // 2
 
-    until(half_is_held, 20, "the acks are not counted")
+    until(half_is_held, 30, "the acks are not counted")
     for _ in range(20):
         half_is_held()
     assert peak_kib(wyze) < (16 + 40) << 10
@@ -411,7 +411,7 @@ def test_answers_to_subscribes_that_wait_are_counted(stuck):
         most = max(most, held(wyze))
         return all(taken) and most > 60 * count
 
-    until(counted, 20, f"the answers are not counted: {most}")
+    until(counted, 30, f"the answers are not counted: {most}")
     assert most <= MAX + PACKET
     assert peak_kib(wyze) < (16 + 40) << 10
     set_faults(control)
@@ -419,7 +419,7 @@ def test_answers_to_subscribes_that_wait_are_counted(stuck):
         one.socket.settimeout(30)
         assert one.expect(SUBACK)[2:] == b"\0" * count
         one.close()
-    until(lambda: held(wyze) < 60 * 1024, 5, f"{held(wyze)} bytes are left behind")
+    until(lambda: held(wyze) < 60 * 1024, 30, f"{held(wyze)} bytes are left behind")
 
 
 # HTTP.
@@ -451,7 +451,7 @@ def test_bodies_that_do_not_end_stay_within_the_budget(wyze):
     for sender in crowd:
         sender.one.close()
     acked_within_a_second(wyze)
-    until(lambda: held(wyze) == 0, 5, f"{held(wyze)} bytes are left behind")
+    until(lambda: held(wyze) == 0, 30, f"{held(wyze)} bytes are left behind")
 
 
 def test_answers_that_nobody_reads_stay_within_the_budget(wyze):
@@ -473,4 +473,4 @@ def test_answers_that_nobody_reads_stay_within_the_budget(wyze):
     acked_within_a_second(wyze)
     for sender in crowd:
         sender.one.close()
-    until(lambda: held(wyze) == 0, 5, f"{held(wyze)} bytes are left behind")
+    until(lambda: held(wyze) == 0, 30, f"{held(wyze)} bytes are left behind")

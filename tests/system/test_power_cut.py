@@ -85,7 +85,7 @@ def test_shown_and_lost_offsets_are_not_used_again(make_trial, disk):
                      "fdatasync:delay:ms=60000:path=raw-stream")
     trial.wait_hit("fdatasync", count=2)
     written = read_stream(trial.stream, newest=1).records[-1].offset
-    trial.ledger.wait(lambda: trial.watcher.last >= written, 20, "what is written was not shown")
+    trial.ledger.wait(lambda: trial.watcher.last >= written, 30, "what is written was not shown")
     cut(trial, disk, LOSE_ALL)
     left = {record.offset for record in read_stream(trial.stream).records}
     assert trial.seen.bodies.keys() - left, "the cut lost nothing that was shown"

@@ -356,9 +356,9 @@ def more_than(before, now):
 
 def undisturbed(target, workers, descriptors):
     """The processes and descriptors are what they were: the others' processes are the same ones."""
-    until(lambda: len(target.workers()) <= len(workers), 20, "processes are left")
+    until(lambda: len(target.workers()) <= len(workers), 30, "processes are left")
     assert target.settled() == workers, target.log()
-    until(lambda: not more_than(descriptors, target.descriptors()), 20,
+    until(lambda: not more_than(descriptors, target.descriptors()), 30,
           lambda: f"left open: {more_than(descriptors, target.descriptors())}")
 
 
@@ -587,9 +587,9 @@ def test_no_worker_outlives_wyze():
         target.tell("clinging", {})
         [worker] = target.workers()
         until(lambda: "SigBlk:\tfffffffe" in
-              pathlib.Path(f"/proc/{worker}/status").read_text(), 10, "it does not cling")
+              pathlib.Path(f"/proc/{worker}/status").read_text(), 30, "it does not cling")
         target.wyze.kill()
-        until(lambda: not os.path.exists(f"/proc/{worker}"), 10, "a worker is left")
+        until(lambda: not os.path.exists(f"/proc/{worker}"), 30, "a worker is left")
     finally:
         shutil.rmtree(target.folder)
 
@@ -649,7 +649,7 @@ def test_without_landlock_scripts_are_refused(tmp_path):
         live = target.wait_status("plain", "invalid")
         assert "this kernel has no Landlock" in live["remark"]
         assert "set scripts.sandbox to without-landlock" in live["remark"]
-        until(lambda: not target.workers(), 20, "a process is left")
+        until(lambda: not target.workers(), 30, "a process is left")
     finally:
         target.stop()
 

@@ -129,7 +129,7 @@ def test_state_that_changes_all_the_time_is_listed(alarm):
             [item] = ask(alarm, "GET", SCRIPT + "/state", **NAME)["items"]
             assert item["key"] == "n" and 2 <= item["value"] <= number
     client.close()
-    until(lambda: ask(alarm, "GET", SCRIPT + "/state", **NAME)["items"][0]["value"] == 302, 20)
+    until(lambda: ask(alarm, "GET", SCRIPT + "/state", **NAME)["items"][0]["value"] == 302, 30)
 
 
 def test_state_that_is_not_on_the_disk_yet_is_waited_for(make_wyze, tmp_path):
@@ -145,7 +145,7 @@ def test_state_that_is_not_on_the_disk_yet_is_waited_for(make_wyze, tmp_path):
     until(lambda: "at 3" in wyze.log())
     [item] = ask(wyze, "GET", SCRIPT + "/state", **NAME)["items"]
     assert item["value"] in (2, 3)  # the step may have come into the journal meanwhile
-    until(lambda: ask(wyze, "GET", SCRIPT + "/state", **NAME)["items"][0]["value"] == 3, 20)
+    until(lambda: ask(wyze, "GET", SCRIPT + "/state", **NAME)["items"][0]["value"] == 3, 30)
     set_faults(control)
     client.close()
 
@@ -157,10 +157,10 @@ def test_restart_starts_new_workers(alarm):
 
     before = pid()
     ask(alarm, "POST", SCRIPT + "/restart", **NAME)
-    until(lambda: pid() != before, 20)
+    until(lambda: pid() != before, 30)
     before = pid()
     ask(alarm, "POST", "/api/v1/engine/restart")
-    until(lambda: pid() != before, 20)
+    until(lambda: pid() != before, 30)
 
 
 def test_what_scripts_say_is_a_stream_of_its_own(alarm):

@@ -130,7 +130,7 @@ def test_what_another_program_changed_comes_into_force_when_it_can_be_read(wyze,
     until(lambda: "scripts.unreadable" in wyze.log())
     check_counts(wyze, 1)
     fail()
-    until(lambda: script(wyze)["revision"] == 2, 20, "the change is not in force")
+    until(lambda: script(wyze)["revision"] == 2, 30, "the change is not in force")
     wait_status(wyze)
     check_counts(wyze, 2)
 

@@ -133,13 +133,13 @@ def test_journal_on_a_disk_that_fails(crowd_over_faults, rule, word):
         crowd.wait_acked(2000, 60)
     else:
         until(lambda: [(reason["stream"], reason["state"]) for reason in unready(wyze)]
-              == [("journal", word)], 20, "/readyz did not turn 503")
+              == [("journal", word)], 30, "/readyz did not turn 503")
         acked = crowd.acked()
-        until(lambda: all(len(writer.flight) >= writer.window for writer in crowd.writers), 20,
+        until(lambda: all(len(writer.flight) >= writer.window for writer in crowd.writers), 30,
               "the windows did not fill")
         assert crowd.acked() - acked <= 2 * crowd.writers[0].window  # what was under way
     set_faults(control)
-    until(lambda: unready(wyze) == [], 20, "/readyz did not turn 200")
+    until(lambda: unready(wyze) == [], 30, "/readyz did not turn 200")
     crowd.wait_acked(500)
     wyze.kill()
     wyze.start()
@@ -265,8 +265,8 @@ def test_a_message_that_is_never_acked_costs_nothing_behind_it(make_wyze):
             for _ in range(500):
                 writer.expect(PUBACK)
         reader.ping()
-        until(lambda: metric(wyze, "wyze_queues_messages") == 1, 10, "messages are left")
-        until(lambda: journal_bytes(wyze) < 3 << 20, 20, "the journal holds what is settled")
+        until(lambda: metric(wyze, "wyze_queues_messages") == 1, 30, "messages are left")
+        until(lambda: journal_bytes(wyze) < 3 << 20, 30, "the journal holds what is settled")
         # A PUBACK of a reader is durable some time later, but before that of a retained value put after it.
         writer.send(publish("durable", b"1", 1, 1, flags=1)).expect(PUBACK)
         reader.close()

@@ -126,7 +126,7 @@ def mosquitto(tmp_path):
             return True
 
     try:
-        until(listens, 10, "mosquitto does not listen")
+        until(listens, 30, "mosquitto does not listen")
         yield broker
     finally:
         broker.stop()
@@ -146,7 +146,7 @@ def value(port, name):
 def test_names_are_those_of_mosquitto(quick, mosquitto):
     with Wire(mosquitto.mqtt_port) as wire:
         wire.connected("stays")  # there is no clients/maximum before it has seen somebody
-        until(lambda: "clients/maximum" in look(mosquitto.mqtt_port, Books()), 10)
+        until(lambda: "clients/maximum" in look(mosquitto.mqtt_port, Books()), 30)
     theirs = set(look(mosquitto.mqtt_port, Books()))
     ours = set(look(quick.mqtt_port, Books()))
     assert ours - theirs == set()
@@ -409,8 +409,8 @@ def test_sessions_that_expire_are_counted(make_wyze):
         wire.subscribed("t")
     for wire in sleepers:
         wire.close()
-    until(lambda: value(wyze.mqtt_port, "clients/disconnected") == "3", 5)
-    until(lambda: value(wyze.mqtt_port, "clients/expired") == "3", 20)
+    until(lambda: value(wyze.mqtt_port, "clients/disconnected") == "3", 30)
+    until(lambda: value(wyze.mqtt_port, "clients/expired") == "3", 30)
     seen = look(wyze.mqtt_port, Books())
     assert seen["clients/disconnected"] == "0"
     assert seen["subscriptions/count"] in ("0", "1")  # an observer's, or none
@@ -423,7 +423,7 @@ def test_a_subscriber_that_reads_nothing_costs_no_more_than_its_share(quick):
         for number in range(40):
             wire.send_what_is_taken(subscribe(*["$SYS/#"] * 1000, packet_id=number + 1))
         # 40,000 times all values would be 80 MB.
-        until(lambda: value(quick.mqtt_port, "clients/connected") == "1", 10)
+        until(lambda: value(quick.mqtt_port, "clients/connected") == "1", 30)
         with open(f"/proc/{quick.process.pid}/status") as status:
             [kib] = [int(line.split()[1]) for line in status if line.startswith("VmRSS:")]
         assert kib < 100 * 1024

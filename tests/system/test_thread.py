@@ -163,7 +163,7 @@ def test_a_mapping_that_cannot_be_used_refuses_the_start(make_wyze):
                       " WHERE collection = 'devices'")
     store.close()
     wyze.start(wait=False)
-    assert wyze.process.wait(10) == 3
+    assert wyze.process.wait(30) == 3
     assert "WYZ-2103" in wyze.log() and "mesh/b5ea3f/42" in wyze.log()
 
 

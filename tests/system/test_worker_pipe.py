@@ -162,7 +162,7 @@ serve(lambda record: frame(68, struct.pack('>I', 1) + result(record) + struct.pa
     target.run("poison", "def handle_input(msg, context):\n"
                "    context.emit('outcome.poison', context.get_state('k'))\n")
     target.tell("poison", {})
-    outcomes = until(lambda: target.wyze.records("processed-stream", "outcome.poison")[before:], 20,
+    outcomes = until(lambda: target.wyze.records("processed-stream", "outcome.poison")[before:], 30,
                      "the state cannot be read")
     assert str(outcomes[0]["body"]["value"]) == "7"
     target.remove("poison")

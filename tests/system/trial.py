@@ -126,11 +126,11 @@ class Trial:
         """How many they are, of those whose line contains PART."""
         return sum(part in line for line in self.hit_lines())
 
-    def wait_hit(self, part="", count=1, seconds=20):
+    def wait_hit(self, part="", count=1, seconds=60):
         """Waits until so many calls were hit since the faults were set."""
         until(lambda: self.hits(part) >= count, seconds, f"no call was hit: {part}")
 
-    def wait_more_hits(self, more, seconds=20):
+    def wait_more_hits(self, more, seconds=60):
         """Waits until so many more calls were hit than now."""
         self.wait_hit(count=self.hits() + more, seconds=seconds)
 
@@ -177,7 +177,7 @@ class Trial:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)["reasons"]
 
-    def wait_ready(self, status, seconds=20):
+    def wait_ready(self, status, seconds=60):
         """Waits until /readyz says STATUS; returns its reasons."""
         until(lambda: self.readiness()[0] == status, seconds, f"/readyz did not turn {status}")
         return self.readiness()[1]
