@@ -214,7 +214,7 @@ static void trim_below_a_script(struct rig *rig, bool stopped)
 {
     const char *slow = "import time\n"
                        "def handle_input(msg, context):\n"
-                       "    if msg['n'] < 300: time.sleep(0.002)\n"
+                       "    if msg['n'] < 300: time.sleep(0.01)\n"
                        "    context.emit('out', msg['n'])\n";
 
     rig->segment_bytes = 65536;

@@ -363,6 +363,8 @@ void rig_start(struct rig *rig, struct wz_engine_options options)
     options.accounts = rig->accounts;
     if (!options.worker_path)
         options.worker_path = WZ_WORKER_PATH;
+    if (options.load_ms == 0) // a machine that is busy takes its time to start a worker
+        options.load_ms = WITHIN_US / 1000;
     rig->engine = wz_engine_new(&options);
 }
 

@@ -311,7 +311,7 @@ static void test_script_ends_a_worker_that_does_not_read_its_state(void **state)
 {
     struct rig *rig = *state;
 
-    rig_start(rig, (struct wz_engine_options){.load_ms = 1000});
+    rig_start(rig, (struct wz_engine_options){.load_ms = 3000});
     rig_apply(rig, "def init(context):\n"
                    "    for i in range(10): context.set_state(str(i), 'x' * 1000000)\n" RIG_ECHO);
     rig_run_until(rig, rig_is_running, 0);
