@@ -91,25 +91,6 @@ int64_t wz_reader_position(const struct wz_reader *reader) { return reader->posi
 
 int64_t wz_reader_damaged(const struct wz_reader *reader) { return reader->damaged; }
 
-// Opens the segment of reader->place; with its indexes, unless it is live or read from its start.
-static int open_place(struct wz_reader *reader)
-{
-    const struct wz_seal *facts = &reader->place.facts;
-    bool from_start = reader->direction == WZ_FORWARD && wz_filter_all(&reader->filter) &&
-                      reader->position <= facts->first_offset;
-    char path[WZ_SEGMENT_PATH_MAX];
-    int r;
-
-    wz_segment_path(wz_log_dir(reader->log), facts->base_offset, WZ_SEGMENT_LOG, path);
-    r = wz_fs_open(path, WZ_FS_READ, &reader->fd);
-    if (r < 0)
-        return r;
-    wz_fs_no_readahead(reader->fd);
-    if (reader->place.live || from_start)
-        return WZ_OK;
-    return wz_cache_get(wz_log_cache(reader->log), reader->place.id, facts, &reader->sealed);
-}
-
 // The block of the segment at hand from which on to look for OFFSET, and how many there are.
 // WZ_ERR_NOT_FOUND, here and below, when the segment is not live any more.
 static int block_of(struct wz_reader *reader, int64_t offset, uint32_t *ret_block,
@@ -180,6 +161,44 @@ static void count_damage(struct wz_reader *reader, int64_t count, int64_t pos)
         return;
     reader->damaged += count;
     wz_shelf_damage(wz_log_shelf(reader->log), reader->place.facts.base_offset, pos);
+}
+
+// A segment whose file is not there. It is on the shelf no more, or another is in its place: look
+// again. Or somebody has removed it: it costs no more than its own records.
+static void pass_missing(struct wz_reader *reader)
+{
+    const struct wz_seal *facts = &reader->place.facts;
+    struct wz_place now;
+
+    if (wz_shelf_find(wz_log_shelf(reader->log), facts->last_offset, &now) != WZ_OK ||
+        now.id != reader->place.id)
+        return;
+    count_damage(reader, 1, 0);
+    if (reader->direction == WZ_FORWARD && reader->position <= facts->last_offset)
+        reader->position = facts->last_offset + 1;
+    if (reader->direction == WZ_BACKWARD && reader->position > facts->base_offset)
+        reader->position = facts->base_offset;
+}
+
+// Opens the segment of reader->place; with its indexes, unless it is live or read from its start.
+static int open_place(struct wz_reader *reader)
+{
+    const struct wz_seal *facts = &reader->place.facts;
+    bool from_start = reader->direction == WZ_FORWARD && wz_filter_all(&reader->filter) &&
+                      reader->position <= facts->first_offset;
+    char path[WZ_SEGMENT_PATH_MAX];
+    int r;
+
+    wz_segment_path(wz_log_dir(reader->log), facts->base_offset, WZ_SEGMENT_LOG, path);
+    r = wz_fs_open(path, WZ_FS_READ, &reader->fd);
+    if (r == WZ_ERR_NOT_FOUND)
+        pass_missing(reader);
+    if (r < 0)
+        return r;
+    wz_fs_no_readahead(reader->fd);
+    if (reader->place.live || from_start)
+        return WZ_OK;
+    return wz_cache_get(wz_log_cache(reader->log), reader->place.id, facts, &reader->sealed);
 }
 
 // Whether the record is to be given out.

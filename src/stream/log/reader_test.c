@@ -8,9 +8,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "stream/log/inside.h"
+#include "stream/log/segment.h"
 #include "stream/log/testlog_test.h"
 
 #define RECORDS_MAX 20000
@@ -308,6 +311,51 @@ static void test_reader_refuses_a_bad_pattern(void **state)
     testlog_release(&t);
 }
 
+// A segment that somebody has removed under a running log costs no more than its own records.
+static void test_reader_goes_past_a_segment_whose_file_is_gone(void **state)
+{
+    (void)state;
+    for (int backward = 0; backward <= 1; backward++) {
+        struct wz_reader_options opt = {
+            .direction = backward ? WZ_BACKWARD : WZ_FORWARD,
+            .position = backward ? INT64_MAX : 0,
+        };
+        struct wz_reader *reader;
+        struct wz_record record;
+        struct wz_place place;
+        struct testlog t;
+        char path[WZ_SEGMENT_PATH_MAX];
+        int64_t count = 0;
+        int64_t gone;
+        int r;
+
+        testlog_init(&t);
+        t.opt.segment_bytes = 60000;
+        testlog_open(&t);
+        for (int i = 0; i < 20; i++) {
+            testlog_append_many(&t, 10, 1000);
+            testlog_settle(&t);
+        }
+        assert_int_equal(wz_shelf_find(wz_log_shelf(t.log), 100, &place), WZ_OK);
+        gone = place.facts.last_offset + 1 - place.facts.first_offset;
+        wz_segment_path(wz_log_dir(t.log), place.facts.base_offset, WZ_SEGMENT_LOG, path);
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(wz_reader_open(t.log, &opt, &reader), WZ_OK);
+        while ((r = wz_reader_next(reader, &record)) == WZ_OK) {
+            assert_false(record.offset >= place.facts.first_offset &&
+                         record.offset <= place.facts.last_offset);
+            count++;
+        }
+        assert_int_equal(r, WZ_END);
+        assert_int_equal(count, 200 - gone);
+        assert_in_range(gone, 10, 100);
+        assert_int_equal(wz_reader_damaged(reader), 1);
+        wz_reader_close(reader);
+        (void)testlog_close(&t); // a segment is missing
+        testlog_release(&t);
+    }
+}
+
 // Of what the reader has in hand there may come more, of what it would have to read nothing.
 static void test_reader_that_is_cancelled_reads_no_further(void **state)
 {
@@ -377,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_reader_goes_on_when_more_comes),
         cmocka_unit_test(test_reader_ends_where_many_blocks_hold_nothing_wanted),
         cmocka_unit_test(test_reader_refuses_a_bad_pattern),
+        cmocka_unit_test(test_reader_goes_past_a_segment_whose_file_is_gone),
         cmocka_unit_test(test_reader_that_is_cancelled_reads_no_further),
         cmocka_unit_test(test_log_tells_its_watcher),
     };
