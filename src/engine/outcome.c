@@ -243,7 +243,8 @@ static int take_record(struct wz_script *script, int number, const struct wz_fra
     struct wz_cause cause;
     int r;
 
-    WZ_ASSERT(wz_inputs_first(&script->inputs, number, &record)); // check_place has passed it
+    if (!wz_inputs_first(&script->inputs, number, &record))
+        return WZ_ERR_PROTOCOL; // cannot be: check_place has passed it
     wz_cause_init(&cause, &record);
     r = take_items(script, result, &cause, &found);
     if (r < 0)
@@ -263,7 +264,7 @@ static int take_record(struct wz_script *script, int number, const struct wz_fra
 }
 
 // Records in front of a result's that are ok and have no items.
-static void take_run(struct wz_script *script, int number, uint32_t count)
+static int take_run(struct wz_script *script, int number, uint32_t count)
 {
     struct wz_frame_record record;
 
@@ -274,10 +275,12 @@ static void take_run(struct wz_script *script, int number, uint32_t count)
         count -= done;
         if (count == 0)
             break;
-        WZ_ASSERT(wz_inputs_first(&script->inputs, number, &record)); // as in take_record
-        take_ok(script, number, &record);                             // out of quarantine
+        if (!wz_inputs_first(&script->inputs, number, &record))
+            return WZ_ERR_PROTOCOL;       // as in take_record
+        take_ok(script, number, &record); // out of quarantine
         count--;
     }
+    return WZ_OK;
 }
 
 // The result of init or stop.
@@ -316,12 +319,12 @@ static int take_results(struct wz_script *script, int number, enum wz_frame_type
         // A call that ends the script is the worker's last: the rest was not tried.
         if (has_ended(script) && result.status == WZ_FRAME_DEFERRED)
             continue;
-        if (type == WZ_FRAME_RESULT) {
-            take_run(script, number, result.before);
-            r = take_record(script, number, &result);
-        } else {
+        if (type == WZ_FRAME_RESULT)
+            r = take_run(script, number, result.before);
+        else
             r = take_call(script, &result);
-        }
+        if (r == WZ_OK && type == WZ_FRAME_RESULT)
+            r = take_record(script, number, &result);
         if (r < 0)
             return r;
     }
