@@ -141,8 +141,8 @@ serve(change)
 """)
     with Traffic(target):
         target.tell("changing", {})
-        until(lambda: target.live("changing").get("state_keys"), 60, "nothing is changed")
-        until(lambda: target.live("changing")["restarts"] or target.live("changing")["in"], 60)
+        until(lambda: target.live("changing").get("state_keys"), 240, "nothing is changed")
+        until(lambda: target.live("changing")["restarts"] or target.live("changing")["in"], 240)
     target.remove("changing")
 
 
