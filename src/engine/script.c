@@ -585,6 +585,7 @@ int wz_script_drop(struct wz_script *script, uint64_t number)
         return WZ_ERR_BUSY;
     wz_outcome_release(script, message);
     wz_commits_close(&script->commits, script->bound ? &script->inputs : NULL);
+    script->parts->events.counted(script->parts->events.arg, script);
     return WZ_OK;
 }
 
