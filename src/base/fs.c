@@ -243,15 +243,40 @@ int wz_fs_replace(const char *dir, const char *name, struct wz_slice s)
     return wz_fs_sync_dir(dir);
 }
 
+// Reads what has no size to its end: a pipe, a terminal.
+static int load_stream(int fd, size_t max, struct wz_buf *ret_buf)
+{
+    size_t start = ret_buf->len;
+
+    for (;;) {
+        ssize_t got;
+
+        wz_buf_reserve(ret_buf, 65536);
+        got = read(fd, ret_buf->ptr + ret_buf->len, 65536);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return last_error();
+        if (got == 0)
+            return WZ_OK;
+        ret_buf->len += (size_t)got;
+        if (ret_buf->len - start > max)
+            return WZ_ERR_TOO_LARGE;
+    }
+}
+
 int wz_fs_load(const char *path, size_t max, struct wz_buf *ret_buf)
 {
     WZ_AUTO(wz_fs_close_auto) int fd = -1;
+    struct stat facts;
     int64_t size = 0;
     size_t got;
     int r = wz_fs_open(path, WZ_FS_READ, &fd);
 
     if (r < 0)
         return r;
+    if (fstat(fd, &facts) == 0 && !S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode))
+        return load_stream(fd, max, ret_buf);
     r = wz_fs_size(fd, &size);
     if (r < 0)
         return r;

@@ -80,7 +80,8 @@ WZ_MUST int wz_fs_rename(const char *from, const char *to);
 // one stands, and a power cut may bring the old one back.
 WZ_MUST int wz_fs_replace(const char *dir, const char *name, struct wz_slice s);
 
-// Reads a whole file of at most MAX bytes, adding to RET_BUF; WZ_ERR_TOO_LARGE when it is larger.
+// Reads a whole file of at most MAX bytes, or a pipe to its end, adding to RET_BUF;
+// WZ_ERR_TOO_LARGE when it is larger.
 WZ_MUST int wz_fs_load(const char *path, size_t max, struct wz_buf *ret_buf);
 
 // Takes the lock file PATH for this process for as long as RET_FD stays open; WZ_ERR_LOCKED when

@@ -427,6 +427,29 @@ static void test_fs_replace_takes_what_a_crash_left_beside(void **state)
     expect_content("f", WZ_SLICE_LIT("new"));
 }
 
+// What the command line is given as /dev/stdin or <(...): it has no size.
+static void test_fs_load_reads_a_pipe_to_its_end(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    char path[32];
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "12345", 5), 5);
+    assert_int_equal(close(ends[1]), 0);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[0]);
+    assert_int_equal(wz_fs_load(path, 5, &buf), WZ_OK);
+    assert_true(wz_slice_eq(wz_buf_slice(&buf), WZ_SLICE_LIT("12345")));
+    assert_int_equal(close(ends[0]), 0);
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(write(ends[1], "12345", 5), 5);
+    assert_int_equal(close(ends[1]), 0);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", ends[0]);
+    assert_int_equal(wz_fs_load(path, 4, &buf), WZ_ERR_TOO_LARGE);
+    assert_int_equal(close(ends[0]), 0);
+}
+
 static void test_fs_load_adds_to_the_buffer_up_to_its_limit(void **state)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
@@ -629,6 +652,7 @@ int main(void)
         cmocka_unit_test_setup(test_fs_replace_keeps_the_old_file_when_a_call_fails, setup),
         cmocka_unit_test_setup(test_fs_replace_tells_when_the_name_may_not_be_durable, setup),
         cmocka_unit_test_setup(test_fs_replace_takes_what_a_crash_left_beside, setup),
+        cmocka_unit_test_setup(test_fs_load_reads_a_pipe_to_its_end, setup),
         cmocka_unit_test_setup(test_fs_load_adds_to_the_buffer_up_to_its_limit, setup),
         cmocka_unit_test_setup(test_fs_lock_is_held_once, setup),
         cmocka_unit_test_setup(test_fs_lock_waits_for_what_a_dead_holder_has_started, setup),

@@ -545,18 +545,21 @@ int wz_log_find_time(struct wz_log *log, int64_t time_ms, int64_t *ret_offset)
     struct wz_batch_info info;
     struct wz_place place;
     struct wz_slice batch;
-    int64_t pos;
+    int64_t pos = 0;
     int r = wz_shelf_find_time(wz_log_shelf(log), time_ms, &place);
 
     if (r == WZ_END) {
         *ret_offset = wz_log_next_offset(log);
         return WZ_OK;
     }
-    r = time_pos(log, &place, time_ms, &pos);
-    if (r < 0)
-        return r;
     wz_segment_path(wz_log_dir(log), place.facts.base_offset, WZ_SEGMENT_LOG, path);
     r = wz_fs_open(path, WZ_FS_READ, &fd);
+    if (r == WZ_ERR_NOT_FOUND) { // as in pass_missing, or it has just been trimmed
+        *ret_offset = place.facts.last_offset + 1;
+        return WZ_OK;
+    }
+    if (r == WZ_OK)
+        r = time_pos(log, &place, time_ms, &pos);
     if (r < 0)
         return r;
     wz_scan_init(&scan, fd, place.facts.base_offset, pos, place.facts.log_len);

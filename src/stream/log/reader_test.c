@@ -326,6 +326,7 @@ static void test_reader_goes_past_a_segment_whose_file_is_gone(void **state)
         struct testlog t;
         char path[WZ_SEGMENT_PATH_MAX];
         int64_t count = 0;
+        int64_t found;
         int64_t gone;
         int r;
 
@@ -333,6 +334,7 @@ static void test_reader_goes_past_a_segment_whose_file_is_gone(void **state)
         t.opt.segment_bytes = 60000;
         testlog_open(&t);
         for (int i = 0; i < 20; i++) {
+            wz_log_set_time(t.log, 1000 + i);
             testlog_append_many(&t, 10, 1000);
             testlog_settle(&t);
         }
@@ -340,6 +342,8 @@ static void test_reader_goes_past_a_segment_whose_file_is_gone(void **state)
         gone = place.facts.last_offset + 1 - place.facts.first_offset;
         wz_segment_path(wz_log_dir(t.log), place.facts.base_offset, WZ_SEGMENT_LOG, path);
         assert_int_equal(unlink(path), 0);
+        assert_int_equal(wz_log_find_time(t.log, place.facts.last_ms, &found), WZ_OK);
+        assert_int_equal(found, place.facts.last_offset + 1);
         assert_int_equal(wz_reader_open(t.log, &opt, &reader), WZ_OK);
         while ((r = wz_reader_next(reader, &record)) == WZ_OK) {
             assert_false(record.offset >= place.facts.first_offset &&
