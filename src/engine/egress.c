@@ -28,7 +28,8 @@ static void refuse(struct wz_egress *egress, const struct wz_output *output, con
                WZ_F_STR("why", why), WZ_F_INT("refused", egress->refused_count));
 }
 
-int wz_egress_publish(struct wz_egress *egress, const struct wz_output *output)
+// Publishes an output; RET_SENT is set when it is.
+static int send(struct wz_egress *egress, const struct wz_output *output, bool *ret_sent)
 {
     struct wz_ticket ticket;
     struct wz_message msg = {
@@ -54,7 +55,25 @@ int wz_egress_publish(struct wz_egress *egress, const struct wz_output *output)
         refuse(egress, output, wz_err_text(r));
         return WZ_OK;
     }
+    *ret_sent = true;
+    return WZ_OK;
+}
+
+int wz_egress_publish(struct wz_egress *egress, const struct wz_output *output)
+{
+    bool sent = false;
+    int r = send(egress, output, &sent);
+
+    if (!sent)
+        return r;
     egress->out_count++;
     wz_metric_add(WZ_METRIC_SCRIPT_OUTPUTS, 1);
     return WZ_OK;
+}
+
+int wz_egress_say(struct wz_egress *egress, const struct wz_output *line)
+{
+    bool sent = false;
+
+    return send(egress, line, &sent);
 }

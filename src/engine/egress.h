@@ -42,3 +42,6 @@ void wz_cause_init(struct wz_cause *ret_cause, const struct wz_frame_record *rec
 // Publishes an output. WZ_ERR_BUSY: try again when the bus is ready. What can never be published is
 // counted, logged, and WZ_OK.
 WZ_MUST int wz_egress_publish(struct wz_egress *egress, const struct wz_output *output);
+
+// The same for a line of the script's log, which is no output of it.
+WZ_MUST int wz_egress_say(struct wz_egress *egress, const struct wz_output *line);

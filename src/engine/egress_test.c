@@ -49,6 +49,9 @@ static void test_egress_counts_what_can_never_be_published(void **state)
     assert_int_equal(egress.refused_count, 2);
     assert_int_equal(egress.out_count, 1);
     assert_int_equal(rig->output_count, 1);
+    assert_int_equal(wz_egress_say(&egress, &output), WZ_OK); // a line of its log
+    assert_int_equal(egress.out_count, 1);
+    assert_int_equal(rig->output_count, 2);
 }
 
 int main(void)

@@ -56,16 +56,22 @@ static void begin_second(struct wz_script_log *log, int64_t now_us)
     put_record(log, SOURCE_ENGINE, WZ_SEVERITY_WARNING, wz_buf_slice(&text), &none);
 }
 
-bool wz_script_log_allow(struct wz_script_log *log)
+// Begins the next second when it is time.
+static void look_at_clock(struct wz_script_log *log)
 {
     int64_t now_us = wz_clock_mono_us();
 
-    if (log->second_us == 0 || now_us - log->second_us >= WZ_SECOND_US) {
-        if (log->line_count > WZ_SCRIPT_LOG_LINES)
-            WZ_LOG(WZ_LOG_WARN, "script.log-dropped", WZ_F_SLICE("script", log->egress->script),
-                   WZ_F_INT("lines", log->line_count - WZ_SCRIPT_LOG_LINES));
-        begin_second(log, now_us);
-    }
+    if (log->second_us != 0 && now_us - log->second_us < WZ_SECOND_US)
+        return;
+    if (log->line_count > WZ_SCRIPT_LOG_LINES)
+        WZ_LOG(WZ_LOG_WARN, "script.log-dropped", WZ_F_SLICE("script", log->egress->script),
+               WZ_F_INT("lines", log->line_count - WZ_SCRIPT_LOG_LINES));
+    begin_second(log, now_us);
+}
+
+bool wz_script_log_allow(struct wz_script_log *log)
+{
+    look_at_clock(log);
     return ++log->line_count <= WZ_SCRIPT_LOG_LINES;
 }
 
@@ -88,7 +94,7 @@ static int publish(struct wz_script_log *log, const struct wz_frame_log *line,
     wz_buf_add_byte(&body, '}');
     output.topic = wz_buf_slice(&topic);
     output.body = wz_buf_slice(&body);
-    return wz_egress_publish(log->egress, &output);
+    return wz_egress_say(log->egress, &output);
 }
 
 int wz_script_log_write(struct wz_script_log *log, const struct wz_frame_log *line,
@@ -102,8 +108,12 @@ int wz_script_log_write(struct wz_script_log *log, const struct wz_frame_log *li
     };
     bool allowed;
 
-    // The worker sends UTF-8; a script that writes to the pipe itself may send anything.
-    if (line->source == WZ_FRAME_LOG_CONTEXT && wz_utf8_valid(line->text)) {
+    // The worker sends UTF-8; a script that writes to the pipe itself may send anything. What is
+    // too much for script-log is too much for processed-stream: it is no step's, nothing else
+    // bounds it.
+    look_at_clock(log);
+    if (line->source == WZ_FRAME_LOG_CONTEXT && wz_utf8_valid(line->text) &&
+        log->record_count < WZ_SCRIPT_LOG_RECORDS) {
         int r = publish(log, line, cause);
 
         if (r < 0)
@@ -122,8 +132,7 @@ int wz_script_log_write(struct wz_script_log *log, const struct wz_frame_log *li
 void wz_script_log_tell(struct wz_script_log *log, enum wz_severity severity, struct wz_slice text,
                         const struct wz_cause *cause)
 {
-    if (wz_clock_mono_us() - log->second_us >= WZ_SECOND_US)
-        begin_second(log, wz_clock_mono_us());
+    look_at_clock(log);
     if (wz_utf8_valid(text))
         put_record(log, SOURCE_ENGINE, severity, text, cause);
 }

@@ -8,7 +8,8 @@
 // Lines of one script in the program's log within a second; what is more is counted.
 #define WZ_SCRIPT_LOG_LINES 50
 
-// Records of one script on script-log within a second; what is more is counted.
+// Records of one script on script-log, and on the topics logs.<severity>, within a second; what is
+// more is counted.
 #define WZ_SCRIPT_LOG_RECORDS 1000
 
 // One script's log. All zero but EGRESS and STREAM is a new one.
