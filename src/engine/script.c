@@ -483,11 +483,14 @@ static void end_loading(struct wz_script *script, struct wz_script_share *share,
     struct wz_frame_invalid invalid = {0};
 
     if (script->document_ran || report->unusable || report->killed ||
-        report->phase == WZ_WORKER_RESTORING) {
+        (report->phase == WZ_WORKER_RESTORING && !report->lawless)) {
         back_off(script, share, report->why);
         return;
     }
-    if (report->overdue)
+    if (report->lawless)
+        (void)snprintf(text, sizeof(text), "its worker ended before the script had started: %s",
+                       report->why);
+    else if (report->overdue)
         (void)snprintf(text, sizeof(text), "%s did not return within %lld ms",
                        report->phase == WZ_WORKER_STARTING ? "init" : "the top level",
                        (long long)script->parts->load_ms);

@@ -51,6 +51,37 @@ static void test_script_flags_a_script_whose_process_ends_while_it_is_loaded(voi
     assert_true(rig_board_is(rig, "remark", "exited with code 3 while it was loaded"));
 }
 
+static bool is_invalid_as(struct rig *rig, int64_t revision)
+{
+    return rig_is_invalid(rig, 0) && rig_board_int(rig, "revision") == revision;
+}
+
+static void test_script_flags_a_script_that_breaks_its_pipe_while_it_is_loaded(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *why;
+    } cases[] = {
+        {"os.write(3, b'\\xff' * 64)", "killed, it broke the protocol"},
+        {"os.write(3, bytes([0, 0, 0, 0, 65] * 3))", "killed, it broke the protocol"},
+        {"os.close(3); time.sleep(999)", "killed, it closed its pipe"},
+    };
+    struct rig *rig = *state;
+
+    rig_start(rig, (struct wz_engine_options){0});
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
+
+        wz_buf_addf(&code, "import os, time\n%s\n" RIG_ECHO, cases[i].line);
+        rig_apply(rig, wz_buf_str(&code));
+        rig_run_until(rig, is_invalid_as, rig->revision);
+        assert_true(
+            rig_board_is(rig, "remark", "its worker ended before the script had started: "));
+        assert_true(rig_board_is(rig, "remark", cases[i].why));
+    }
+    assert_int_equal(rig_board_int(rig, "restarts"), 0);
+}
+
 // The system kills for want of memory whom it likes: the code is not what is wrong.
 static void test_script_is_loaded_again_when_its_process_is_killed_meanwhile(void **state)
 {
@@ -322,6 +353,47 @@ static void test_script_ends_a_worker_that_does_not_read_its_state(void **state)
     rig_run_until(rig, is_overdue, 0);
 }
 
+static void on_answered(struct wz_mail *mail)
+{
+    struct wz_desk_call *call = WZ_CONTAINER(mail, struct wz_desk_call, mail);
+
+    call->name = NULL; // as a sign
+}
+
+static bool has_quarantined(struct rig *rig, int64_t num)
+{
+    return rig_board_int(rig, "quarantined") == num;
+}
+
+static void test_script_that_is_stopped_shows_that_its_quarantine_was_dropped(void **state)
+{
+    struct rig *rig = *state;
+    const char *code = "def handle_input(msg, context): raise ValueError('no')\n";
+    json_t *args = json_pack("{s:i, s:i}", "after", 0, "limit", 100);
+    struct wz_desk_call call = {.part = "scripts",
+                                .what = "drop",
+                                .name = "probe",
+                                .args = args,
+                                .reply_to = &rig->loop.mail,
+                                .done = on_answered};
+
+    rig_start(rig, (struct wz_engine_options){.retry_ms = 1});
+    rig_apply(rig, code);
+    rig_run_until(rig, rig_is_running, 0);
+    rig_feed(rig, "in.a", 3);
+    rig_run_until(rig, has_quarantined, 3);
+    rig_apply_stopped(rig, code);
+    rig_run_until(rig, rig_is_stopped, 0);
+    rig_settle(rig);
+    assert_int_equal(wz_desk_ask(rig->desk, &call), WZ_OK);
+    while (call.name)
+        rig_turn(rig);
+    assert_int_equal(call.result, WZ_OK);
+    rig_run_until(rig, has_quarantined, 0);
+    json_decref(call.answer);
+    json_decref(args);
+}
+
 static void test_script_tries_again_when_the_worker_cannot_be_started(void **state)
 {
     struct rig *rig = *state;
@@ -339,6 +411,7 @@ int main(void)
         TEST(test_script_shows_an_invalid_script_and_runs_its_mend),
         TEST(test_script_ends_a_top_level_that_never_returns),
         TEST(test_script_flags_a_script_whose_process_ends_while_it_is_loaded),
+        TEST(test_script_flags_a_script_that_breaks_its_pipe_while_it_is_loaded),
         TEST(test_script_is_loaded_again_when_its_process_is_killed_meanwhile),
         TEST(test_script_goes_on_after_an_exception),
         TEST(test_script_goes_on_behind_the_last_answer_when_a_script_changes),
@@ -351,6 +424,7 @@ int main(void)
         TEST(test_script_shows_the_lag_of_a_script_that_never_answers),
         TEST(test_script_does_not_count_offsets_that_a_crash_skipped_as_lag),
         TEST(test_script_ends_a_worker_that_does_not_read_its_state),
+        TEST(test_script_that_is_stopped_shows_that_its_quarantine_was_dropped),
         TEST(test_script_tries_again_when_the_worker_cannot_be_started),
     };
 

@@ -2,6 +2,7 @@
 // What a process has used, as the system tells.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -13,3 +14,6 @@ struct wz_usage {
 
 // Reads the usage of the process PID. WZ_ERR_NOT_FOUND when there is none (PID 0 included).
 WZ_MUST int wz_usage_read(int pid, struct wz_usage *ret_usage);
+
+// Whether the process PID has ended, or is about to: none of its code runs any more.
+bool wz_usage_ends(int pid);

@@ -57,11 +57,30 @@ static void test_usage_of_no_process_is_not_found(void **state)
     assert_int_equal(wz_usage_read(0, &usage), WZ_ERR_NOT_FOUND);
 }
 
+static void test_usage_ends_with_a_process_that_nobody_has_waited_for(void **state)
+{
+    int64_t end_us = wz_clock_mono_us() + 5000000;
+    pid_t pid = fork();
+
+    (void)state;
+    if (pid == 0) {
+        (void)pause();
+        _exit(0);
+    }
+    assert_false(wz_usage_ends(pid));
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    while (!wz_usage_ends(pid))
+        assert_true(wz_clock_mono_us() < end_us);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_true(wz_usage_ends(pid));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_usage_tells_time_and_memory_of_a_process),
         cmocka_unit_test(test_usage_of_no_process_is_not_found),
+        cmocka_unit_test(test_usage_ends_with_a_process_that_nobody_has_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,8 @@ static void describe_end(const struct wz_worker *worker, struct wz_worker_report
         (void)snprintf(report->why, sizeof(report->why), "killed, it took too long");
     else if (worker->lawless)
         (void)snprintf(report->why, sizeof(report->why), "killed, it broke the protocol");
+    else if (worker->end.closed && worker->end.signal == SIGKILL)
+        (void)snprintf(report->why, sizeof(report->why), "killed, it closed its pipe");
     else if (worker->end.signal != 0)
         (void)snprintf(report->why, sizeof(report->why), "ended by signal %d", worker->end.signal);
     else
@@ -92,12 +94,14 @@ static void describe_end(const struct wz_worker *worker, struct wz_worker_report
 // The process has ended and its frames are taken.
 static void finish_end(struct wz_worker *worker)
 {
+    bool lawless = worker->lawless || worker->end.closed;
     struct wz_worker_report report = {
         .phase = worker->phase,
         .overdue = worker->overdue,
-        .killed = worker->end.signal == SIGKILL && !worker->overdue && !worker->lawless,
-        .unusable = worker->lawless || worker->end.exit_code == EXIT_USAGE ||
-                    worker->end.exit_code == EXIT_PYTHON,
+        .killed = worker->end.signal == SIGKILL && !worker->overdue && !lawless,
+        .unusable = !lawless &&
+                    (worker->end.exit_code == EXIT_USAGE || worker->end.exit_code == EXIT_PYTHON),
+        .lawless = lawless,
     };
 
     describe_end(worker, &report);

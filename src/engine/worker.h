@@ -22,7 +22,8 @@ struct wz_worker_report {
     enum wz_worker_phase phase; // in which
     bool overdue;               // killed because it took too long
     bool killed;                // by somebody else: for want of memory, or a person
-    bool unusable;              // the program itself could not begin, or broke the protocol
+    bool unusable;              // the program itself could not begin
+    bool lawless;               // it broke the protocol, or closed its pipe
     char why[96];               // for people: "ended by signal 9"
 };
 

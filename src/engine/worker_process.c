@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "engine/usage.h"
 
 #define WZ_WORKER_READ_BYTES (64 * 1024)
 
@@ -96,7 +97,8 @@ static void on_process_exit(uv_process_t *handle, int64_t exit_code, int signal)
 {
     struct wz_worker_process *process = handle->data;
 
-    process->end = (struct wz_worker_end){.exit_code = exit_code, .signal = signal};
+    process->end.exit_code = exit_code;
+    process->end.signal = signal;
     process->exited = true;
     stop_reading(process);
     wz_intake_leave(&process->intake);
@@ -212,8 +214,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 
     (void)buf;
     if (n < 0) {
-        wz_worker_process_pause(
-            process); // the process has closed its end, or is gone: EXITED comes
+        wz_worker_process_pause(process); // EXITED comes
+        process->end.closed = !process->exited && !wz_usage_ends(wz_worker_process_pid(process));
         wz_worker_process_kill(process);
         return;
     }

@@ -13,7 +13,8 @@ struct wz_worker_process;
 // How a process ended.
 struct wz_worker_end {
     int64_t exit_code;
-    int signal; // 0 when it exited by itself
+    int signal;  // 0 when it exited by itself
+    bool closed; // it closed its end of the pipe before, and was killed for that
 };
 
 // What is started.
