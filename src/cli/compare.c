@@ -8,8 +8,10 @@
 #include "base/codes.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "cli/local.h"
 #include "cli/recorded.h"
 #include "engine/script_document.h"
+#include "gateway/uri.h"
 #include "stream/moment.h"
 #include "json/text.h"
 
@@ -63,9 +65,32 @@ static void add(struct wz_deployed *deployed, const char *parent, json_t *output
     (void)json_array_append_new(list->items, output); // refuses NULL: a topic that is no text
 }
 
-// Takes a record of processed-stream if it is an output of the script NAME.
+static void clear(struct wz_deployed *deployed)
+{
+    struct output_list *list;
+    size_t walk = 0;
+
+    while ((list = wz_map_next(&deployed->outputs, &walk)) != NULL) {
+        json_decref(list->items);
+        wz_free(list->parent);
+        wz_free(list);
+    }
+    wz_map_release(&deployed->outputs);
+    deployed->bytes = 0;
+}
+
+// An output of the account comes: those of another are of a script that was removed.
+static void turn_to(struct wz_deployed *deployed, int64_t account)
+{
+    if (deployed->found && deployed->account != account)
+        clear(deployed);
+    deployed->found = true;
+    deployed->account = account;
+}
+
+// Takes the record at hand of processed-stream if it is an output of the script NAME.
 static void take_record(struct wz_deployed *deployed, const char *name,
-                        const struct wz_frame_record *record)
+                        const struct wz_recorded *recorded, const struct wz_frame_record *record)
 {
     static const char *const stamps[] = {"_id", "_timestamp", "_topic", "_script", "_parent"};
     struct wz_slice stamp = WZ_SLICE_LIT("\"_script\"");
@@ -82,12 +107,36 @@ static void take_record(struct wz_deployed *deployed, const char *name,
     if (script != NULL && parent != NULL && strcmp(script, name) == 0) {
         WZ_AUTO(wz_free_ptr) char *cause = wz_strdup(parent);
 
+        turn_to(deployed, wz_recorded_account(recorded));
         for (size_t i = 0; i < sizeof(stamps) / sizeof(stamps[0]); i++)
             (void)json_object_del(body, stamps[i]); // fine when it is not there
         add(deployed, cause, make_output(record->topic, json_incref(body)));
         deployed->bytes += record->topic.len + record->body.len;
     }
     json_decref(body);
+}
+
+// WZ_ERR_NOT_FOUND when there is no script NAME. Over a connection of its own: without a server the
+// command's own has the logs only.
+static int look_for(struct wz_cli *cli, const char *name)
+{
+    struct wz_client_options options = {.url = cli->url,
+                                        .data = wz_config_str(cli->config, WZ_CONFIG_DATA),
+                                        .needs = WZ_LOCAL_STORE};
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    struct wz_ask ask = {.method = "GET"};
+    struct wz_reply reply = {0};
+    struct wz_client *client = NULL;
+    int r = wz_client_open(&options, &client, &cli->problem);
+
+    wz_buf_add_str(&target, "/api/v1/scripts/");
+    wz_uri_encode(&target, wz_slice_str(name));
+    ask.target = wz_buf_str(&target);
+    if (r == WZ_OK)
+        r = wz_client_ask(client, &ask, &reply, &cli->problem);
+    wz_client_release_reply(&reply);
+    wz_client_close(client);
+    return r;
 }
 
 int wz_deployed_load(struct wz_deployed *deployed, struct wz_cli *cli, const char *name,
@@ -105,7 +154,7 @@ int wz_deployed_load(struct wz_deployed *deployed, struct wz_cli *cli, const cha
     options.from = wz_buf_str(&since);
     r = wz_recorded_open(&recorded, &options);
     while (r == WZ_OK && (r = wz_recorded_next(&recorded, &record)) == WZ_OK) {
-        take_record(deployed, name, &record);
+        take_record(deployed, name, &recorded, &record);
         if (deployed->bytes > DEPLOYED_BYTES_MAX)
             r = wz_problem_set(&cli->problem, WZ_ERR_TOO_LARGE, WZ_CODE_API_REQUEST,
                                "The deployed script has emitted too much to be compared at once: "
@@ -113,7 +162,9 @@ int wz_deployed_load(struct wz_deployed *deployed, struct wz_cli *cli, const cha
     }
     wz_recorded_release(&recorded);
     json_decref(all);
-    return r == WZ_END ? WZ_OK : r;
+    if (r == WZ_END)
+        r = deployed->found ? WZ_OK : look_for(cli, name);
+    return r;
 }
 
 json_t *wz_deployed_find(const struct wz_deployed *deployed, const struct wz_frame_record *input)
@@ -127,18 +178,7 @@ json_t *wz_deployed_find(const struct wz_deployed *deployed, const struct wz_fra
     return list != NULL ? list->items : NULL;
 }
 
-void wz_deployed_release(struct wz_deployed *deployed)
-{
-    struct output_list *list;
-    size_t walk = 0;
-
-    while ((list = wz_map_next(&deployed->outputs, &walk)) != NULL) {
-        json_decref(list->items);
-        wz_free(list->parent);
-        wz_free(list);
-    }
-    wz_map_release(&deployed->outputs);
-}
+void wz_deployed_release(struct wz_deployed *deployed) { clear(deployed); }
 
 static bool is_space(uint8_t c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 

@@ -22,10 +22,14 @@ const char *wz_comparison_word(enum wz_comparison result);
 struct wz_deployed {
     struct wz_map outputs; // of struct output_list
     size_t bytes;
+    int64_t account; // whose outputs these are; a script of its name that was removed had another
+    bool found;      // any output
 };
 
-// Reads what the script NAME has emitted since SINCE_MS. WZ_ERR_TOO_LARGE when that is more than
-// fits into memory. On failure the cli's problem is filled.
+// Reads what the script NAME has emitted since SINCE_MS; what another of that name emitted before
+// it was removed does not count. WZ_ERR_TOO_LARGE when that is more than fits into memory,
+// WZ_ERR_NOT_FOUND when there is neither such a script nor an output. On failure the cli's problem
+// is filled.
 WZ_MUST int wz_deployed_load(struct wz_deployed *deployed, struct wz_cli *cli, const char *name,
                              int64_t since_ms);
 

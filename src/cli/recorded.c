@@ -260,9 +260,20 @@ int wz_recorded_next(struct wz_recorded *recorded, struct wz_frame_record *ret_r
         }
         recorded->next = number_in(find_member(line, WZ_SLICE_LIT("\"offset\""))) + 1;
         if (read_line(line, recorded->options.stream, &recorded->topic, ret_record) &&
-            matches(recorded->options.patterns, ret_record->topic))
+            matches(recorded->options.patterns, ret_record->topic)) {
+            recorded->line = line;
             return WZ_OK;
+        }
     }
+}
+
+int64_t wz_recorded_account(const struct wz_recorded *recorded)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+    struct wz_slice headers = find_member(recorded->line, WZ_SLICE_LIT("\"headers\""));
+
+    add_text(&text, find_member(headers, WZ_SLICE_LIT("\"commit\"")));
+    return number_in(wz_buf_slice(&text)); // up to the first dot
 }
 
 // The offset that a look back begins below: the record at hand, without one where the walk stands,

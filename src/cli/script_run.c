@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/codes.h"
 #include "base/mem.h"
 #include "cli/bindings.h"
@@ -284,8 +285,11 @@ static int give_all(struct run *run)
     bool ended = false;
     int r = wz_recorded_next(&run->recorded, &record);
 
-    if (r == WZ_OK && run->compare != NULL) {
-        r = wz_deployed_load(&run->deployed, run->cli, run->compare, record.append_ms);
+    if (r >= 0 && run->compare != NULL) {
+        int loaded = wz_deployed_load(&run->deployed, run->cli, run->compare,
+                                      r == WZ_OK ? record.append_ms : wz_clock_wall_ms());
+
+        r = loaded < 0 ? loaded : r;
     }
     while (r == WZ_OK) {
         r = give(run, &record, &ended);

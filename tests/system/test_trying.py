@@ -306,6 +306,32 @@ def handle_input(msg, context):
     assert shown.stderr.endswith("compared with alarm: 4 same, 1 changed, 1 new, 2 missing\n")
 
 
+def test_compare_leaves_out_what_a_removed_script_of_the_name_emitted(wyze):
+    path = write(wyze, DOUBLE, "alarm.py")
+    wyze.cli("script", "deploy", path)
+    feed(wyze, 1, 2)
+    until(lambda: len(wyze.records("processed-stream", "house.twice")) == 2)
+    wyze.cli("script", "rm", "alarm")
+    wyze.cli("script", "deploy", path, "--from", "first")
+    until(lambda: len(wyze.records("processed-stream", "house.twice")) == 4)
+    code, _, summary = run(wyze, path, "--compare", "alarm")
+    assert code == 0 and (summary["same"], summary["changed"]) == (2, 0)
+
+
+def test_compare_with_a_script_that_there_never_was_is_not_found(wyze):
+    path = write(wyze, DOUBLE, "alarm.py")
+    for empty in True, False:
+        done = wyze.cli("script", "run", path, "--compare", "nosuch", check=False)
+        assert done.returncode == 4 and "nosuch" in done.stderr, empty
+        feed(wyze, 1)
+    wyze.cli("script", "deploy", write(wyze, "def handle_input(msg, context): pass\n", "mute.py"), "--on", "raw:#")
+    code, _, summary = run(wyze, path, "--compare", "mute")
+    assert code == 1 and summary["new"] == 2
+    wyze.stop()
+    assert run(wyze, path, "--compare", "mute")[2]["new"] == 2
+    assert wyze.cli("script", "run", path, "--compare", "nosuch", check=False).returncode == 4
+
+
 # Tests of scripts.
 
 ALARM = """def handle_input(msg, context):
@@ -392,6 +418,17 @@ def test_script_says_what_became_of_each_message():
         assert "ended itself" in s.feed("a", "x").error
         assert s.emitted == [("n", 1), ("n", 2), ("n", 3), ("n", 1)]
         assert len(s.logs) == 5
+
+
+def test_script_is_code_of_one_line_or_a_path(tmp_path):
+    code = "def handle_input(msg, context): return 'one', msg['n']"
+    path = tmp_path / "one def more.py"
+    path.write_text(code)
+    for script in (code, path):
+        with testing.Script(script) as s:
+            assert s.feed("a", {"n": 1}).emitted == [("one", 1)]
+    with pytest.raises(FileNotFoundError):
+        testing.Script("nowhere.py")
 
 
 def test_script_that_crashed_goes_on_from_what_counted():

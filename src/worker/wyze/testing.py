@@ -296,7 +296,7 @@ class _Input:
 class Script:
     """A script in a worker of its own, or several.
 
-    script   the path of a file, or the code itself
+    script   the path of a file, or the code itself: a str that has a newline or "def " in it
     config   what context.config is
     workers  how many processes; with more than one the state is kept by lane
     state    what is in its state at the beginning (one worker only)
@@ -329,7 +329,7 @@ class Script:
 
     @staticmethod
     def _read(script):
-        if isinstance(script, pathlib.PurePath) or "\n" not in script:
+        if isinstance(script, pathlib.PurePath) or not ("\n" in script or "def " in script):
             path = pathlib.Path(script)
             return path.read_text(encoding="utf-8"), path.stem
         return script, "test"
