@@ -250,6 +250,7 @@ int wz_cmd_script_deploy(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf words = {0};
     WZ_AUTO(wz_free_ptr) char *name = choose_name(cli);
     json_t *document;
     int64_t revision;
@@ -263,11 +264,10 @@ int wz_cmd_script_deploy(struct wz_cli *cli)
     r = save(cli, target_of(name, &target), document, &revision);
     json_decref(document);
     if (r == WZ_OK)
-        r = wz_verdict_await(cli, wz_buf_str(&target), revision);
+        r = wz_verdict_await(cli, wz_buf_str(&target), revision, &words);
     if (r == WZ_OK)
         (void)fprintf(stderr, "script %s, revision %lld: %s\n", name, (long long)revision,
-                      wz_args_value(&cli->args, "--stopped") != NULL ? "saved"
-                                                                     : "runs"); // as above
+                      wz_buf_str(&words)); // as above
     if (r == WZ_OK && revision > 1 && wz_args_value(&cli->args, "--from") != NULL)
         (void)fprintf(stderr,
                       "script %s was there: it goes on where it is, --from is for streams "

@@ -44,8 +44,22 @@ static int report_invalid(struct wz_cli *cli, const json_t *live)
     return WZ_ERR_INVALID;
 }
 
+static void describe(const json_t *document, const char *status, struct wz_buf *ret_words)
+{
+    const char *remark =
+        json_string_value(json_object_get(json_object_get(document, "live"), "remark"));
+
+    if (strcmp(status, "running") == 0)
+        wz_buf_add_str(ret_words, "runs");
+    else if (json_is_false(json_object_get(document, "active")))
+        wz_buf_add_str(ret_words, "saved");
+    else // by itself: init has called terminate
+        wz_buf_addf(ret_words, remark != NULL ? "has ended: %s" : "has ended", remark);
+}
+
 // Whether the engine has come to an end with the REVISION; RET_R is then what came of it.
-static bool decided(struct wz_cli *cli, const json_t *document, int64_t revision, int *ret_r)
+static bool decided(struct wz_cli *cli, const json_t *document, int64_t revision,
+                    struct wz_buf *ret_words, int *ret_r)
 {
     json_t *live = json_object_get(document, "live");
     const char *status = json_string_value(json_object_get(live, "status"));
@@ -60,10 +74,13 @@ static bool decided(struct wz_cli *cli, const json_t *document, int64_t revision
         *ret_r = report_invalid(cli, live);
     else if (strcmp(status, "running") != 0 && strcmp(status, "stopped") != 0)
         return false;
+    else
+        describe(document, status, ret_words);
     return true;
 }
 
-int wz_verdict_await(struct wz_cli *cli, const char *target, int64_t revision)
+int wz_verdict_await(struct wz_cli *cli, const char *target, int64_t revision,
+                     struct wz_buf *ret_words)
 {
     static const struct timespec pause = {.tv_nsec = WZ_VERDICT_LOOK_NS};
     int64_t end_us = wz_clock_mono_us() + WZ_VERDICT_US;
@@ -71,7 +88,7 @@ int wz_verdict_await(struct wz_cli *cli, const char *target, int64_t revision)
     do {
         int r;
         json_t *document = ask(cli, target, &r);
-        bool done = r < 0 || decided(cli, document, revision, &r);
+        bool done = r < 0 || decided(cli, document, revision, ret_words, &r);
 
         json_decref(document);
         if (done)

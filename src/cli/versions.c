@@ -202,6 +202,7 @@ static int choose_revision(struct wz_cli *cli, int64_t *ret_revision)
 int wz_cmd_script_rollback(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf words = {0};
     WZ_AUTO(wz_free_ptr) char *text = NULL;
     struct wz_reply reply = {0};
     int64_t revision = 0;
@@ -215,13 +216,11 @@ int wz_cmd_script_rollback(struct wz_cli *cli)
     text = json_dumps(document, JSON_COMPACT);
     r = wz_cli_ask(cli, "PUT", wz_slice_str(text), &reply, target_of(cli, "", &target));
     if (r == WZ_OK)
-        r = wz_verdict_await(cli, wz_buf_str(&target), reply.revision);
+        r = wz_verdict_await(cli, wz_buf_str(&target), reply.revision, &words);
     if (r == WZ_OK)
         (void)fprintf(stderr, "script %s, revision %lld, as revision %lld was: %s\n",
                       cli->args.words[0], (long long)reply.revision, (long long)revision,
-                      json_is_false(json_object_get(document, "active"))
-                          ? "saved"
-                          : "runs"); // nobody is left to be told
+                      wz_buf_str(&words)); // nobody is left to be told
     json_decref(document);
     wz_client_release_reply(&reply);
     return wz_cli_exit(r);

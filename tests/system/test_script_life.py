@@ -3,6 +3,7 @@
 removed with nothing of the one before."""
 
 import json
+import re
 import urllib.error
 import urllib.request
 
@@ -122,6 +123,16 @@ def test_a_script_deployed_stopped_gets_what_came_since(mapped, kill):
     mapped.cli("script", "start", "count")
     send(mapped, 5)
     check_outputs(mapped, 3, 4, 5)
+
+
+def test_a_script_that_ends_itself_in_init_is_not_said_to_run(mapped):
+    code = "def init(context):\n    context.terminate('nothing to do')\n" + ECHO
+    for text in code, code + "\n":
+        assert re.fullmatch(r"script count, revision \d: has ended: .*nothing to do\n",
+                            deploy(mapped, code=text).stderr)
+    assert script(mapped)["status"] == "stopped"
+    assert deploy(mapped, "--stopped", code=code).stderr.endswith(": saved\n")
+    assert deploy(mapped).stderr.endswith(": runs\n")
 
 
 def test_a_script_killed_when_its_deployment_has_returned_begins_there(mapped):
