@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "engine/rig_test.h"
 
@@ -69,6 +70,10 @@ static void test_script_flags_a_script_that_breaks_its_pipe_while_it_is_loaded(v
     struct rig *rig = *state;
 
     rig_start(rig, (struct wz_engine_options){0});
+    rig_apply(rig, "def init(context):\n" // what takes a while to be read
+                   "    for i in range(10): context.set_state(str(i), 'x' * 1000000)\n" RIG_ECHO);
+    rig_run_until(rig, rig_is_running, 0);
+    rig_settle(rig);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         WZ_AUTO(wz_buf_release) struct wz_buf code = {0};
 
@@ -369,6 +374,7 @@ static void test_script_that_is_stopped_shows_that_its_quarantine_was_dropped(vo
 {
     struct rig *rig = *state;
     const char *code = "def handle_input(msg, context): raise ValueError('no')\n";
+    int64_t quiet_us;
     json_t *args = json_pack("{s:i, s:i}", "after", 0, "limit", 100);
     struct wz_desk_call call = {.part = "scripts",
                                 .what = "drop",
@@ -384,7 +390,9 @@ static void test_script_that_is_stopped_shows_that_its_quarantine_was_dropped(vo
     rig_run_until(rig, has_quarantined, 3);
     rig_apply_stopped(rig, code);
     rig_run_until(rig, rig_is_stopped, 0);
-    rig_settle(rig);
+    quiet_us = wz_clock_mono_us() + 600000; // the board is written every 250 ms, when it has to be
+    while (wz_clock_mono_us() < quiet_us)
+        uv_run(&rig->loop.uv, UV_RUN_NOWAIT);
     assert_int_equal(wz_desk_ask(rig->desk, &call), WZ_OK);
     while (call.name)
         rig_turn(rig);
