@@ -243,7 +243,8 @@ static int take_record(struct wz_script *script, int number, const struct wz_fra
     struct wz_cause cause;
     int r;
 
-    if (!wz_inputs_first(&script->inputs, number, &record))
+    if (!wz_inputs_first(&script->inputs, number, &record) || record.stream != result->stream ||
+        record.offset != result->offset)
         return WZ_ERR_PROTOCOL; // cannot be: check_place has passed it
     wz_cause_init(&cause, &record);
     r = take_items(script, result, &cause, &found);
