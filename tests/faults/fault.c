@@ -282,7 +282,12 @@ static struct rule decide(enum call call, const char *path)
 {
     struct rule hit = {.action = ACTION_NONE};
     int errnum = errno;
+    sigset_t all;
+    sigset_t before;
 
+    // A handler that writes, as libuv's does, would wait for the lock that its own thread holds.
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     (void)pthread_mutex_lock(&lock);
     refresh();
     for (int i = 0; i < rule_count && hit.action == ACTION_NONE; i++) {
@@ -298,6 +303,7 @@ static struct rule decide(enum call call, const char *path)
     if (hit.action != ACTION_NONE)
         note_hit(call, path);
     (void)pthread_mutex_unlock(&lock);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = errnum;
     return hit;
 }
