@@ -18,7 +18,7 @@
 #include "stream/reader.h"
 #include "stream/testjournal_test.h"
 
-#define WITHIN_US ((int64_t)120 * 1000000)
+#define WITHIN_US ((int64_t)60 * 1000000)
 #define DEVICES 16
 
 // The journal of the test's device: the key 'R', the numbers that it has got as its value.
