@@ -122,6 +122,8 @@ static void on_advanced(void *arg)
 {
     struct wz_script *script = arg;
 
+    // A step may count long after its frame was read.
+    script->parts->events.counted(script->parts->events.arg, script);
     for (int i = 0; i < script->share_count; i++) {
         wz_script_restore_share(script, &script->shares[i]);
         if (wz_commits_ready(&script->commits) && !script->waits_for_bus)

@@ -150,6 +150,28 @@ def test_state_that_is_not_on_the_disk_yet_is_waited_for(make_wyze, tmp_path):
     client.close()
 
 
+def test_state_that_counts_long_after_its_answer_is_told(make_wyze, tmp_path):
+    control = tmp_path / "faults"
+    wyze = make_wyze()
+    preload_faults(wyze, control)
+    wyze.start()
+    wyze.import_mapping(SEED_MAPPING)
+    (tmp_path / "alarm.py").write_text(CODE)
+    wyze.cli("script", "deploy", str(tmp_path / "alarm.py"))
+
+    def live():
+        return json.loads(wyze.cli("script", "get", "alarm").stdout)["live"]
+
+    until(lambda: live()["status"] == "running")
+    set_faults(control, "fdatasync:delay:ms=1500:path=raw-stream")
+    client = wyze.client()
+    client.publish("mesh/b5ea3f/42/M/status", "1", qos=0, wait=False)
+    until(lambda: live()["in"] == 1)
+    until(lambda: live()["state_keys"] == 1, 10, "its state is not told")
+    set_faults(control)
+    client.close()
+
+
 def test_restart_starts_new_workers(alarm):
     def pid():
         restarted = [line for line in alarm.log().splitlines() if "script.running" in line]
