@@ -17,7 +17,7 @@
 #include "broker/testretained_test.h"
 
 #define PLENTY SIZE_MAX
-#define WITHIN_US (30 * 1000000LL)
+#define WITHIN_US (90 * 1000000LL)
 
 static int64_t live_bytes(struct testretained *t)
 {

@@ -15,7 +15,7 @@
 
 #define RECORDS_MAX 20000
 #define WORKERS_MAX 3
-#define WITHIN_US (10 * 1000000LL)
+#define WITHIN_US (60 * 1000000LL)
 
 // A record with a worker.
 struct held {

@@ -16,7 +16,7 @@
 
 #define MIB ((int64_t)1024 * 1024)
 #define FLOOR (64 * MIB)
-#define WITHIN_US (20 * 1000000LL)
+#define WITHIN_US (60 * 1000000LL)
 
 // What the disks say: of a folder that ends in "b", and of the others.
 static struct {
