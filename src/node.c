@@ -165,10 +165,7 @@ static void scripts_send(struct node *node, struct wz_store_view *view, unsigned
 // On the store thread, at the start and after a change.
 static void on_store_changed(void *arg, struct wz_store_view *view, unsigned changed)
 {
-    const unsigned mapping =
-        1u << WZ_COLLECTION_TYPES | 1u << WZ_COLLECTION_SUBTOPICS | 1u << WZ_COLLECTION_DEVICES;
-
-    if ((changed & mapping) != 0)
+    if ((changed & WZ_MAPPING_COLLECTIONS) != 0)
         mapping_send(arg, view);
     if ((changed & 1u << WZ_COLLECTION_SCRIPTS) != 0)
         scripts_send(arg, view, changed);

@@ -30,6 +30,9 @@
     X(MAPPING_TYPE, 2109, "A type word is not valid")                                              \
     X(MAPPING_TYPES_EQUAL, 2110, "Readings and commands have one type word")                       \
     X(MAPPING_OUTPUT_WORD, 2111, "A route or channel contains the word that marks commands")       \
+    X(MAPPING_SHAPE, 2112, "A shape of topics is not valid")                                       \
+    X(MAPPING_TEMPLATE, 2113, "A device names a template that is not there")                       \
+    X(MAPPING_CAPTURE, 2114, "Captures of a device are not valid")                                 \
     X(MAPFILE_SYNTAX, 2201, "A line of a mapping file cannot be read")                             \
     X(MAPFILE_DUPLICATE, 2202, "A mapping file says one thing twice")                              \
     X(MAPFILE_EXPORT, 2203, "The mapping holds what the file format cannot say")                   \

@@ -28,13 +28,11 @@ static int check_scripts(struct wz_store_view *view, struct wz_problem *ret_prob
 
 int wz_document_check(void *arg, struct wz_store_view *view, struct wz_problem *ret_problem)
 {
-    const unsigned mapping =
-        1u << WZ_COLLECTION_TYPES | 1u << WZ_COLLECTION_SUBTOPICS | 1u << WZ_COLLECTION_DEVICES;
     unsigned changed = wz_store_view_changed(view);
     int r = WZ_OK;
 
     (void)arg; // the documents alone decide
-    if ((changed & mapping) != 0)
+    if ((changed & WZ_MAPPING_COLLECTIONS) != 0)
         r = check_mapping(view, ret_problem);
     if (r == WZ_OK && (changed & 1u << WZ_COLLECTION_SCRIPTS) != 0)
         r = check_scripts(view, ret_problem);

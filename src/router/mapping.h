@@ -9,18 +9,21 @@
 #pragma once
 
 #include "base/problem.h"
-#include "base/slice.h"
+#include "router/name_rules.h"
+#include "router/profile.h"
 #include "store/store.h"
 
 struct wz_mapping;
 
-// The longest logical topic (AMQP 0-9-1's short string), and the longest physical topic of a
-// command: device id, subtopic and type word with their separators.
-#define WZ_TOPIC_MAX 255
-#define WZ_COMMAND_TOPIC_MAX (WZ_DOCUMENT_NAME_MAX + 1 + WZ_DOCUMENT_NAME_MAX + 1 + WZ_TOPIC_MAX)
+// The collections that a mapping is made of, a bit each.
+#define WZ_MAPPING_COLLECTIONS                                                                     \
+    (1U << WZ_COLLECTION_TYPES | 1U << WZ_COLLECTION_SUBTOPICS | 1U << WZ_COLLECTION_TEMPLATES |   \
+     1U << WZ_COLLECTION_DEVICES)
 
-// The last word of a logical topic that is a command.
-#define WZ_MAPPING_COMMAND_WORD "output"
+// The longest physical topic of a command: device id, subtopic and the fixed levels of its shape
+// with their separators.
+#define WZ_COMMAND_TOPIC_MAX                                                                       \
+    (WZ_DOCUMENT_NAME_MAX + 1 + WZ_DOCUMENT_NAME_MAX + 1 + 2 * WZ_SHAPE_TEXT_MAX)
 
 // The type words as long as no document says otherwise.
 #define WZ_MAPPING_INPUT_PRESET "status"
@@ -30,9 +33,10 @@ struct wz_mapping;
 #define WZ_OUTCOME_TABLE(X)                                                                        \
     X(MAPPED, "mapped")                                                                            \
     X(COMMAND, "command")               /* to a device: leave it alone */                          \
+    X(IGNORED, "ignored")               /* its device's template says to leave it alone */         \
     X(HIDDEN, "hidden")                 /* begins with '$': never demuxed */                       \
     X(UNKNOWN_DEVICE, "unknown-device") /* no device id is a prefix */                             \
-    X(UNKNOWN_TYPE, "unknown-type")     /* the last level is neither type word */                  \
+    X(UNKNOWN_TYPE, "unknown-type")     /* it has none of the shapes of its device's topics */     \
     X(UNSAFE_LEVEL, "unsafe-level")     /* a level cannot be a word */                             \
     X(COLLISION, "collision")           /* the topic would be another's */                         \
     X(TOO_LONG, "too-long")             /* the topic would be longer than WZ_TOPIC_MAX */
@@ -51,6 +55,8 @@ const char *wz_outcome_word(enum wz_outcome outcome);
 // The logical topic of a reading. DEVICE is its device's number in this mapping.
 struct wz_translation {
     uint32_t device;
+    enum wz_body_type type;
+    size_t route_len; // of the topic
     size_t topic_len;
     char topic[WZ_TOPIC_MAX + 1]; // without a NUL
 };
@@ -58,6 +64,7 @@ struct wz_translation {
 // The physical topic of a command.
 struct wz_command_topic {
     uint32_t device;
+    bool send_value; // what the record has as "value", not its body
     size_t topic_len;
     char topic[WZ_COMMAND_TOPIC_MAX]; // without a NUL
 };
@@ -65,8 +72,8 @@ struct wz_command_topic {
 // A mapping without devices: everything is unmapped. The caller owns it.
 struct wz_mapping *wz_mapping_empty(void);
 
-// Builds a mapping from the documents in LISTS, one list a collection, of which types, subtopics
-// and devices are read. WZ_ERR_INVALID, with a problem that names the document and how to mend it,
+// Builds a mapping from the documents in LISTS, one list a collection, of which types, subtopics,
+// templates and devices are read. WZ_ERR_INVALID, with a problem that names the document and how to mend it,
 // when they break a rule. The caller owns RET_MAPPING.
 WZ_MUST int wz_mapping_compile(const struct wz_document_list lists[WZ_COLLECTION_COUNT],
                                struct wz_mapping **ret_mapping, struct wz_problem *ret_problem);
@@ -79,7 +86,8 @@ WZ_MUST int wz_mapping_build(struct wz_store_view *view, struct wz_mapping **ret
 void wz_mapping_free(struct wz_mapping *mapping);
 
 // What becomes of a physical topic; RET_TRANSLATION is set for WZ_OUTCOME_MAPPED only. The cost is
-// bounded by the longest device id, however long the topic is.
+// bounded by the longest device id and the number of different shapes and forms of captures, however
+// long the topic is and however many devices there are.
 enum wz_outcome wz_mapping_in(const struct wz_mapping *mapping, struct wz_slice physical,
                               struct wz_translation *ret_translation);
 
@@ -88,5 +96,5 @@ enum wz_outcome wz_mapping_in(const struct wz_mapping *mapping, struct wz_slice 
 WZ_MUST int wz_mapping_out(const struct wz_mapping *mapping, struct wz_slice topic,
                            struct wz_command_topic *ret_command);
 
-// The device id of a device's number, borrowed as long as the mapping lives.
+// The device id of a device's number, with '+' for captures, borrowed as long as the mapping lives.
 struct wz_slice wz_mapping_device_id(const struct wz_mapping *mapping, uint32_t device);

@@ -1,16 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the rules of the mapping's documents: what is refused when they are saved.
+// Owns the rules between the mapping's documents: what is refused when they are saved. What holds
+// for a name or a profile by itself is name_rules.c's and profile.c's.
 #include "router/mapping.h"
 
 #include "base/codes.h"
+#include "base/map.h"
 #include "base/mem.h"
-#include "base/utf8.h"
 #include "router/mapping_parts.h"
+#include "router/ready_templates.h"
+
+// The most different shapes of one use: each is tried for a topic that was never seen.
+#define SHAPES_MAX 1000
+
+// The longest "collection/name".
+#define WHERE_MAX (WZ_DOCUMENT_NAME_MAX + 32)
+
+// A template and its profile; PROFILE 0: not made yet.
+struct template {
+    const char *name; // borrowed
+    json_t *body;     // a reference
+    uint32_t profile;
+};
+
+// Names that take words behind a route, in the order of bytes.
+struct taken {
+    struct wz_slice *names;
+    uint32_t count;
+};
 
 // What is being built, and what it is checked with.
 struct build {
     struct wz_mapping *mapping;
-    struct wz_slice *channels; // all channels' names, in the order of bytes
+    struct wz_buf input; // the type words of all devices
+    struct wz_buf output;
+    struct template *templates;
+    size_t template_count;
+    struct wz_map by_name; // templates
+    uint32_t profile_cap;
+    struct taken all;  // channels of all devices
+    struct taken *own; // those of each profile, and prefixes
     struct wz_problem *ret_problem;
 };
 
@@ -20,94 +48,68 @@ struct subject {
     const char *name;
 };
 
+static void write_where(struct subject subject, char ret_where[WHERE_MAX])
+{
+    (void)snprintf(ret_where, WHERE_MAX, "%s/%s", wz_collection_name(subject.collection),
+                   subject.name); // names have a limit
+}
+
 __attribute__((format(printf, 5, 6))) static int refuse(const struct build *build,
                                                         struct subject subject, int code,
                                                         const char *fix, const char *what, ...)
 {
     va_list args;
+    char where[WHERE_MAX];
     char text[256];
 
     va_start(args, what);
     (void)vsnprintf(text, sizeof(text), what, args); // a text that is too long is cut
     va_end(args);
+    write_where(subject, where);
     wz_problem_set(build->ret_problem, WZ_ERR_INVALID, code, "%s", text);
-    wz_problem_where(build->ret_problem, "%s/%s", wz_collection_name(subject.collection),
-                     subject.name);
+    wz_problem_where(build->ret_problem, "%s", where);
     wz_problem_fix(build->ret_problem, "%s", fix);
     return WZ_ERR_INVALID;
 }
 
-// The text of the one member that a document's body has.
-static int get_member(const struct build *build, struct subject subject, json_t *body,
-                      const char *member, struct wz_slice *ret_text)
+static struct wz_slice text_of(json_t *value)
 {
-    json_t *value = json_object_get(body, member);
-    const char *key;
-    json_t *other;
+    return wz_slice(json_string_value(value), json_string_length(value));
+}
 
-    if (json_object_size(body) == 1 && json_is_string(value)) {
-        *ret_text = wz_slice(json_string_value(value), json_string_length(value));
-        return WZ_OK;
-    }
-    json_object_foreach(body, key, other)
+// Refuses a body with other members than KNOWN ones, and one whose MEMBER is no text.
+static int check_members(const struct build *build, struct subject subject, json_t *body,
+                         const char *const *known, const char *member)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(body, key, value)
     {
-        if (other != value)
+        size_t i = 0;
+
+        while (known[i] != NULL && strcmp(known[i], key) != 0)
+            i++;
+        if (known[i] == NULL)
             return refuse(
                 build, subject, WZ_CODE_MAPPING_MEMBER,
                 "Take the member out; docs/formats/mapping.md lists those that are known.",
                 "There is no member \"%s\".", key);
+        if (strcmp(key, "description") == 0 && !json_is_string(value))
+            member = key;
     }
+    if (member == NULL || json_is_string(json_object_get(body, member)))
+        return WZ_OK;
     return refuse(build, subject, WZ_CODE_MAPPING_MEMBER,
                   "Give the member a text, as in docs/formats/mapping.md.",
                   "The member \"%s\" is missing or not a text.", member);
 }
 
-// NULL when S can be an MQTT topic level, or several with '/' between them; else what is wrong.
-static const char *wrong_levels(struct wz_slice s)
-{
-    if (s.len == 0)
-        return "is empty";
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
-            return "contains a control character";
-        if (s.ptr[i] == '+' || s.ptr[i] == '#')
-            return "contains a wildcard, '+' or '#'";
-        if (s.ptr[i] == '/' && (i == 0 || i + 1 == s.len || s.ptr[i + 1] == '/'))
-            return "contains an empty level";
-    }
-    return wz_utf8_valid(s) ? NULL : "is not UTF-8";
-}
-
-// NULL when S is a topic of words; else what is wrong. RET_CODE is that of the rule, if it is
-// another one than CODE.
-static const char *wrong_words(struct wz_slice s, int *code)
-{
-    size_t start = 0;
-
-    if (s.len == 0)
-        return "is empty";
-    if (s.len > WZ_TOPIC_MAX)
-        return "is longer than 255 bytes";
-    for (size_t i = 0; i <= s.len; i++) {
-        if (i < s.len && (s.ptr[i] < 0x20 || s.ptr[i] == 0x7f))
-            return "contains a control character";
-        if (i < s.len && (s.ptr[i] == '/' || s.ptr[i] == '*' || s.ptr[i] == '#' || s.ptr[i] == '+'))
-            return "contains one of '/', '*', '#' and '+'";
-        if (i < s.len && s.ptr[i] != '.')
-            continue;
-        if (i == start)
-            return "contains an empty word";
-        if (wz_slice_eq(wz_slice_sub(s, start, i - start), WZ_SLICE_LIT(WZ_MAPPING_COMMAND_WORD))) {
-            *code = WZ_CODE_MAPPING_OUTPUT_WORD;
-            return "contains the word \"output\", which marks commands";
-        }
-        start = i + 1;
-    }
-    return wz_utf8_valid(s) ? NULL : "is not UTF-8";
-}
+// Type words.
 
 static int add_type(struct build *build, const struct wz_document *document)
 {
+    static const char *const known[] = {"word", "description", NULL};
     struct subject subject = {WZ_COLLECTION_TYPES, document->name};
     struct wz_buf *word;
     struct wz_slice text;
@@ -115,22 +117,19 @@ static int add_type(struct build *build, const struct wz_document *document)
     int r;
 
     if (strcmp(document->name, "input") == 0)
-        word = &build->mapping->input;
+        word = &build->input;
     else if (strcmp(document->name, "output") == 0)
-        word = &build->mapping->output;
+        word = &build->output;
     else
         return refuse(
             build, subject, WZ_CODE_MAPPING_TYPE,
             "Name it \"input\", the word of readings, or \"output\", the word of commands.",
             "There is no type \"%s\".", document->name);
-    r = get_member(build, subject, document->body, "word", &text);
+    r = check_members(build, subject, document->body, known, "word");
     if (r < 0)
         return r;
-    wrong = wrong_levels(text);
-    if (wrong == NULL && memchr(text.ptr, '/', text.len) != NULL)
-        wrong = "is more than one level";
-    if (wrong == NULL && text.len > WZ_TOPIC_MAX)
-        wrong = "is longer than 255 bytes";
+    text = text_of(json_object_get(document->body, "word"));
+    wrong = wz_rule_level(text);
     if (wrong != NULL)
         return refuse(build, subject, WZ_CODE_MAPPING_TYPE, "Give one level, as in \"status\".",
                       "The type word %s.", wrong);
@@ -141,55 +140,23 @@ static int add_type(struct build *build, const struct wz_document *document)
 
 static int add_types(struct build *build, const struct wz_document_list *list)
 {
-    struct wz_mapping *mapping = build->mapping;
-
-    wz_buf_add_str(&mapping->input, WZ_MAPPING_INPUT_PRESET);
-    wz_buf_add_str(&mapping->output, WZ_MAPPING_OUTPUT_PRESET);
+    wz_buf_add_str(&build->input, WZ_MAPPING_INPUT_PRESET);
+    wz_buf_add_str(&build->output, WZ_MAPPING_OUTPUT_PRESET);
     for (size_t i = 0; i < list->count; i++) {
         int r = add_type(build, &list->items[i]);
 
         if (r < 0)
             return r;
     }
-    if (wz_slice_eq(wz_buf_slice(&mapping->input), wz_buf_slice(&mapping->output)))
+    if (wz_slice_eq(wz_buf_slice(&build->input), wz_buf_slice(&build->output)))
         return refuse(build, (struct subject){WZ_COLLECTION_TYPES, "input"},
                       WZ_CODE_MAPPING_TYPES_EQUAL, "Give readings and commands different words.",
                       "Readings and commands would have the same type word, \"%.*s\".",
-                      WZ_SLICE_FMT(wz_buf_slice(&mapping->input)));
+                      WZ_SLICE_FMT(wz_buf_slice(&build->input)));
     return WZ_OK;
 }
 
-static int add_channel(struct build *build, const struct wz_document *document)
-{
-    struct subject subject = {WZ_COLLECTION_SUBTOPICS, document->name};
-    struct wz_pairs *channels = &build->mapping->channels;
-    struct wz_slice subtopic = wz_slice_str(document->name);
-    const char *wrong = wrong_levels(subtopic);
-    int code = WZ_CODE_MAPPING_CHANNEL;
-    struct wz_slice channel;
-    uint32_t index;
-    int r;
-
-    if (wrong != NULL)
-        return refuse(build, subject, WZ_CODE_MAPPING_SUBTOPIC,
-                      "Name the subtopic as it stands in the topic, as in \"M\" or \"a/b\".",
-                      "The subtopic %s.", wrong);
-    r = get_member(build, subject, document->body, "channel", &channel);
-    if (r < 0)
-        return r;
-    wrong = wrong_words(channel, &code);
-    if (wrong != NULL)
-        return refuse(build, subject, code,
-                      "Give words with dots between them, as in \"brightness\".",
-                      "The channel \"%.*s\" %s.", WZ_SLICE_FMT(channel), wrong);
-    if (wz_pairs_add(channels, subtopic, channel, &index) == WZ_OK)
-        return WZ_OK;
-    return refuse(build, subject, WZ_CODE_MAPPING_CHANNEL_TAKEN,
-                  "Give one of the two subtopics another channel.",
-                  "The channel \"%.*s\" is that of the subtopic \"%.*s\" already.",
-                  WZ_SLICE_FMT(channel),
-                  WZ_SLICE_FMT(wz_pairs_get(channels, index, WZ_SIDE_PHYSICAL)));
-}
+// Channels.
 
 static int by_bytes(const void *a, const void *b)
 {
@@ -201,57 +168,213 @@ static int by_bytes(const void *a, const void *b)
 
 static int add_channels(struct build *build, const struct wz_document_list *list)
 {
-    struct wz_pairs *channels = &build->mapping->channels;
+    struct wz_channels *channels = &build->mapping->channels;
+    struct taken *all = &build->all;
+    char where[WHERE_MAX];
 
-    wz_pairs_init(channels, (uint32_t)list->count);
+    wz_channels_init(channels, (uint32_t)list->count);
     for (size_t i = 0; i < list->count; i++) {
-        int r = add_channel(build, &list->items[i]);
+        int r;
 
+        write_where((struct subject){WZ_COLLECTION_SUBTOPICS, list->items[i].name}, where);
+        r = wz_channels_add(channels, where, list->items[i].name, list->items[i].body,
+                            build->ret_problem);
         if (r < 0)
             return r;
     }
-    build->channels = wz_zalloc(list->count, sizeof(build->channels[0]));
-    for (uint32_t i = 0; i < channels->count; i++)
-        build->channels[i] = wz_pairs_get(channels, i, WZ_SIDE_LOGICAL);
-    qsort(build->channels, channels->count, sizeof(build->channels[0]), by_bytes);
+    all->count = channels->pairs.count;
+    all->names = wz_zalloc(all->count, sizeof(all->names[0]));
+    for (uint32_t i = 0; i < all->count; i++)
+        all->names[i] = wz_pairs_get(&channels->pairs, i, WZ_SIDE_LOGICAL);
+    qsort(all->names, all->count, sizeof(all->names[0]), by_bytes);
     return WZ_OK;
 }
 
-// A channel that is WORDS or begins with WORDS and a dot; an empty slice when there is none.
-static struct wz_slice find_channel(const struct build *build, struct wz_slice words)
+// Profiles.
+
+// Refuses a profile that gives a channel the name that another subtopic has on all devices.
+static int check_channels(const struct build *build, const struct wz_profile *profile,
+                          struct subject subject)
 {
-    size_t low = 0;
-    size_t high = build->mapping->channels.count;
+    const struct wz_pairs *own = &profile->channels.pairs;
+    const struct wz_pairs *all = &build->mapping->channels.pairs;
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
+    for (uint32_t i = 0; i < own->count; i++) {
+        struct wz_slice name = wz_pairs_get(own, i, WZ_SIDE_LOGICAL);
+        struct wz_slice subtopic;
+        uint32_t index;
 
-        if (wz_slice_cmp(build->channels[middle], words) < 0)
-            low = middle + 1;
-        else
-            high = middle;
+        if (!wz_pairs_find(all, WZ_SIDE_LOGICAL, name, &index))
+            continue;
+        subtopic = wz_pairs_get(all, index, WZ_SIDE_PHYSICAL);
+        if (!wz_pairs_find(own, WZ_SIDE_PHYSICAL, subtopic, &index))
+            return refuse(build, subject, WZ_CODE_MAPPING_CHANNEL_TAKEN,
+                          "Give one of the two subtopics another channel.",
+                          "The channel \"%.*s\" is that of the subtopic \"%.*s\" of all devices.",
+                          WZ_SLICE_FMT(name), WZ_SLICE_FMT(subtopic));
     }
-    // From here on come all that begin with the bytes of WORDS, with a dot behind them or not.
-    for (; low < build->mapping->channels.count; low++) {
-        struct wz_slice channel = build->channels[low];
+    return WZ_OK;
+}
 
-        if (!wz_slice_starts(channel, words))
-            break;
-        if (channel.len == words.len || channel.ptr[words.len] == '.')
-            return channel;
+// Lists what takes words behind a route: the profile's own channels and prefixes.
+static struct taken list_own(const struct wz_profile *profile)
+{
+    const struct wz_pairs *own = &profile->channels.pairs;
+    struct taken taken = {.names = wz_zalloc(own->count + WZ_READINGS_MAX, sizeof(taken.names[0]))};
+
+    for (uint32_t i = 0; i < own->count; i++)
+        taken.names[taken.count++] = wz_pairs_get(own, i, WZ_SIDE_LOGICAL);
+    for (uint8_t i = 0; i < profile->reading_count; i++)
+        if (profile->readings[i].prefix.len > 0)
+            taken.names[taken.count++] = wz_buf_slice(&profile->readings[i].prefix);
+    qsort(taken.names, taken.count, sizeof(taken.names[0]), by_bytes);
+    return taken;
+}
+
+// Makes a profile of a template's and a device's bodies, each of which may be NULL.
+static int add_profile(struct build *build, struct subject subject, json_t *template,
+                       json_t *device, uint32_t *ret_profile)
+{
+    struct wz_mapping *mapping = build->mapping;
+    char where[WHERE_MAX];
+    struct wz_profile_source source = {.where = where,
+                                       .layers = {template, device},
+                                       .input = wz_buf_slice(&build->input),
+                                       .output = wz_buf_slice(&build->output)};
+    struct wz_profile *profile;
+    int r;
+
+    write_where(subject, where);
+    if (mapping->profile_count == build->profile_cap) {
+        build->profile_cap = 2 * build->profile_cap + 4;
+        mapping->profiles = wz_realloc(mapping->profiles,
+                                       build->profile_cap * sizeof(mapping->profiles[0]));
+        build->own = wz_realloc(build->own, build->profile_cap * sizeof(build->own[0]));
     }
-    return (struct wz_slice){0};
+    profile = &mapping->profiles[mapping->profile_count];
+    r = wz_profile_init(profile, &source, build->ret_problem);
+    if (r < 0)
+        return r;
+    *ret_profile = mapping->profile_count++;
+    build->own[*ret_profile] = list_own(profile);
+    return check_channels(build, profile, subject);
+}
+
+static int add_template(struct build *build, const struct wz_document *document)
+{
+    static const char *const known[] = {"channels", "command", "description", "ignore", "input",
+                                        "output",   "reading", "send",        "type",   NULL};
+    struct subject subject = {WZ_COLLECTION_TEMPLATES, document->name};
+    struct template *template = &build->templates[build->template_count];
+    int r = check_members(build, subject, document->body, known, NULL);
+
+    if (r < 0)
+        return r;
+    build->template_count++;
+    *template = (struct template){.name = document->name, .body = json_incref(document->body)};
+    (void)wz_map_put(&build->by_name, wz_slice_str(template->name), template);
+    return add_profile(build, subject, document->body, NULL, &template->profile);
+}
+
+static int add_templates(struct build *build, const struct wz_document_list *list)
+{
+    uint32_t profile;
+    int r = add_profile(build, (struct subject){WZ_COLLECTION_TYPES, "input"}, NULL, NULL,
+                        &profile); // the first: that of devices without a template
+
+    build->templates = wz_zalloc(list->count + WZ_READY_TEMPLATE_COUNT, sizeof(struct template));
+    for (size_t i = 0; i < list->count && r == WZ_OK; i++)
+        r = add_template(build, &list->items[i]);
+    return r;
+}
+
+// The template NAME: one of the documents, or a ready one.
+static int find_template(struct build *build, struct subject subject, json_t *name,
+                         struct template **ret_template)
+{
+    struct template *template = NULL;
+    json_t *body;
+
+    if (json_is_string(name))
+        template = wz_map_get(&build->by_name, text_of(name));
+    if (template == NULL && json_is_string(name)) {
+        body = wz_ready_template(json_string_value(name));
+        if (body != NULL) {
+            template = &build->templates[build->template_count++];
+            *template = (struct template){.name = json_string_value(name), .body = body};
+            (void)wz_map_put(&build->by_name, text_of(name), template);
+        }
+    }
+    if (template == NULL)
+        return refuse(build, subject, WZ_CODE_MAPPING_TEMPLATE,
+                      "Name one that `wyze template ls` shows, or save it first.",
+                      "There is no template \"%.100s\".",
+                      json_is_string(name) ? json_string_value(name) : "");
+    *ret_template = template;
+    return WZ_OK;
+}
+
+// The number of a device's profile.
+static int profile_of(struct build *build, const struct wz_document *document,
+                      uint32_t *ret_profile)
+{
+    struct subject subject = {WZ_COLLECTION_DEVICES, document->name};
+    json_t *name = json_object_get(document->body, "template");
+    bool differs = wz_profile_differs(document->body);
+    struct template *template = NULL;
+    int r;
+
+    *ret_profile = 0;
+    if (name == NULL && !differs)
+        return WZ_OK;
+    if (name != NULL) {
+        r = find_template(build, subject, name, &template);
+        if (r < 0)
+            return r;
+    }
+    if (differs)
+        return add_profile(build, subject, template != NULL ? template->body : NULL,
+                           document->body, ret_profile);
+    if (template->profile == 0) {
+        r = add_profile(build, subject, template->body, NULL, &template->profile);
+        if (r < 0)
+            return r;
+    }
+    *ret_profile = template->profile;
+    return WZ_OK;
+}
+
+// Devices.
+
+static int refuse_taken(const struct build *build, struct subject subject, struct wz_slice id,
+                        struct wz_slice route, uint32_t other)
+{
+    const struct wz_device_table *devices = &build->mapping->devices;
+    struct wz_slice other_id = wz_device_key(devices, other, WZ_SIDE_PHYSICAL);
+
+    if (wz_device_captures(id, route))
+        return refuse(build, subject, WZ_CODE_MAPPING_CAPTURE,
+                      "Take one of the two out, or give it other levels and words.",
+                      "The device differs from \"%.*s\" in the names of its captures only.",
+                      WZ_SLICE_FMT(other_id));
+    return refuse(build, subject, WZ_CODE_MAPPING_ROUTE_TAKEN,
+                  "Give one of the two devices another route.",
+                  "The route \"%.*s\" is that of the device \"%.*s\" already.", WZ_SLICE_FMT(route),
+                  WZ_SLICE_FMT(other_id));
 }
 
 static int add_device(struct build *build, const struct wz_document *document)
 {
+    static const char *const known[] = {"channels", "command", "description", "ignore",
+                                        "input",    "output",  "reading",     "route",
+                                        "send",     "template", "type",       NULL};
     struct subject subject = {WZ_COLLECTION_DEVICES, document->name};
-    struct wz_pairs *devices = &build->mapping->devices;
     struct wz_slice id = wz_slice_str(document->name);
-    const char *wrong = id.len > 0 && id.ptr[0] == '$' ? "begins with '$'" : wrong_levels(id);
+    const char *wrong = id.len > 0 && id.ptr[0] == '$' ? "begins with '$'" : wz_rule_levels(id);
     int code = WZ_CODE_MAPPING_ROUTE;
     struct wz_slice route;
-    uint32_t index;
+    uint32_t profile;
+    uint32_t number;
     int r;
 
     if (wrong != NULL)
@@ -259,69 +382,189 @@ static int add_device(struct build *build, const struct wz_document *document)
             build, subject, WZ_CODE_MAPPING_DEVICE,
             "Name the device as it stands in front of its topics, as in \"mesh/b5ea3f/42\".",
             "The device id %s.", wrong);
-    r = get_member(build, subject, document->body, "route", &route);
+    r = check_members(build, subject, document->body, known, "route");
     if (r < 0)
         return r;
-    wrong = wrong_words(route, &code);
+    route = text_of(json_object_get(document->body, "route"));
+    wrong = wz_rule_words(route, &code);
     if (wrong != NULL)
         return refuse(build, subject, code,
                       "Give words with dots between them, as in \"bedroom.light\".",
                       "The route \"%.*s\" %s.", WZ_SLICE_FMT(route), wrong);
-    if (wz_pairs_add(devices, id, route, &index) == WZ_OK)
-        return WZ_OK;
-    return refuse(build, subject, WZ_CODE_MAPPING_ROUTE_TAKEN,
-                  "Give one of the two devices another route.",
-                  "The route \"%.*s\" is that of the device \"%.*s\" already.", WZ_SLICE_FMT(route),
-                  WZ_SLICE_FMT(wz_pairs_get(devices, index, WZ_SIDE_PHYSICAL)));
+    r = profile_of(build, document, &profile);
+    if (r < 0)
+        return r;
+    r = wz_device_table_add(&build->mapping->devices, id, route, profile, &number, &wrong);
+    if (r == WZ_ERR_EXISTS)
+        return refuse_taken(build, subject, id, route, number);
+    if (r < 0)
+        return refuse(build, subject, WZ_CODE_MAPPING_CAPTURE,
+                      "Give each capture once in the id and once in the route, as in "
+                      "\"mesh/{node}\" = \"site.{node}\".",
+                      "The device %s.", wrong);
+    return WZ_OK;
+}
+
+// The first name at or behind WORDS in the order of bytes.
+static uint32_t lower_bound(const struct taken *taken, struct wz_slice words)
+{
+    uint32_t low = 0;
+    uint32_t high = taken->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (wz_slice_cmp(taken->names[middle], words) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// A name that is WORDS or begins with WORDS and a dot; an empty slice when there is none. OWN are
+// the channels whose subtopics are another channel on this device.
+static struct wz_slice find_taken(const struct build *build, const struct taken *taken,
+                                  struct wz_slice words, const struct wz_pairs *own)
+{
+    const struct wz_pairs *all = &build->mapping->channels.pairs;
+
+    // From here on come all that begin with the bytes of WORDS, with a dot behind them or not.
+    for (uint32_t i = lower_bound(taken, words); i < taken->count; i++) {
+        struct wz_slice name = taken->names[i];
+        uint32_t index;
+
+        if (!wz_slice_starts(name, words))
+            break;
+        if (name.len > words.len && name.ptr[words.len] != '.')
+            continue;
+        if (own == NULL || !wz_pairs_find(all, WZ_SIDE_LOGICAL, name, &index) ||
+            !wz_pairs_find(own, WZ_SIDE_PHYSICAL, wz_pairs_get(all, index, WZ_SIDE_PHYSICAL),
+                           &index))
+            return name;
+    }
+    return (struct wz_slice){0};
 }
 
 // Refuses a route that is another's route plus one of its channels, or plus the front of one: that
 // channel's topic would be taken for one of this device.
-static int check_overlap(const struct build *build, uint32_t device)
+static int check_overlap(const struct build *build, uint32_t number, bool captured)
 {
-    const struct wz_pairs *devices = &build->mapping->devices;
-    struct wz_slice route = wz_pairs_get(devices, device, WZ_SIDE_LOGICAL);
-    struct wz_slice id = wz_pairs_get(devices, device, WZ_SIDE_PHYSICAL);
+    const struct wz_mapping *mapping = build->mapping;
+    const struct wz_device_table *devices = &mapping->devices;
+    struct wz_slice route = wz_device_key(devices, number, WZ_SIDE_LOGICAL);
+    struct wz_slice id = wz_device_key(devices, number, WZ_SIDE_PHYSICAL);
 
     for (size_t i = 1; i < route.len; i++) {
-        struct wz_slice channel;
-        struct wz_slice other;
-        char name[WZ_DOCUMENT_NAME_MAX + 1];
-        uint32_t index;
+        struct wz_slice words;
+        struct wz_slice name;
+        char text[WZ_DOCUMENT_NAME_MAX + 1];
+        uint32_t other;
+        uint32_t profile;
 
-        if (build->mapping->channels.count == 0 || route.ptr[i] != '.' ||
-            !wz_pairs_find(devices, WZ_SIDE_LOGICAL, wz_slice(route.ptr, i), &index))
+        if (route.ptr[i] != '.' || !wz_device_find_key(devices, WZ_SIDE_LOGICAL,
+                                                       wz_slice(route.ptr, i), captured, &other))
             continue;
-        channel = find_channel(build, wz_slice_sub(route, i + 1, route.len - i - 1));
-        if (channel.len == 0)
+        words = wz_slice_sub(route, i + 1, route.len - i - 1);
+        profile = devices->profiles[other];
+        name = find_taken(build, &build->own[profile], words, NULL);
+        if (name.len == 0)
+            name = find_taken(build, &build->all, words, &mapping->profiles[profile].channels.pairs);
+        if (name.len == 0)
             continue;
-        other = wz_pairs_get(devices, index, WZ_SIDE_PHYSICAL);
-        (void)snprintf(name, sizeof(name), "%.*s", WZ_SLICE_FMT(id)); // an id is a document's name
+        (void)snprintf(text, sizeof(text), "%.*s", WZ_SLICE_FMT(id)); // an id is a document's name
         return refuse(
-            build, (struct subject){WZ_COLLECTION_DEVICES, name}, WZ_CODE_MAPPING_OVERLAP,
+            build, (struct subject){WZ_COLLECTION_DEVICES, text}, WZ_CODE_MAPPING_OVERLAP,
             "Give one of the two devices, or the channel, another name.",
             "The route \"%.*s\" takes the topics of channel \"%.*s\" of the device \"%.*s\".",
-            WZ_SLICE_FMT(route), WZ_SLICE_FMT(channel), WZ_SLICE_FMT(other));
+            WZ_SLICE_FMT(route), WZ_SLICE_FMT(name),
+            WZ_SLICE_FMT(wz_device_key(devices, other, WZ_SIDE_PHYSICAL)));
+    }
+    return WZ_OK;
+}
+
+static int check_overlaps(const struct build *build)
+{
+    const struct wz_device_table *devices = &build->mapping->devices;
+
+    for (uint32_t i = 0; i < devices->exact.count + devices->captured.count; i++) {
+        int r = check_overlap(build, i, i >= devices->exact.count);
+
+        if (r < 0)
+            return r;
     }
     return WZ_OK;
 }
 
 static int add_devices(struct build *build, const struct wz_document_list *list)
 {
-    wz_pairs_init(&build->mapping->devices, (uint32_t)list->count);
-    for (size_t i = 0; i < list->count; i++) {
-        int r = add_device(build, &list->items[i]);
+    uint32_t captured = 0;
+    int r = WZ_OK;
 
-        if (r < 0)
-            return r;
-    }
-    for (uint32_t i = 0; i < build->mapping->devices.count; i++) {
-        int r = check_overlap(build, i);
+    for (size_t i = 0; i < list->count; i++)
+        captured += wz_device_captures(wz_slice_str(list->items[i].name),
+                                       text_of(json_object_get(list->items[i].body, "route")));
+    wz_device_table_init(&build->mapping->devices, (uint32_t)list->count - captured, captured);
+    for (size_t i = 0; i < list->count && r == WZ_OK; i++)
+        r = add_device(build, &list->items[i]);
+    if (r < 0)
+        return r;
+    wz_device_table_seal(&build->mapping->devices);
+    return check_overlaps(build);
+}
 
-        if (r < 0)
-            return r;
+// Shapes.
+
+// Adds that a profile has a shape. Profiles come in their order.
+static void use_shape(struct wz_shape_list *list, struct wz_map *by_text,
+                      const struct wz_shape *shape, struct wz_shape_user user)
+{
+    struct wz_used_shape *used;
+    uintptr_t number = (uintptr_t)wz_map_get(by_text, wz_buf_slice(&shape->text)); // from 1
+
+    if (number == 0) {
+        if ((list->count & (list->count - 1)) == 0) // grows at each power of two
+            list->items = wz_realloc(list->items, (list->count > 0 ? 2 * list->count : 1) *
+                                                      sizeof(list->items[0]));
+        list->items[list->count] = (struct wz_used_shape){.shape = *shape};
+        number = ++list->count;
+        (void)wz_map_put(by_text, wz_buf_slice(&shape->text), (void *)number);
     }
-    return WZ_OK;
+    used = &list->items[number - 1];
+    if (used->user_count > 0 && used->users[used->user_count - 1].profile == user.profile)
+        return; // two shapes to leave alone may be one
+    if ((used->user_count & (used->user_count - 1)) == 0)
+        used->users = wz_realloc(used->users, (used->user_count > 0 ? 2 * used->user_count : 1) *
+                                                  sizeof(used->users[0]));
+    used->users[used->user_count++] = user;
+}
+
+static int use_shapes(struct build *build)
+{
+    struct wz_mapping *mapping = build->mapping;
+    struct wz_map by_text[WZ_SHAPE_USE_COUNT] = {0};
+    bool fits = true;
+
+    for (uint32_t i = 0; i < mapping->profile_count; i++) {
+        struct wz_profile *profile = &mapping->profiles[i];
+
+        use_shape(&mapping->shapes[WZ_SHAPE_COMMAND], &by_text[WZ_SHAPE_COMMAND],
+                  &profile->command, (struct wz_shape_user){.profile = i});
+        for (uint8_t j = 0; j < profile->ignored_count; j++)
+            use_shape(&mapping->shapes[WZ_SHAPE_IGNORED], &by_text[WZ_SHAPE_IGNORED],
+                      &profile->ignored[j], (struct wz_shape_user){.profile = i});
+        for (uint8_t j = 0; j < profile->reading_count; j++)
+            use_shape(&mapping->shapes[WZ_SHAPE_READING], &by_text[WZ_SHAPE_READING],
+                      &profile->readings[j].shape, (struct wz_shape_user){i, j});
+    }
+    for (int use = 0; use < WZ_SHAPE_USE_COUNT; use++) {
+        wz_map_release(&by_text[use]);
+        fits = fits && mapping->shapes[use].count <= SHAPES_MAX;
+    }
+    if (fits)
+        return WZ_OK;
+    return refuse(build, (struct subject){WZ_COLLECTION_TEMPLATES, ""}, WZ_CODE_MAPPING_SHAPE,
+                  "Let devices share templates.", "There are more than 1,000 different shapes.");
 }
 
 int wz_mapping_compile(const struct wz_document_list lists[WZ_COLLECTION_COUNT],
@@ -333,8 +576,21 @@ int wz_mapping_compile(const struct wz_document_list lists[WZ_COLLECTION_COUNT],
     if (r == WZ_OK)
         r = add_channels(&build, &lists[WZ_COLLECTION_SUBTOPICS]);
     if (r == WZ_OK)
+        r = add_templates(&build, &lists[WZ_COLLECTION_TEMPLATES]);
+    if (r == WZ_OK)
         r = add_devices(&build, &lists[WZ_COLLECTION_DEVICES]);
-    wz_free(build.channels);
+    if (r == WZ_OK)
+        r = use_shapes(&build);
+    wz_buf_release(&build.input);
+    wz_buf_release(&build.output);
+    wz_map_release(&build.by_name);
+    for (size_t i = 0; i < build.template_count; i++)
+        json_decref(build.templates[i].body);
+    wz_free(build.templates);
+    wz_free(build.all.names);
+    for (uint32_t i = 0; i < build.mapping->profile_count; i++)
+        wz_free(build.own[i].names);
+    wz_free(build.own);
     if (r < 0)
         wz_mapping_free(build.mapping);
     else
@@ -346,11 +602,11 @@ int wz_mapping_build(struct wz_store_view *view, struct wz_mapping **ret_mapping
                      struct wz_problem *ret_problem)
 {
     static const enum wz_collection read[] = {WZ_COLLECTION_TYPES, WZ_COLLECTION_SUBTOPICS,
-                                              WZ_COLLECTION_DEVICES};
+                                              WZ_COLLECTION_TEMPLATES, WZ_COLLECTION_DEVICES};
     struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
     int r = WZ_OK;
 
-    for (size_t i = 0; i < 3 && r == WZ_OK; i++) {
+    for (size_t i = 0; i < sizeof(read) / sizeof(read[0]) && r == WZ_OK; i++) {
         r = wz_store_view_list(view, read[i], &lists[read[i]]);
         if (r == WZ_OK)
             continue;

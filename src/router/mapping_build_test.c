@@ -115,7 +115,7 @@ static void test_mapping_compile_refuses_members_that_it_does_not_know(void **st
         const char *body;
         const char *what;
     } vectors[] = {
-        {"{\"route\":\"r\",\"template\":\"t\"}", "There is no member \"template\"."},
+        {"{\"route\":\"r\",\"temperature\":\"t\"}", "There is no member \"temperature\"."},
         {"{\"rout\":\"r\"}", "There is no member \"rout\"."},
         {"{}", "The member \"route\" is missing or not a text."},
         {"{\"route\":1}", "The member \"route\" is missing or not a text."},

@@ -14,6 +14,7 @@ struct wz_store;
 #define WZ_COLLECTION_TABLE(X)                                                                     \
     X(TYPES, "types")                                                                              \
     X(SUBTOPICS, "subtopics")                                                                      \
+    X(TEMPLATES, "templates")                                                                      \
     X(DEVICES, "devices")                                                                          \
     X(SCRIPTS, "scripts")                                                                          \
     X(SETTINGS, "settings")
