@@ -50,6 +50,8 @@
       "messages not retained because a limit was reached")                                         \
     X(DEMUX_MAPPED, "wyze_demux_mapped_total", "counter", "messages that got a logical name")      \
     X(DEMUX_UNMAPPED, "wyze_demux_unmapped_total", "counter", "messages that no rule maps")        \
+    X(DEMUX_UNTYPED, "wyze_demux_untyped_total", "counter",                                        \
+      "bodies that are not of their channel's type, kept as text")                                 \
     X(DEMUX_COMMANDS, "wyze_demux_commands_total", "counter", "commands sent to devices")          \
     X(DEMUX_COMMANDS_UNMAPPED, "wyze_demux_commands_unmapped_total", "counter",                    \
       "commands for which there is no device")                                                     \

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "router/command.h"
 #include "stream/journal.h"
 
 // Topics with a bucket at the most.
@@ -23,6 +24,7 @@ struct wz_bucket {
     int64_t kept;                  // and the offset there
     uint64_t mapping;              // which mapping DEVICE is of; 0: none
     struct wz_buf device;          // the physical topic, empty when there is no device
+    enum wz_send send;             // with the device
     uint32_t topic_len;
     char topic[];
 };

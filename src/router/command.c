@@ -46,6 +46,7 @@ static void add_object(struct wz_buf *body, struct wz_slice members)
     wz_buf_add_byte(body, '}');
 }
 
+// The value of the first member NAME; a NULL pointer when there is none.
 static struct wz_slice member_value(struct wz_slice members, const char *name)
 {
     struct wz_json_members walk = {.rest = members};
@@ -55,10 +56,11 @@ static struct wz_slice member_value(struct wz_slice members, const char *name)
         if (name_is(&member, name))
             return member.value;
     }
-    return WZ_SLICE_LIT("\"\"");
+    return (struct wz_slice){0};
 }
 
-int wz_command_body(struct wz_slice value, enum wz_form form, struct wz_buf *ret_body)
+int wz_command_body(struct wz_slice value, enum wz_form form, enum wz_send send,
+                    struct wz_buf *ret_body)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
     struct wz_json_scan scan;
@@ -66,16 +68,18 @@ int wz_command_body(struct wz_slice value, enum wz_form form, struct wz_buf *ret
     wz_json_scan(value, &scan);
     if (scan.kind != WZ_JSON_OBJECT)
         return WZ_ERR_INVALID;
-    if (form == WZ_FORM_OBJECT) {
+    value = member_value(scan.members, "value");
+    if (form == WZ_FORM_OBJECT && (send == WZ_SEND_BODY || value.ptr == NULL)) {
         add_object(ret_body, scan.members);
         return WZ_OK;
     }
-    value = member_value(scan.members, "value");
-    if (value.ptr[0] != '"') { // not made by us: as it stands
+    if (value.ptr == NULL)
+        return WZ_OK; // not made by us
+    if (value.ptr[0] != '"' || form == WZ_FORM_TYPED) {
         wz_json_add_compact(ret_body, value);
         return WZ_OK;
     }
-    if (form == WZ_FORM_TEXT) {
+    if (form == WZ_FORM_TEXT || form == WZ_FORM_OBJECT) {
         wz_json_add_unescaped(ret_body, value);
         return WZ_OK;
     }

@@ -30,7 +30,7 @@ static int there_and_back(struct wz_preprocess *pp, struct wz_slice body, struct
     wz_preprocess_stamp(pp, &source, 1770000000123, &parts);
     for (int i = 0; i < parts.value_count; i++)
         wz_buf_add_slice(&value, parts.value[i]);
-    return wz_command_body(wz_buf_slice(&value), pp->form, ret_body);
+    return wz_command_body(wz_buf_slice(&value), pp->form, WZ_SEND_BODY, ret_body);
 }
 
 static void test_command_body_is_what_was_emitted_without_its_spaces(void **state)
@@ -82,7 +82,8 @@ static void test_command_body_is_put_behind_what_stands_there(void **state)
 
     (void)state;
     wz_buf_add_str(&body, "before{");
-    assert_int_equal(wz_command_body(L("{\"_id\":\"i\",\"a\":1}"), WZ_FORM_OBJECT, &body), WZ_OK);
+    assert_int_equal(
+        wz_command_body(L("{\"_id\":\"i\",\"a\":1}"), WZ_FORM_OBJECT, WZ_SEND_BODY, &body), WZ_OK);
     assert_string_equal(wz_buf_str(&body), "before{{\"a\":1}");
 }
 
@@ -94,8 +95,8 @@ static void test_command_body_of_the_same_record_is_the_same_to_the_byte(void **
     WZ_AUTO(wz_buf_release) struct wz_buf second = {0};
 
     (void)state;
-    assert_int_equal(wz_command_body(value, WZ_FORM_OBJECT, &first), WZ_OK);
-    assert_int_equal(wz_command_body(value, WZ_FORM_OBJECT, &second), WZ_OK);
+    assert_int_equal(wz_command_body(value, WZ_FORM_OBJECT, WZ_SEND_BODY, &first), WZ_OK);
+    assert_int_equal(wz_command_body(value, WZ_FORM_OBJECT, WZ_SEND_BODY, &second), WZ_OK);
     assert_string_equal(wz_buf_str(&first), "{\"x\":1,\"_topic\":\"theirs\"}");
     assert_true(wz_slice_eq(wz_buf_slice(&first), wz_buf_slice(&second)));
 }
@@ -118,7 +119,8 @@ static void test_command_body_refuses_what_is_no_record(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         WZ_AUTO(wz_buf_release) struct wz_buf body = {0};
 
-        if (wz_command_body(wz_slice_str(rows[i].value), rows[i].form, &body) != WZ_ERR_INVALID)
+        if (wz_command_body(wz_slice_str(rows[i].value), rows[i].form, WZ_SEND_BODY, &body) !=
+            WZ_ERR_INVALID)
             fail_msg("%s gives %s", rows[i].value, wz_buf_str(&body));
         assert_int_equal(body.len, 0);
     }
@@ -145,7 +147,8 @@ static void test_command_body_survives_members_of_other_kinds_than_ours(void **s
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         WZ_AUTO(wz_buf_release) struct wz_buf body = {0};
 
-        assert_int_equal(wz_command_body(wz_slice_str(rows[i].value), rows[i].form, &body), WZ_OK);
+        assert_int_equal(
+            wz_command_body(wz_slice_str(rows[i].value), rows[i].form, WZ_SEND_BODY, &body), WZ_OK);
         assert_string_equal(wz_buf_str(&body), rows[i].command);
     }
 }

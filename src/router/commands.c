@@ -269,8 +269,10 @@ static void resolve(struct wz_commands *commands, struct wz_bucket *bucket)
         return;
     bucket->mapping = commands->mapping_number;
     bucket->device.len = 0;
-    if (wz_mapping_out(commands->mapping, wz_bucket_topic(bucket), &device) == WZ_OK)
-        wz_buf_add(&bucket->device, device.topic, device.topic_len);
+    if (wz_mapping_out(commands->mapping, wz_bucket_topic(bucket), &device) < 0)
+        return;
+    wz_buf_add(&bucket->device, device.topic, device.topic_len);
+    bucket->send = device.send;
 }
 
 static void on_ready(void *arg)
@@ -305,7 +307,7 @@ static int send_command(struct wz_commands *commands, struct wz_bucket *bucket,
         return WZ_OK;
     }
     commands->body.len = 0;
-    if (wz_command_body(command->value, command->form, &commands->body) < 0)
+    if (wz_command_body(command->value, command->form, bucket->send, &commands->body) < 0)
         return WZ_OK; // cannot be: the preprocessor has made it
     msg.body = wz_buf_slice(&commands->body);
     r = wz_bus_publish(commands->options.bus, WZ_BUS_DEVICES, &msg, &ticket);

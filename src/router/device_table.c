@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the devices: two sets of pairs. A device with captures stands in the second by its id and
-// route with '+' in the place of each capture; to find it, the levels of a topic are replaced by '+'
-// in each of the forms that there are. So a look-up costs as much as there are forms, however many
-// devices there are.
+// route with '+' in the place of each capture; to find it, the levels of a topic are replaced by
+// '+' in each of the forms that there are. So a look-up costs as much as there are forms, however
+// many devices there are.
 #include "router/device_table.h"
 
 #include "base/mem.h"
@@ -210,8 +210,8 @@ void wz_device_table_seal(struct wz_device_table *table)
         uint32_t kept = 0;
 
         for (uint32_t i = 0; i < count; i++)
-            forms[i] = form_of(wz_pairs_get(&table->captured, i, (enum wz_side)side),
-                               separators[side]);
+            forms[i] =
+                form_of(wz_pairs_get(&table->captured, i, (enum wz_side)side), separators[side]);
         qsort(forms, count, sizeof(forms[0]), by_trial);
         for (uint32_t i = 0; i < count; i++)
             if (kept == 0 || by_trial(&forms[kept - 1], &forms[i]) != 0)
@@ -382,8 +382,8 @@ size_t wz_device_write(const struct wz_device_table *table, const struct wz_devi
     return len;
 }
 
-bool wz_device_find_key(const struct wz_device_table *table, enum wz_side side,
-                        struct wz_slice key, bool captured, uint32_t *ret_number)
+bool wz_device_find_key(const struct wz_device_table *table, enum wz_side side, struct wz_slice key,
+                        bool captured, uint32_t *ret_number)
 {
     uint32_t index;
 

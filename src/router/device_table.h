@@ -11,8 +11,8 @@
 // The most captures of a device.
 #define WZ_CAPTURES_MAX 8
 
-// What ids, or routes, with captures have in common that have as many levels and the captures at the
-// same places.
+// What ids, or routes, with captures have in common that have as many levels and the captures at
+// the same places.
 struct wz_capture_form {
     uint32_t parts;    // levels or words
     uint32_t captures; // a bit for each that is one
@@ -41,7 +41,7 @@ struct wz_device_match {
     size_t len;      // of the text that is its id or route
     uint32_t levels; // of the id, or words of the route
     uint32_t literal_levels;
-    uint8_t capture_count; // 0: an id of its own
+    uint8_t capture_count;                     // 0: an id of its own
     struct wz_slice captures[WZ_CAPTURES_MAX]; // in the order of the id
 };
 
@@ -63,10 +63,10 @@ void wz_device_table_release(struct wz_device_table *table);
 // Whether an id or its route has captures: a level or word that begins with '{' and ends with '}'.
 bool wz_device_captures(struct wz_slice id, struct wz_slice route);
 
-// Adds a device with its profile's number. WZ_ERR_EXISTS when its id or route, whatever its captures
-// are called, is there already: RET_NUMBER is that device. WZ_ERR_INVALID when captures are wrong:
-// RET_WRONG is then the end of a sentence that begins with "The device". Else RET_NUMBER is its own;
-// it counts until the table is sealed only.
+// Adds a device with its profile's number. WZ_ERR_EXISTS when its id or route, whatever its
+// captures are called, is there already: RET_NUMBER is that device. WZ_ERR_INVALID when captures
+// are wrong: RET_WRONG is then the end of a sentence that begins with "The device". Else RET_NUMBER
+// is its own; it counts until the table is sealed only.
 WZ_MUST int wz_device_table_add(struct wz_device_table *table, struct wz_slice id,
                                 struct wz_slice route, uint32_t profile, uint32_t *ret_number,
                                 const char **ret_wrong);
@@ -96,5 +96,5 @@ struct wz_slice wz_device_key(const struct wz_device_table *table, uint32_t numb
 
 // Finds a device by its whole id or route, with '+' for captures, among those that have captures or
 // those that have none.
-bool wz_device_find_key(const struct wz_device_table *table, enum wz_side side,
-                        struct wz_slice key, bool captured, uint32_t *ret_number);
+bool wz_device_find_key(const struct wz_device_table *table, enum wz_side side, struct wz_slice key,
+                        bool captured, uint32_t *ret_number);

@@ -3,8 +3,8 @@
 //
 // A physical topic is (device, shape, subtopic) in one way: the first shape and device in the order
 // of trial. A logical topic is (device, shape, subtopic) in one way: the first device in the order
-// of trial, then the declared channel, else the words as levels. Each lookup makes its answer by one
-// of these readings and accepts it only if the other one gives back what it came from, so the
+// of trial, then the declared channel, else the words as levels. Each lookup makes its answer by
+// one of these readings and accepts it only if the other one gives back what it came from, so the
 // mapping is one to one without looking at all pairs of devices.
 #include "router/mapping.h"
 
@@ -92,8 +92,8 @@ static bool try_shape(const struct wz_mapping *mapping, const struct wz_used_sha
         uint32_t profile = mapping->devices.profiles[ret_place->device.number];
         const struct wz_shape_user *user = find_user(used, profile);
 
-        if (user == NULL || !wz_shape_split(&used->shape, middle, ret_place->device.len,
-                                            &ret_place->subtopic))
+        if (user == NULL ||
+            !wz_shape_split(&used->shape, middle, ret_place->device.len, &ret_place->subtopic))
             continue;
         ret_place->profile = &mapping->profiles[profile];
         ret_place->reading = user->reading;
@@ -330,8 +330,7 @@ static bool find_logical(const struct wz_mapping *mapping, struct wz_slice topic
     if (!wz_device_walk_next(&walk, &ret_place->device) ||
         judge_captures(&ret_place->device) != WZ_OUTCOME_MAPPED)
         return false;
-    ret_place->profile =
-        &mapping->profiles[mapping->devices.profiles[ret_place->device.number]];
+    ret_place->profile = &mapping->profiles[mapping->devices.profiles[ret_place->device.number]];
     words = ret_place->device.len < topic.len ? rest_of(topic, ret_place->device.len + 1)
                                               : (struct wz_slice){0};
     if (ret_place->device.len < topic.len && words.len == 0)
@@ -456,14 +455,14 @@ static size_t write_topic(const struct wz_mapping *mapping, const struct place *
     return topic.len;
 }
 
-static bool sends_value(const struct wz_mapping *mapping, const struct place *place)
+static enum wz_send send_of(const struct wz_mapping *mapping, const struct place *place)
 {
     struct wz_channel_info info = place->profile->preset;
     struct wz_slice name;
 
     if (place->subtopic.ptr != NULL)
         (void)find_channel(mapping, place, &name, &info); // else what the profile says
-    return info.send_value;
+    return info.send;
 }
 
 int wz_mapping_out(const struct wz_mapping *mapping, struct wz_slice topic,
@@ -489,7 +488,7 @@ int wz_mapping_out(const struct wz_mapping *mapping, struct wz_slice topic,
         !wz_slice_eq(wz_slice(again.topic, again.topic_len), topic))
         return WZ_ERR_NOT_FOUND;
     command.device = place.device.number;
-    command.send_value = sends_value(mapping, &place);
+    command.send = send_of(mapping, &place);
     command.topic_len = write_topic(mapping, &place, &place.profile->command, command.topic);
     if (command.topic_len == 0)
         return WZ_ERR_NOT_FOUND;

@@ -64,7 +64,7 @@ struct wz_translation {
 // The physical topic of a command.
 struct wz_command_topic {
     uint32_t device;
-    bool send_value; // what the record has as "value", not its body
+    enum wz_send send;
     size_t topic_len;
     char topic[WZ_COMMAND_TOPIC_MAX]; // without a NUL
 };
@@ -73,8 +73,8 @@ struct wz_command_topic {
 struct wz_mapping *wz_mapping_empty(void);
 
 // Builds a mapping from the documents in LISTS, one list a collection, of which types, subtopics,
-// templates and devices are read. WZ_ERR_INVALID, with a problem that names the document and how to mend it,
-// when they break a rule. The caller owns RET_MAPPING.
+// templates and devices are read. WZ_ERR_INVALID, with a problem that names the document and how to
+// mend it, when they break a rule. The caller owns RET_MAPPING.
 WZ_MUST int wz_mapping_compile(const struct wz_document_list lists[WZ_COLLECTION_COUNT],
                                struct wz_mapping **ret_mapping, struct wz_problem *ret_problem);
 
@@ -86,8 +86,8 @@ WZ_MUST int wz_mapping_build(struct wz_store_view *view, struct wz_mapping **ret
 void wz_mapping_free(struct wz_mapping *mapping);
 
 // What becomes of a physical topic; RET_TRANSLATION is set for WZ_OUTCOME_MAPPED only. The cost is
-// bounded by the longest device id and the number of different shapes and forms of captures, however
-// long the topic is and however many devices there are.
+// bounded by the longest device id and the number of different shapes and forms of captures,
+// however long the topic is and however many devices there are.
 enum wz_outcome wz_mapping_in(const struct wz_mapping *mapping, struct wz_slice physical,
                               struct wz_translation *ret_translation);
 

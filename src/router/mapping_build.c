@@ -16,7 +16,8 @@
 #define WHERE_MAX (WZ_DOCUMENT_NAME_MAX + 32)
 
 // A template and its profile; PROFILE 0: not made yet.
-struct template {
+struct template
+{
     const char *name; // borrowed
     json_t *body;     // a reference
     uint32_t profile;
@@ -247,8 +248,8 @@ static int add_profile(struct build *build, struct subject subject, json_t *temp
     write_where(subject, where);
     if (mapping->profile_count == build->profile_cap) {
         build->profile_cap = 2 * build->profile_cap + 4;
-        mapping->profiles = wz_realloc(mapping->profiles,
-                                       build->profile_cap * sizeof(mapping->profiles[0]));
+        mapping->profiles =
+            wz_realloc(mapping->profiles, build->profile_cap * sizeof(mapping->profiles[0]));
         build->own = wz_realloc(build->own, build->profile_cap * sizeof(build->own[0]));
     }
     profile = &mapping->profiles[mapping->profile_count];
@@ -333,8 +334,8 @@ static int profile_of(struct build *build, const struct wz_document *document,
             return r;
     }
     if (differs)
-        return add_profile(build, subject, template != NULL ? template->body : NULL,
-                           document->body, ret_profile);
+        return add_profile(build, subject, template != NULL ? template->body : NULL, document->body,
+                           ret_profile);
     if (template->profile == 0) {
         r = add_profile(build, subject, template->body, NULL, &template->profile);
         if (r < 0)
@@ -365,9 +366,9 @@ static int refuse_taken(const struct build *build, struct subject subject, struc
 
 static int add_device(struct build *build, const struct wz_document *document)
 {
-    static const char *const known[] = {"channels", "command", "description", "ignore",
-                                        "input",    "output",  "reading",     "route",
-                                        "send",     "template", "type",       NULL};
+    static const char *const known[] = {"channels", "command",  "description", "ignore",
+                                        "input",    "output",   "reading",     "route",
+                                        "send",     "template", "type",        NULL};
     struct subject subject = {WZ_COLLECTION_DEVICES, document->name};
     struct wz_slice id = wz_slice_str(document->name);
     const char *wrong = id.len > 0 && id.ptr[0] == '$' ? "begins with '$'" : wz_rule_levels(id);
@@ -462,14 +463,15 @@ static int check_overlap(const struct build *build, uint32_t number, bool captur
         uint32_t other;
         uint32_t profile;
 
-        if (route.ptr[i] != '.' || !wz_device_find_key(devices, WZ_SIDE_LOGICAL,
-                                                       wz_slice(route.ptr, i), captured, &other))
+        if (route.ptr[i] != '.' ||
+            !wz_device_find_key(devices, WZ_SIDE_LOGICAL, wz_slice(route.ptr, i), captured, &other))
             continue;
         words = wz_slice_sub(route, i + 1, route.len - i - 1);
         profile = devices->profiles[other];
         name = find_taken(build, &build->own[profile], words, NULL);
         if (name.len == 0)
-            name = find_taken(build, &build->all, words, &mapping->profiles[profile].channels.pairs);
+            name =
+                find_taken(build, &build->all, words, &mapping->profiles[profile].channels.pairs);
         if (name.len == 0)
             continue;
         (void)snprintf(text, sizeof(text), "%.*s", WZ_SLICE_FMT(id)); // an id is a document's name
@@ -548,8 +550,8 @@ static int use_shapes(struct build *build)
     for (uint32_t i = 0; i < mapping->profile_count; i++) {
         struct wz_profile *profile = &mapping->profiles[i];
 
-        use_shape(&mapping->shapes[WZ_SHAPE_COMMAND], &by_text[WZ_SHAPE_COMMAND],
-                  &profile->command, (struct wz_shape_user){.profile = i});
+        use_shape(&mapping->shapes[WZ_SHAPE_COMMAND], &by_text[WZ_SHAPE_COMMAND], &profile->command,
+                  (struct wz_shape_user){.profile = i});
         for (uint8_t j = 0; j < profile->ignored_count; j++)
             use_shape(&mapping->shapes[WZ_SHAPE_IGNORED], &by_text[WZ_SHAPE_IGNORED],
                       &profile->ignored[j], (struct wz_shape_user){.profile = i});

@@ -34,8 +34,8 @@ struct wz_shape_list {
 
 struct wz_mapping {
     struct wz_device_table devices;
-    struct wz_channels channels;  // of all devices
-    struct wz_profile *profiles;  // the first is that of devices without a template
+    struct wz_channels channels; // of all devices
+    struct wz_profile *profiles; // the first is that of devices without a template
     uint32_t profile_count;
     struct wz_shape_list shapes[WZ_SHAPE_USE_COUNT];
 };

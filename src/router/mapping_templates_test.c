@@ -60,7 +60,8 @@ static struct wz_mapping *compile(const char *text)
 struct way {
     const char *physical;
     const char *topic;
-    const char *command; // what goes to the topic with ".output"; NULL: nothing; "" is not looked at
+    const char
+        *command; // what goes to the topic with ".output"; NULL: nothing; "" is not looked at
 };
 
 static void check_ways(const char *documents, const struct way *ways)
@@ -80,9 +81,8 @@ static void check_ways(const char *documents, const struct way *ways)
         if (mapped)
             (void)snprintf(text, sizeof(text), "%.*s%s%s", (int)translation.topic_len,
                            translation.topic, translation.type == WZ_BODY_TEXT ? "" : " ",
-                           translation.type == WZ_BODY_TEXT
-                               ? ""
-                               : wz_body_type_word(translation.type));
+                           translation.type == WZ_BODY_TEXT ? ""
+                                                            : wz_body_type_word(translation.type));
         print_message("%s: %s\n", ways->physical, text);
         assert_string_equal(text, ways->topic);
         if (!mapped || (ways->command != NULL && ways->command[0] == '\0'))
@@ -96,7 +96,7 @@ static void check_ways(const char *documents, const struct way *ways)
         }
         assert_int_equal(wz_mapping_out(mapping, wz_slice_str(found), &command), WZ_OK);
         (void)snprintf(text, sizeof(text), "%.*s%s", (int)command.topic_len, command.topic,
-                       command.send_value ? " value" : "");
+                       command.send == WZ_SEND_VALUE ? " value" : "");
         assert_string_equal(text, ways->command);
     }
     wz_mapping_free(mapping);
@@ -159,21 +159,22 @@ static void test_mapping_reads_shapes(void **state)
 static void test_mapping_fills_captures_in_both_ways(void **state)
 {
     (void)state;
-    check_ways("{\"devices\":{\"mesh/{node}/{unit}\":\"site.{unit}.at.{node}\","
-               "\"mesh/b5/42\":\"bedroom.light\",\"mesh/{x}/hub\":\"hub.{x}\","
-               "\"mesh/core/{x}\":\"core.{x}\"},\"subtopics\":{\"M\":\"level\"}}",
-               (struct way[]){{"mesh/a/1/M/status", "site.1.at.a.level", "mesh/a/1/M/command"},
-                              {"mesh/a/1/status", "site.1.at.a", "mesh/a/1/command"},
-                              {"mesh/b5/42/M/status", "bedroom.light.level", "mesh/b5/42/M/command"},
-                              {"mesh/b5/43/status", "site.43.at.b5", "mesh/b5/43/command"},
-                              {"mesh/a/hub/status", "hub.a", "mesh/a/hub/command"},
-                              {"mesh/core/hub/status", "core.hub", "mesh/core/hub/command"},
-                              {"mesh/a.b/1/status", "unsafe-level", NULL},
-                              {"mesh/a/output/status", "collision", NULL},
-                              {"mesh/a//status", "unsafe-level", NULL},
-                              {"mesh/a/1/command", "command", NULL},
-                              {"mesh/a/status", "unknown-device", NULL},
-                              {NULL, NULL, NULL}});
+    check_ways(
+        "{\"devices\":{\"mesh/{node}/{unit}\":\"site.{unit}.at.{node}\","
+        "\"mesh/b5/42\":\"bedroom.light\",\"mesh/{x}/hub\":\"hub.{x}\","
+        "\"mesh/core/{x}\":\"core.{x}\"},\"subtopics\":{\"M\":\"level\"}}",
+        (struct way[]){{"mesh/a/1/M/status", "site.1.at.a.level", "mesh/a/1/M/command"},
+                       {"mesh/a/1/status", "site.1.at.a", "mesh/a/1/command"},
+                       {"mesh/b5/42/M/status", "bedroom.light.level", "mesh/b5/42/M/command"},
+                       {"mesh/b5/43/status", "site.43.at.b5", "mesh/b5/43/command"},
+                       {"mesh/a/hub/status", "hub.a", "mesh/a/hub/command"},
+                       {"mesh/core/hub/status", "core.hub", "mesh/core/hub/command"},
+                       {"mesh/a.b/1/status", "unsafe-level", NULL},
+                       {"mesh/a/output/status", "collision", NULL},
+                       {"mesh/a//status", "unsafe-level", NULL},
+                       {"mesh/a/1/command", "command", NULL},
+                       {"mesh/a/status", "unknown-device", NULL},
+                       {NULL, NULL, NULL}});
 }
 
 static void test_mapping_out_refuses_what_its_captures_cannot_be(void **state)
@@ -216,8 +217,8 @@ static void test_mapping_compile_refuses_wrong_templates(void **state)
         {"{\"templates\":{\"t\":{\"reading\":\"$SYS/{device}\"}}}", WZ_CODE_MAPPING_SHAPE,
          "templates/t"},
         {"{\"templates\":{\"t\":{\"reading\":[]}}}", WZ_CODE_MAPPING_SHAPE, "templates/t"},
-        {"{\"templates\":{\"t\":{\"reading\":[\"{device}\",\"{device}\"]}}}",
-         WZ_CODE_MAPPING_SHAPE, "templates/t"},
+        {"{\"templates\":{\"t\":{\"reading\":[\"{device}\",\"{device}\"]}}}", WZ_CODE_MAPPING_SHAPE,
+         "templates/t"},
         {"{\"templates\":{\"t\":{\"reading\":\"{device}/x\",\"command\":\"{device}/x\"}}}",
          WZ_CODE_MAPPING_SHAPE, "templates/t"},
         {"{\"templates\":{\"t\":{\"input\":\"command\"}}}", WZ_CODE_MAPPING_TYPES_EQUAL,
@@ -302,17 +303,17 @@ static void test_mapping_knows_ready_templates(void **state)
                               {"livingroom/debug", "living.debug", ""},
                               {"livingroom/light/desk/command", "command", NULL},
                               {NULL, NULL, NULL}});
-    check_ways("{\"devices\":{\"shellies/shelly1pm-84CCA8\":{\"route\":\"pump\","
-               "\"template\":\"shelly-gen1\"}}}",
-               (struct way[]){{"shellies/shelly1pm-84CCA8/relay/0", "pump.relay.0",
-                               "shellies/shelly1pm-84CCA8/relay/0/command value"},
-                              {"shellies/shelly1pm-84CCA8/relay/0/power", "pump.relay.0.power number",
-                               ""},
-                              {"shellies/shelly1pm-84CCA8/online", "pump.online", ""},
-                              {"shellies/shelly1pm-84CCA8/relay/0/command", "command", NULL},
-                              {"shellies/shelly1pm-84CCA8/light/0/set", "ignored", NULL},
-                              {"shellies/announce", "unknown-device", NULL},
-                              {NULL, NULL, NULL}});
+    check_ways(
+        "{\"devices\":{\"shellies/shelly1pm-84CCA8\":{\"route\":\"pump\","
+        "\"template\":\"shelly-gen1\"}}}",
+        (struct way[]){{"shellies/shelly1pm-84CCA8/relay/0", "pump.relay.0",
+                        "shellies/shelly1pm-84CCA8/relay/0/command value"},
+                       {"shellies/shelly1pm-84CCA8/relay/0/power", "pump.relay.0.power number", ""},
+                       {"shellies/shelly1pm-84CCA8/online", "pump.online", ""},
+                       {"shellies/shelly1pm-84CCA8/relay/0/command", "command", NULL},
+                       {"shellies/shelly1pm-84CCA8/light/0/set", "ignored", NULL},
+                       {"shellies/announce", "unknown-device", NULL},
+                       {NULL, NULL, NULL}});
     check_ways("{\"devices\":{\"shellyplus1-a803\":{\"route\":\"door\","
                "\"template\":\"shelly-gen2\"}}}",
                (struct way[]){{"shellyplus1-a803/status/switch:0", "door.switch0",
@@ -323,13 +324,13 @@ static void test_mapping_knows_ready_templates(void **state)
                               {"shellyplus1-a803/rpc", "ignored", NULL},
                               {"shellyplus1-a803/command/switch:0", "command", NULL},
                               {NULL, NULL, NULL}});
-    check_ways("{\"devices\":{\"rtl_433/gw/devices/Acurite-Tower/{channel}/{id}\":{\"route\":"
-               "\"weather.{channel}.{id}\",\"template\":\"rtl_433\"}}}",
-               (struct way[]){{"rtl_433/gw/devices/Acurite-Tower/A/1234/temperature_C",
-                               "weather.A.1234.temperature_C number", ""},
-                              {"rtl_433/gw/devices/Acurite-Tower/A/1234/time", "weather.A.1234.time",
-                               ""},
-                              {NULL, NULL, NULL}});
+    check_ways(
+        "{\"devices\":{\"rtl_433/gw/devices/Acurite-Tower/{channel}/{id}\":{\"route\":"
+        "\"weather.{channel}.{id}\",\"template\":\"rtl_433\"}}}",
+        (struct way[]){{"rtl_433/gw/devices/Acurite-Tower/A/1234/temperature_C",
+                        "weather.A.1234.temperature_C number", ""},
+                       {"rtl_433/gw/devices/Acurite-Tower/A/1234/time", "weather.A.1234.time", ""},
+                       {NULL, NULL, NULL}});
 }
 
 // Properties.
@@ -345,7 +346,7 @@ static const char *pick(uint64_t *seed, const char *const *from, size_t count)
 static void random_documents(uint64_t *seed, struct wz_buf *text)
 {
     static const char *const ids[] = {"a", "b", "a/b", "a/{x}", "{x}", "{x}/{y}", "b/{x}/a", "a/a"};
-    static const char *const routes[] = {"a",       "b",       "a.b",       "a.{x}", "{x}",
+    static const char *const routes[] = {"a",       "b",         "a.b",   "a.{x}", "{x}",
                                          "{y}.{x}", "{x}.b.{y}", "b.{x}", "a.a"};
     static const char *const shapes[] = {"{device}",
                                          "{device}/{subtopic}",
@@ -400,8 +401,7 @@ static void random_topic(uint64_t *seed, char ret_text[64])
 }
 
 // Translates a topic in and out; SEEN has the physical topic of each logical one.
-static bool check_topic(const struct wz_mapping *mapping, const char *physical,
-                        struct wz_map *seen)
+static bool check_topic(const struct wz_mapping *mapping, const char *physical, struct wz_map *seen)
 {
     struct wz_translation translation;
     struct wz_translation again;

@@ -20,7 +20,19 @@ static const struct wz_slice form_words[WZ_FORM_COUNT] = {
     [WZ_FORM_OBJECT] = {(const uint8_t *)"object", 6},
     [WZ_FORM_TEXT] = {(const uint8_t *)"text", 4},
     [WZ_FORM_BASE64] = {(const uint8_t *)"base64", 6},
+    [WZ_FORM_TYPED] = {(const uint8_t *)"typed", 5},
 };
+
+const char *wz_body_type_word(enum wz_body_type type)
+{
+    static const char *const words[] = {
+#define WZ_BODY_TYPE_WORD(id, word) word,
+        WZ_BODY_TYPE_TABLE(WZ_BODY_TYPE_WORD)
+#undef WZ_BODY_TYPE_WORD
+    };
+
+    return words[type];
+}
 
 void wz_preprocess_init(struct wz_preprocess *pp)
 {
@@ -125,14 +137,33 @@ static struct wz_slice trim(struct wz_slice s)
     return s;
 }
 
+static bool is_of_type(enum wz_json_kind kind, enum wz_body_type type)
+{
+    switch (type) {
+    case WZ_BODY_NUMBER:
+        return kind == WZ_JSON_NUMBER;
+    case WZ_BODY_BOOLEAN:
+        return kind == WZ_JSON_TRUE || kind == WZ_JSON_FALSE;
+    case WZ_BODY_JSON:
+        return kind != WZ_JSON_NONE;
+    default:
+        return false;
+    }
+}
+
 // The members of a record whose body is no JSON object.
-static enum wz_form add_wrapped(struct wz_buf *buf, struct wz_slice body)
+static enum wz_form add_wrapped(struct wz_buf *buf, struct wz_slice body,
+                                const struct wz_json_scan *scan, enum wz_body_type type)
 {
     size_t start;
 
     add_comma(buf);
     wz_buf_add_str(buf, "\"value\":");
     start = buf->len;
+    if (is_of_type(scan->kind, type)) {
+        wz_buf_add_slice(buf, scan->members);
+        return WZ_FORM_TYPED;
+    }
     if (wz_utf8_valid(body)) {
         wz_json_add_string(buf, trim(body));
         if (buf->len - start <= TEXT_BYTES_MAX)
@@ -175,6 +206,7 @@ static struct wz_slice make_members(struct wz_preprocess *pp, const struct wz_un
     size_t cause_len;
 
     *ret_form = WZ_FORM_OBJECT;
+    pp->untyped = false;
     wz_json_scan(source->body, &scan);
     if (scan.kind == WZ_JSON_OBJECT && !scan.reserved && source->script.len == 0)
         return scan.members;
@@ -192,7 +224,8 @@ static struct wz_slice make_members(struct wz_preprocess *pp, const struct wz_un
         wz_buf_add_slice(&pp->members, scan.members);
         return wz_buf_slice(&pp->members);
     }
-    *ret_form = add_wrapped(&pp->members, source->body);
+    *ret_form = add_wrapped(&pp->members, source->body, &scan, source->type);
+    pp->untyped = source->type != WZ_BODY_TEXT && *ret_form != WZ_FORM_TYPED;
     return wz_buf_slice(&pp->members);
 }
 

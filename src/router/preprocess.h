@@ -11,8 +11,27 @@ enum wz_form {
     WZ_FORM_OBJECT, // a JSON object; its members stand behind the stamps
     WZ_FORM_TEXT,   // text, as the string "value"
     WZ_FORM_BASE64, // not UTF-8: base64 in "value", and "_encoding"
+    WZ_FORM_TYPED,  // other JSON, as its channel's type says, as it stands in "value"
     WZ_FORM_COUNT,
 };
+
+// id, word
+#define WZ_BODY_TYPE_TABLE(X)                                                                      \
+    X(TEXT, "text")                                                                                \
+    X(NUMBER, "number")                                                                            \
+    X(BOOLEAN, "boolean")                                                                          \
+    X(JSON, "json")
+
+// What a body that is no JSON object is taken for.
+enum wz_body_type {
+#define WZ_BODY_TYPE_ENUM(id, word) WZ_BODY_##id,
+    WZ_BODY_TYPE_TABLE(WZ_BODY_TYPE_ENUM)
+#undef WZ_BODY_TYPE_ENUM
+        WZ_BODY_TYPE_COUNT,
+};
+
+// The word of a type ("number").
+const char *wz_body_type_word(enum wz_body_type type);
 
 // A message to be stamped. Slices are borrowed for the call.
 struct wz_unstamped {
@@ -21,6 +40,7 @@ struct wz_unstamped {
     struct wz_slice from;       // encoded record header `from`
     struct wz_slice client;
     struct wz_slice body;
+    enum wz_body_type type;
     struct wz_slice script; // a script's output: its name and the _id of its cause
     struct wz_slice parent;
     struct wz_slice commit; // which output of which step of the script, or empty
@@ -40,6 +60,7 @@ struct wz_preprocess {
     struct wz_buf commit;  // the header of that name
     struct wz_buf client;  // whose they are
     enum wz_form form;
+    bool untyped; // the last body was not of its type, and became text
     uint16_t packet_id;
     uint8_t hops;
     int header_count;

@@ -19,17 +19,6 @@ struct making {
 static const char *const members[] = {"channels", "command", "ignore", "input",
                                       "output",   "reading", "send",   "type"};
 
-const char *wz_body_type_word(enum wz_body_type type)
-{
-    static const char *const words[] = {
-#define WZ_BODY_TYPE_WORD(id, word) word,
-        WZ_BODY_TYPE_TABLE(WZ_BODY_TYPE_WORD)
-#undef WZ_BODY_TYPE_WORD
-    };
-
-    return words[type];
-}
-
 __attribute__((format(printf, 5, 6))) static int refuse(const char *where,
                                                         struct wz_problem *ret_problem, int code,
                                                         const char *fix, const char *what, ...)
@@ -74,8 +63,8 @@ static int read_word(const struct making *making, const char *name, struct wz_sl
 {
     json_t *value = member_of(making, name);
     struct wz_slice word = value != NULL ? text_of(value) : preset;
-    const char *wrong = value != NULL && !json_is_string(value) ? "is not a text"
-                                                                : wz_rule_level(word);
+    const char *wrong =
+        value != NULL && !json_is_string(value) ? "is not a text" : wz_rule_level(word);
 
     if (wrong != NULL)
         return refuse(making->source->where, making->ret_problem, WZ_CODE_MAPPING_TYPE,
@@ -101,9 +90,8 @@ static int read_shape(const struct making *making, const char *member, json_t *v
 {
     struct wz_shape_words words = {wz_buf_slice(&making->profile->input),
                                    wz_buf_slice(&making->profile->output)};
-    const char *wrong = json_is_string(value)
-                            ? wz_shape_parse(text_of(value), &words, ret_shape)
-                            : "is not a text";
+    const char *wrong =
+        json_is_string(value) ? wz_shape_parse(text_of(value), &words, ret_shape) : "is not a text";
 
     if (wrong == NULL)
         return WZ_OK;
@@ -139,8 +127,7 @@ static int add_reading(const struct making *making, const char *name, json_t *va
     if (profile->reading_count == WZ_READINGS_MAX)
         return refuse(making->source->where, making->ret_problem, WZ_CODE_MAPPING_SHAPE,
                       "Leave some out.", "There are more than 8 shapes of readings.");
-    if (is_object && json_object_size(value) !=
-                         1U + (json_object_get(value, "prefix") != NULL))
+    if (is_object && json_object_size(value) != 1U + (json_object_get(value, "prefix") != NULL))
         return refuse(making->source->where, making->ret_problem, WZ_CODE_MAPPING_SHAPE,
                       "Give it \"shape\" and, if its channels are to be told apart, \"prefix\".",
                       "A reading has members that are unknown.");
@@ -194,8 +181,7 @@ static int read_command(const struct making *making)
     json_auto_t *preset = json_string(COMMAND_PRESET);
     json_t *value = member_of(making, "command");
 
-    return read_shape(making, "command", value != NULL ? value : preset,
-                      &making->profile->command);
+    return read_shape(making, "command", value != NULL ? value : preset, &making->profile->command);
 }
 
 static int read_ignored(const struct making *making)
@@ -281,7 +267,7 @@ static const char *read_info(json_t *body, struct wz_channel_info *info)
     if (!json_is_string(send) || (strcmp(json_string_value(send), "value") != 0 &&
                                   strcmp(json_string_value(send), "body") != 0))
         return "\"send\" is neither body nor value";
-    info->send_value = strcmp(json_string_value(send), "value") == 0;
+    info->send = strcmp(json_string_value(send), "value") == 0 ? WZ_SEND_VALUE : WZ_SEND_BODY;
     return NULL;
 }
 
@@ -450,11 +436,10 @@ int wz_profile_init(struct wz_profile *ret_profile, const struct wz_profile_sour
                     struct wz_problem *ret_problem)
 {
     static int (*const steps[])(const struct making *making) = {
-        read_words, read_readings, read_command, read_ignored,
-        check_shapes, read_preset, read_channels,
+        read_words,   read_readings, read_command,  read_ignored,
+        check_shapes, read_preset,   read_channels,
     };
-    struct making making = {
-        .profile = ret_profile, .source = source, .ret_problem = ret_problem};
+    struct making making = {.profile = ret_profile, .source = source, .ret_problem = ret_problem};
 
     *ret_profile = (struct wz_profile){0};
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {

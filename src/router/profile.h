@@ -7,26 +7,9 @@
 #include <jansson.h>
 
 #include "base/problem.h"
+#include "router/command.h"
 #include "router/pairs.h"
 #include "router/shape.h"
-
-// id, word
-#define WZ_BODY_TYPE_TABLE(X)                                                                     \
-    X(TEXT, "text")                                                                                \
-    X(NUMBER, "number")                                                                            \
-    X(BOOLEAN, "boolean")                                                                          \
-    X(JSON, "json")
-
-// What a body that is no JSON object is taken for.
-enum wz_body_type {
-#define WZ_BODY_TYPE_ENUM(id, word) WZ_BODY_##id,
-    WZ_BODY_TYPE_TABLE(WZ_BODY_TYPE_ENUM)
-#undef WZ_BODY_TYPE_ENUM
-        WZ_BODY_TYPE_COUNT,
-};
-
-// The word of a type ("number").
-const char *wz_body_type_word(enum wz_body_type type);
 
 // The most reading shapes of a device, and shapes of topics that are left alone.
 #define WZ_READINGS_MAX 8
@@ -38,7 +21,7 @@ const char *wz_body_type_word(enum wz_body_type type);
 // What is said of a channel beside its name.
 struct wz_channel_info {
     enum wz_body_type type;
-    bool send_value;
+    enum wz_send send;
     uint8_t reading; // the shape its readings have, or WZ_READING_ANY
 };
 
@@ -69,9 +52,9 @@ struct wz_profile {
 
 // What a profile is made of.
 struct wz_profile_source {
-    const char *where;      // the document that a problem is told of: "templates/tasmota"
-    json_t *layers[2];      // bodies: a template's or NULL, a device's or NULL
-    struct wz_slice input;  // the type words where neither has its own
+    const char *where;     // the document that a problem is told of: "templates/tasmota"
+    json_t *layers[2];     // bodies: a template's or NULL, a device's or NULL
+    struct wz_slice input; // the type words where neither has its own
     struct wz_slice output;
 };
 

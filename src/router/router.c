@@ -26,6 +26,7 @@ enum source {
 struct counts {
     int64_t mapped;
     int64_t unmapped;
+    int64_t untyped;
     int64_t raw;
     int64_t processed;
 };
@@ -47,6 +48,7 @@ struct route {
     bool records;            // its messages become records
     bool commands;           // egress: it ends in the word `output`
     enum wz_outcome outcome; // devices: why it is no reading
+    enum wz_body_type type;  // devices: of its bodies
     struct wz_slice topic;   // logical
     struct wz_slice text;    // the topic as the stamps have it
     struct wz_slice from;    // the record header
@@ -100,10 +102,13 @@ static struct route *route_of_device(struct wz_router *router, struct wz_slice p
 {
     struct wz_translation translation;
     enum wz_outcome outcome = wz_mapping_in(router->mapping, physical, &translation);
+    struct route *route;
 
     if (outcome != WZ_OUTCOME_MAPPED)
         return route_without_records(outcome);
-    return route_new(router, wz_slice(translation.topic, translation.topic_len), physical);
+    route = route_new(router, wz_slice(translation.topic, translation.topic_len), physical);
+    route->type = translation.type;
+    return route;
 }
 
 static struct route *route_of_egress(struct wz_router *router, struct wz_slice topic)
@@ -159,6 +164,7 @@ static int record(struct wz_router *router, const struct route *route, const str
         .from = route->from,
         .client = msg->client,
         .body = msg->body,
+        .type = route->type,
         .script = msg->script,
         .parent = msg->parent,
         .commit = msg->commit,
@@ -186,6 +192,7 @@ static int record_raw(struct wz_router *router, const struct route *route,
     if (r < 0)
         return r;
     router->counts.raw++;
+    router->counts.untyped += router->pp.untyped;
     if (wz_bus_wanted(router->options.bus, WZ_BUS_RAW))
         mirror(router, route, msg, WZ_BUS_RAW, join_value(router, &parts), ret_ticket->offset);
     return WZ_OK;
@@ -194,8 +201,8 @@ static int record_raw(struct wz_router *router, const struct route *route,
 static void count_unmapped(struct wz_router *router, const struct wz_message *msg,
                            enum wz_outcome outcome)
 {
-    if (outcome == WZ_OUTCOME_COMMAND)
-        return; // on its way to a device: the broker's alone
+    if (outcome == WZ_OUTCOME_COMMAND || outcome == WZ_OUTCOME_IGNORED)
+        return; // on its way to a device, or nothing that is to be kept: the broker's alone
     router->counts.unmapped++;
     if (wz_log_allow(&router->log_us))
         WZ_LOG(WZ_LOG_INFO, "demux.unmapped", WZ_F_SLICE("topic", msg->topic),
@@ -286,6 +293,8 @@ static void on_flush(void *arg)
         wz_metric_add(WZ_METRIC_DEMUX_MAPPED, counts->mapped);
     if (counts->unmapped > 0)
         wz_metric_add(WZ_METRIC_DEMUX_UNMAPPED, counts->unmapped);
+    if (counts->untyped > 0)
+        wz_metric_add(WZ_METRIC_DEMUX_UNTYPED, counts->untyped);
     if (counts->raw > 0)
         wz_metric_add(WZ_METRIC_RECORDS_RAW, counts->raw);
     if (counts->processed > 0)

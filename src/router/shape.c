@@ -180,8 +180,7 @@ bool wz_shape_strip(const struct wz_shape *shape, struct wz_slice topic,
         if (topic.len <= after.len)
             return false;
         rest = topic.len - after.len - 1;
-        if (topic.ptr[rest] != '/' ||
-            !wz_slice_eq(wz_slice_sub(topic, rest + 1, after.len), after))
+        if (topic.ptr[rest] != '/' || !wz_slice_eq(wz_slice_sub(topic, rest + 1, after.len), after))
             return false;
         topic.len = rest;
     }
