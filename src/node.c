@@ -24,6 +24,7 @@
 #include "engine/engine.h"
 #include "gateway/gateway.h"
 #include "router/commands.h"
+#include "router/mapping_keeper.h"
 #include "router/router.h"
 #include "store/store.h"
 #include "stream/space.h"
@@ -70,6 +71,7 @@ struct node {
     struct wz_router *router;
     struct wz_engine *engine;
     struct wz_store *store;
+    struct wz_mapping_keeper keeper; // the store thread's
     struct wz_gateway *gateway;
     struct wz_mqtt *mqtt;
     struct wz_buf worker_path;
@@ -89,6 +91,33 @@ struct mapping_mail {
     struct wz_problem problem;
 };
 
+// A mapping that is not in force any more. To free one of many devices takes a while.
+struct retired_mapping {
+    uv_work_t work;
+    struct wz_mapping *mapping;
+};
+
+static void free_retired(uv_work_t *work)
+{
+    wz_mapping_unref(((struct retired_mapping *)work->data)->mapping);
+}
+
+static void on_retired_freed(uv_work_t *work, int status)
+{
+    (void)status; // it is not cancelled
+    wz_free(work->data);
+}
+
+static void retire(struct node *node, struct wz_mapping *mapping)
+{
+    struct retired_mapping *retired = wz_zalloc(1, sizeof(*retired));
+
+    retired->mapping = mapping;
+    retired->work.data = retired;
+    // It fails without a function only.
+    (void)uv_queue_work(&node->loop.uv, &retired->work, free_retired, on_retired_freed);
+}
+
 static void on_mapping(struct wz_mail *mail)
 {
     struct mapping_mail *letter = WZ_CONTAINER(mail, struct mapping_mail, mail);
@@ -100,10 +129,11 @@ static void on_mapping(struct wz_mail *mail)
         WZ_LOG(WZ_LOG_ERROR, "mapping.refused", WZ_F_STR("what", letter->problem.what),
                WZ_F_STR("where", letter->problem.where), WZ_F_STR("fix", letter->problem.fix));
     } else if (node->router != NULL) {
-        letter->mapping = wz_router_set_mapping(node->router, letter->mapping);
+        retire(node, wz_router_set_mapping(node->router, letter->mapping));
+        letter->mapping = NULL;
         node->mapped = true;
     }
-    wz_mapping_free(letter->mapping);
+    wz_mapping_unref(letter->mapping);
     wz_free(letter);
 }
 
@@ -140,7 +170,7 @@ static void mapping_send(struct node *node, struct wz_store_view *view)
 
     letter->mail.run = on_mapping;
     letter->node = node;
-    if (wz_mapping_build(view, &letter->mapping, &letter->problem) < 0)
+    if (wz_mapping_keeper_take(&node->keeper, view, &letter->mapping, &letter->problem) < 0)
         letter->mapping = NULL;
     wz_mailbox_answer(&node->loop.mail, &letter->mail);
 }
@@ -160,6 +190,14 @@ static void scripts_send(struct node *node, struct wz_store_view *view, unsigned
     letter->mail.run = on_scripts;
     letter->node = node;
     wz_mailbox_answer(&node->loop.mail, &letter->mail);
+}
+
+// On the store thread, inside a change.
+static int on_store_check(void *arg, struct wz_store_view *view, struct wz_problem *ret_problem)
+{
+    struct node *node = arg;
+
+    return wz_document_check(&node->keeper, view, ret_problem);
 }
 
 // On the store thread, at the start and after a change.
@@ -444,7 +482,7 @@ static int journal_open(struct node *node)
 static int store_open(struct node *node)
 {
     struct wz_store_options options = {
-        .check = wz_document_check,
+        .check = on_store_check,
         .changed = on_store_changed,
         .arg = node,
     };
@@ -709,6 +747,7 @@ static int finish(struct node *node)
     wz_gateway_stop(node->gateway);
     if (node->store != NULL)
         wz_store_close(node->store); // no more documents come after this
+    wz_mapping_keeper_release(&node->keeper);
     if (node->engine != NULL)
         wz_engine_free(node->engine);
     node->engine = NULL;

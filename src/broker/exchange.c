@@ -41,6 +41,7 @@ struct wz_exchange {
     size_t entry_bytes;
     size_t hand; // where the next entry is sought that makes room for another
     uint64_t version;
+    uint64_t forgotten; // slots of entries that were resolved for a version below are
     uint64_t seed;
     size_t max_len; // of topics and patterns
     size_t max_words;
@@ -86,17 +87,6 @@ void wz_exchange_keep_under(struct wz_exchange *exchange, struct wz_budget *budg
     exchange->budget = budget;
 }
 
-void wz_exchange_free(struct wz_exchange *exchange)
-{
-    if (exchange == NULL)
-        return;
-    wz_exchange_forget(exchange);
-    WZ_ASSERT(wz_trie_count(exchange->trie) == 0);
-    wz_trie_free(exchange->trie);
-    wz_free(exchange->table);
-    wz_free(exchange);
-}
-
 static void targets_free(struct target *targets, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -108,7 +98,10 @@ static void targets_free(struct target *targets, uint32_t count)
     wz_free(targets);
 }
 
-void wz_exchange_forget(struct wz_exchange *exchange)
+void wz_exchange_forget(struct wz_exchange *exchange) { exchange->forgotten = ++exchange->version; }
+
+// Frees everything that is cached, slots too.
+static void drop(struct wz_exchange *exchange)
 {
     WZ_ASSERT(!exchange->publishing);
     for (size_t i = 0; i < exchange->table_size; i++) {
@@ -124,6 +117,17 @@ void wz_exchange_forget(struct wz_exchange *exchange)
     exchange->table = wz_zalloc(TABLE_FIRST, sizeof(struct place));
     exchange->entry_count = 0;
     exchange->entry_bytes = 0;
+}
+
+void wz_exchange_free(struct wz_exchange *exchange)
+{
+    if (exchange == NULL)
+        return;
+    drop(exchange);
+    WZ_ASSERT(wz_trie_count(exchange->trie) == 0);
+    wz_trie_free(exchange->trie);
+    wz_free(exchange->table);
+    wz_free(exchange);
 }
 
 // The place of TOPIC in the table, or the empty place where it belongs.
@@ -229,7 +233,8 @@ static void resolve(struct wz_exchange *exchange, struct entry *entry)
     }
     for (uint32_t i = 0; i < count; i++) {
         for (uint32_t k = 0; k < old_count; k++) {
-            if (old[k].receiver != gathered.targets[i].receiver)
+            if (old[k].receiver != gathered.targets[i].receiver ||
+                entry->version < exchange->forgotten)
                 continue;
             gathered.targets[i].slot = old[k].slot;
             old[k].slot = NULL;
@@ -321,7 +326,7 @@ void wz_exchange_unbind(struct wz_exchange_binding *binding)
     if (exchange->budget != NULL)
         wz_budget_keep(exchange->budget, kept_bytes(binding), 0);
     if (binding->receiver->forget != NULL)
-        wz_exchange_forget(exchange); // its slots go while the receiver is still there
+        drop(exchange); // its slots go while the receiver is still there
     wz_free(binding);
 }
 

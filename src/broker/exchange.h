@@ -83,7 +83,9 @@ void wz_exchange_expect(const struct wz_exchange *exchange, const struct wz_slic
 #define WZ_EXCHANGE_EXPECT_MAX 16
 #define WZ_EXCHANGE_WIDE 2048
 
-// Forgets everything that is cached, slots too: for a change that concerns all topics.
+// Forgets all slots: for a change that concerns all topics. What it costs does not depend on how
+// many are cached: each topic's slots are freed with its next message, or when another takes its
+// place.
 void wz_exchange_forget(struct wz_exchange *exchange);
 
 // Whether there are any bindings.

@@ -246,8 +246,8 @@ static void test_bus_forgets_what_consumers_have_resolved(void **state)
         assert_int_equal(publish(world, WZ_BUS_EGRESS, WZ_SLICE_LIT("a")), WZ_OK);
     assert_int_equal(consumer.slots, 1);
     wz_bus_forget(world->bus);
-    assert_int_equal(consumer.forgotten, 1);
     assert_int_equal(publish(world, WZ_BUS_EGRESS, WZ_SLICE_LIT("a")), WZ_OK);
+    assert_int_equal(consumer.forgotten, 1);
     assert_int_equal(consumer.slots, 2);
     wz_bus_unbind(world->bus, consumer.binding);
     assert_int_equal(consumer.forgotten, 2);

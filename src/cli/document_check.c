@@ -4,15 +4,15 @@
 
 #include "base/mem.h"
 #include "engine/script_document.h"
-#include "router/mapping.h"
+#include "router/mapping_keeper.h"
 
-static int check_mapping(struct wz_store_view *view, struct wz_problem *ret_problem)
+static int check_mapping(struct wz_mapping_keeper *keeper, struct wz_store_view *view,
+                         struct wz_problem *ret_problem)
 {
-    struct wz_mapping *mapping;
-    int r = wz_mapping_build(view, &mapping, ret_problem);
+    struct wz_mapping_keeper own = {0};
+    int r = wz_mapping_keeper_check(keeper != NULL ? keeper : &own, view, ret_problem);
 
-    if (r == WZ_OK)
-        wz_mapping_free(mapping);
+    wz_mapping_keeper_release(&own);
     return r;
 }
 
@@ -31,9 +31,8 @@ int wz_document_check(void *arg, struct wz_store_view *view, struct wz_problem *
     unsigned changed = wz_store_view_changed(view);
     int r = WZ_OK;
 
-    (void)arg; // the documents alone decide
     if ((changed & WZ_MAPPING_COLLECTIONS) != 0)
-        r = check_mapping(view, ret_problem);
+        r = check_mapping(arg, view, ret_problem);
     if (r == WZ_OK && (changed & 1u << WZ_COLLECTION_SCRIPTS) != 0)
         r = check_scripts(view, ret_problem);
     return r;

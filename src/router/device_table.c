@@ -29,6 +29,8 @@ void wz_device_table_init(struct wz_device_table *table, uint32_t exact, uint32_
 
 void wz_device_table_release(struct wz_device_table *table)
 {
+    for (uint32_t i = 0; i < table->captured.count; i++)
+        wz_free(table->info[i].id);
     wz_pairs_release(&table->exact);
     wz_pairs_release(&table->captured);
     wz_free(table->info);
@@ -145,9 +147,11 @@ static int add_captured(struct wz_device_table *table, struct wz_slice id, struc
         return WZ_ERR_INVALID;
     }
     r = wz_pairs_add(&table->captured, wz_buf_slice(&id_key), wz_buf_slice(&route_key), ret_index);
-    if (r == WZ_OK)
-        table->info[*ret_index] = info;
-    return r;
+    if (r < 0)
+        return r;
+    info.id = wz_strndup(id.ptr, id.len);
+    table->info[*ret_index] = info;
+    return WZ_OK;
 }
 
 int wz_device_table_add(struct wz_device_table *table, struct wz_slice id, struct wz_slice route,
@@ -167,6 +171,26 @@ int wz_device_table_add(struct wz_device_table *table, struct wz_slice id, struc
     if (r == WZ_OK)
         table->profiles[*ret_number] = profile;
     return r;
+}
+
+int wz_device_table_copy(struct wz_device_table *table, const struct wz_device_table *from,
+                         uint32_t number, uint32_t profile, uint32_t *ret_number)
+{
+    bool captured = number >= from->exact.cap;
+    struct wz_pairs *pairs = captured ? &table->captured : &table->exact;
+    uint32_t index;
+    int r = wz_pairs_add(pairs, wz_device_key(from, number, WZ_SIDE_PHYSICAL),
+                         wz_device_key(from, number, WZ_SIDE_LOGICAL), &index);
+
+    *ret_number = captured ? table->exact.cap + index : index;
+    if (r < 0)
+        return r;
+    table->profiles[*ret_number] = profile;
+    if (captured) {
+        table->info[index] = from->info[number - from->exact.cap];
+        table->info[index].id = wz_strdup(table->info[index].id);
+    }
+    return WZ_OK;
 }
 
 static int by_trial(const void *a, const void *b)
@@ -355,6 +379,21 @@ struct wz_slice wz_device_key(const struct wz_device_table *table, uint32_t numb
     if (number < table->exact.cap)
         return wz_pairs_get(&table->exact, number, side);
     return wz_pairs_get(&table->captured, number - table->exact.cap, side);
+}
+
+struct wz_slice wz_device_id(const struct wz_device_table *table, uint32_t number)
+{
+    if (number < table->exact.cap)
+        return wz_pairs_get(&table->exact, number, WZ_SIDE_PHYSICAL);
+    return wz_slice_str(table->info[number - table->exact.cap].id);
+}
+
+uint32_t wz_device_next(const struct wz_device_table *table, uint32_t number)
+{
+    number++;
+    if (number >= table->exact.count && number < table->exact.cap)
+        number = table->exact.cap;
+    return number < table->exact.cap + table->captured.count ? number : UINT32_MAX;
 }
 
 size_t wz_device_write(const struct wz_device_table *table, const struct wz_device_match *match,

@@ -20,6 +20,7 @@ struct wz_capture_form {
 
 // What is known of a device with captures beside its two keys, which have '+' for each.
 struct wz_captured {
+    char *id; // with the names of its captures
     uint8_t count;
     uint8_t order[WZ_CAPTURES_MAX]; // of the id's captures, the places in the route
 };
@@ -71,6 +72,10 @@ WZ_MUST int wz_device_table_add(struct wz_device_table *table, struct wz_slice i
                                 struct wz_slice route, uint32_t profile, uint32_t *ret_number,
                                 const char **ret_wrong);
 
+// Adds a device of another table, as wz_device_table_add.
+WZ_MUST int wz_device_table_copy(struct wz_device_table *table, const struct wz_device_table *from,
+                                 uint32_t number, uint32_t profile, uint32_t *ret_number);
+
 // Says that all are there; before it nothing is found.
 void wz_device_table_seal(struct wz_device_table *table);
 
@@ -89,6 +94,12 @@ bool wz_device_safe(struct wz_slice s);
 // when that is not enough.
 size_t wz_device_write(const struct wz_device_table *table, const struct wz_device_match *match,
                        enum wz_side side, char *ret_text, size_t cap);
+
+// The id of device NUMBER as it was added, borrowed.
+struct wz_slice wz_device_id(const struct wz_device_table *table, uint32_t number);
+
+// The number behind NUMBER, or the first for UINT32_MAX; UINT32_MAX behind the last.
+uint32_t wz_device_next(const struct wz_device_table *table, uint32_t number);
 
 // The id or route of device NUMBER, with '+' for captures; borrowed.
 struct wz_slice wz_device_key(const struct wz_device_table *table, uint32_t number,

@@ -8,6 +8,8 @@
 // mapping is one to one without looking at all pairs of devices.
 #include "router/mapping.h"
 
+#include <stdatomic.h>
+
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "router/mapping_parts.h"
@@ -31,11 +33,23 @@ const char *wz_outcome_word(enum wz_outcome outcome)
     return words[outcome];
 }
 
-struct wz_mapping *wz_mapping_empty(void) { return wz_zalloc(1, sizeof(struct wz_mapping)); }
-
-void wz_mapping_free(struct wz_mapping *mapping)
+struct wz_mapping *wz_mapping_empty(void)
 {
-    if (mapping == NULL)
+    struct wz_mapping *mapping = wz_zalloc(1, sizeof(*mapping));
+
+    mapping->refs = 1;
+    return mapping;
+}
+
+struct wz_mapping *wz_mapping_ref(struct wz_mapping *mapping)
+{
+    atomic_fetch_add_explicit(&mapping->refs, 1, memory_order_relaxed);
+    return mapping;
+}
+
+void wz_mapping_unref(struct wz_mapping *mapping)
+{
+    if (mapping == NULL || atomic_fetch_sub_explicit(&mapping->refs, 1, memory_order_acq_rel) > 1)
         return;
     wz_device_table_release(&mapping->devices);
     wz_channels_release(&mapping->channels);
@@ -52,7 +66,7 @@ void wz_mapping_free(struct wz_mapping *mapping)
 
 struct wz_slice wz_mapping_device_id(const struct wz_mapping *mapping, uint32_t device)
 {
-    return wz_device_key(&mapping->devices, device, WZ_SIDE_PHYSICAL);
+    return wz_device_id(&mapping->devices, device);
 }
 
 static struct wz_slice rest_of(struct wz_slice s, size_t front)

@@ -82,8 +82,16 @@ WZ_MUST int wz_mapping_compile(const struct wz_document_list lists[WZ_COLLECTION
 WZ_MUST int wz_mapping_build(struct wz_store_view *view, struct wz_mapping **ret_mapping,
                              struct wz_problem *ret_problem);
 
-// Frees it; NULL is fine.
-void wz_mapping_free(struct wz_mapping *mapping);
+// The same, where BEFORE is the mapping of the documents as they were before the changes that VIEW
+// knows of: the other devices are taken from there.
+WZ_MUST int wz_mapping_rebuild(struct wz_mapping *before, struct wz_store_view *view,
+                               struct wz_mapping **ret_mapping, struct wz_problem *ret_problem);
+
+// Another reference, for any thread.
+struct wz_mapping *wz_mapping_ref(struct wz_mapping *mapping);
+
+// Gives a reference back; the last one frees it. NULL is fine.
+void wz_mapping_unref(struct wz_mapping *mapping);
 
 // What becomes of a physical topic; RET_TRANSLATION is set for WZ_OUTCOME_MAPPED only. The cost is
 // bounded by the longest device id and the number of different shapes and forms of captures,
@@ -96,5 +104,6 @@ enum wz_outcome wz_mapping_in(const struct wz_mapping *mapping, struct wz_slice 
 WZ_MUST int wz_mapping_out(const struct wz_mapping *mapping, struct wz_slice topic,
                            struct wz_command_topic *ret_command);
 
-// The device id of a device's number, with '+' for captures, borrowed as long as the mapping lives.
+// The device id of a device's number, with the names of its captures, borrowed as long as the
+// mapping lives.
 struct wz_slice wz_mapping_device_id(const struct wz_mapping *mapping, uint32_t device);

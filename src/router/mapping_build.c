@@ -232,14 +232,14 @@ static struct taken list_own(const struct wz_profile *profile)
     return taken;
 }
 
-// Makes a profile of a template's and a device's bodies, each of which may be NULL.
-static int add_profile(struct build *build, struct subject subject, json_t *template,
+// Makes a profile of a template and a device's body, each of which may be NULL.
+static int add_profile(struct build *build, struct subject subject, const struct template *template,
                        json_t *device, uint32_t *ret_profile)
 {
     struct wz_mapping *mapping = build->mapping;
     char where[WHERE_MAX];
     struct wz_profile_source source = {.where = where,
-                                       .layers = {template, device},
+                                       .layers = {template != NULL ? template->body : NULL, device},
                                        .input = wz_buf_slice(&build->input),
                                        .output = wz_buf_slice(&build->output)};
     struct wz_profile *profile;
@@ -256,6 +256,8 @@ static int add_profile(struct build *build, struct subject subject, json_t *temp
     r = wz_profile_init(profile, &source, build->ret_problem);
     if (r < 0)
         return r;
+    profile->template = template != NULL ? wz_strdup(template->name) : NULL;
+    profile->own = device != NULL;
     *ret_profile = mapping->profile_count++;
     build->own[*ret_profile] = list_own(profile);
     return check_channels(build, profile, subject);
@@ -274,7 +276,7 @@ static int add_template(struct build *build, const struct wz_document *document)
     build->template_count++;
     *template = (struct template){.name = document->name, .body = json_incref(document->body)};
     (void)wz_map_put(&build->by_name, wz_slice_str(template->name), template);
-    return add_profile(build, subject, document->body, NULL, &template->profile);
+    return add_profile(build, subject, template, NULL, &template->profile);
 }
 
 static int add_templates(struct build *build, const struct wz_document_list *list)
@@ -289,29 +291,38 @@ static int add_templates(struct build *build, const struct wz_document_list *lis
     return r;
 }
 
-// The template NAME: one of the documents, or a ready one.
-static int find_template(struct build *build, struct subject subject, json_t *name,
-                         struct template **ret_template)
+// The template NAME: one of the documents, or a ready one. NULL: there is none.
+static struct template *find_template(struct build *build, const char *name)
 {
-    struct template *template = NULL;
-    json_t *body;
+    struct template *template = wz_map_get(&build->by_name, wz_slice_str(name));
+    json_t *body = template == NULL ? wz_ready_template(name) : NULL;
 
-    if (json_is_string(name))
-        template = wz_map_get(&build->by_name, text_of(name));
-    if (template == NULL && json_is_string(name)) {
-        body = wz_ready_template(json_string_value(name));
-        if (body != NULL) {
-            template = &build->templates[build->template_count++];
-            *template = (struct template){.name = json_string_value(name), .body = body};
-            (void)wz_map_put(&build->by_name, text_of(name), template);
-        }
+    if (body == NULL)
+        return template;
+    template = &build->templates[build->template_count++];
+    *template = (struct template){.name = name, .body = body};
+    (void)wz_map_put(&build->by_name, wz_slice_str(name), template);
+    return template;
+}
+
+static int refuse_template(const struct build *build, struct subject subject, const char *name)
+{
+    return refuse(build, subject, WZ_CODE_MAPPING_TEMPLATE,
+                  "Name one that `wyze template ls` shows, or save it first.",
+                  "There is no template \"%.100s\".", name != NULL ? name : "");
+}
+
+// The number of the profile of devices that follow a template and have nothing of their own.
+static int profile_of_template(struct build *build, struct subject subject,
+                               struct template *template, uint32_t *ret_profile)
+{
+    if (template->profile == 0) {
+        int r = add_profile(build, subject, template, NULL, &template->profile);
+
+        if (r < 0)
+            return r;
     }
-    if (template == NULL)
-        return refuse(build, subject, WZ_CODE_MAPPING_TEMPLATE,
-                      "Name one that `wyze template ls` shows, or save it first.",
-                      "There is no template \"%.100s\".",
-                      json_is_string(name) ? json_string_value(name) : "");
-    *ret_template = template;
+    *ret_profile = template->profile;
     return WZ_OK;
 }
 
@@ -320,28 +331,17 @@ static int profile_of(struct build *build, const struct wz_document *document,
                       uint32_t *ret_profile)
 {
     struct subject subject = {WZ_COLLECTION_DEVICES, document->name};
-    json_t *name = json_object_get(document->body, "template");
-    bool differs = wz_profile_differs(document->body);
-    struct template *template = NULL;
-    int r;
+    json_t *member = json_object_get(document->body, "template");
+    const char *name = json_string_value(member);
+    struct template *template = name != NULL ? find_template(build, name) : NULL;
 
+    if (member != NULL && template == NULL)
+        return refuse_template(build, subject, name);
+    if (wz_profile_differs(document->body))
+        return add_profile(build, subject, template, document->body, ret_profile);
+    if (template != NULL)
+        return profile_of_template(build, subject, template, ret_profile);
     *ret_profile = 0;
-    if (name == NULL && !differs)
-        return WZ_OK;
-    if (name != NULL) {
-        r = find_template(build, subject, name, &template);
-        if (r < 0)
-            return r;
-    }
-    if (differs)
-        return add_profile(build, subject, template != NULL ? template->body : NULL, document->body,
-                           ret_profile);
-    if (template->profile == 0) {
-        r = add_profile(build, subject, template->body, NULL, &template->profile);
-        if (r < 0)
-            return r;
-    }
-    *ret_profile = template->profile;
     return WZ_OK;
 }
 
@@ -351,7 +351,7 @@ static int refuse_taken(const struct build *build, struct subject subject, struc
                         struct wz_slice route, uint32_t other)
 {
     const struct wz_device_table *devices = &build->mapping->devices;
-    struct wz_slice other_id = wz_device_key(devices, other, WZ_SIDE_PHYSICAL);
+    struct wz_slice other_id = wz_device_id(devices, other);
 
     if (wz_device_captures(id, route))
         return refuse(build, subject, WZ_CODE_MAPPING_CAPTURE,
@@ -449,12 +449,13 @@ static struct wz_slice find_taken(const struct build *build, const struct taken 
 
 // Refuses a route that is another's route plus one of its channels, or plus the front of one: that
 // channel's topic would be taken for one of this device.
-static int check_overlap(const struct build *build, uint32_t number, bool captured)
+static int check_overlap(const struct build *build, uint32_t number)
 {
     const struct wz_mapping *mapping = build->mapping;
     const struct wz_device_table *devices = &mapping->devices;
     struct wz_slice route = wz_device_key(devices, number, WZ_SIDE_LOGICAL);
-    struct wz_slice id = wz_device_key(devices, number, WZ_SIDE_PHYSICAL);
+    struct wz_slice id = wz_device_id(devices, number);
+    bool captured = number >= devices->exact.cap;
 
     for (size_t i = 1; i < route.len; i++) {
         struct wz_slice words;
@@ -479,8 +480,7 @@ static int check_overlap(const struct build *build, uint32_t number, bool captur
             build, (struct subject){WZ_COLLECTION_DEVICES, text}, WZ_CODE_MAPPING_OVERLAP,
             "Give one of the two devices, or the channel, another name.",
             "The route \"%.*s\" takes the topics of channel \"%.*s\" of the device \"%.*s\".",
-            WZ_SLICE_FMT(route), WZ_SLICE_FMT(name),
-            WZ_SLICE_FMT(wz_device_key(devices, other, WZ_SIDE_PHYSICAL)));
+            WZ_SLICE_FMT(route), WZ_SLICE_FMT(name), WZ_SLICE_FMT(wz_device_id(devices, other)));
     }
     return WZ_OK;
 }
@@ -489,13 +489,19 @@ static int check_overlaps(const struct build *build)
 {
     const struct wz_device_table *devices = &build->mapping->devices;
 
-    for (uint32_t i = 0; i < devices->exact.count + devices->captured.count; i++) {
-        int r = check_overlap(build, i, i >= devices->exact.count);
+    for (uint32_t i = wz_device_next(devices, UINT32_MAX); i != UINT32_MAX;
+         i = wz_device_next(devices, i)) {
+        int r = check_overlap(build, i);
 
         if (r < 0)
             return r;
     }
     return WZ_OK;
+}
+
+static bool has_captures(const char *name, json_t *body)
+{
+    return wz_device_captures(wz_slice_str(name), text_of(json_object_get(body, "route")));
 }
 
 static int add_devices(struct build *build, const struct wz_document_list *list)
@@ -504,15 +510,147 @@ static int add_devices(struct build *build, const struct wz_document_list *list)
     int r = WZ_OK;
 
     for (size_t i = 0; i < list->count; i++)
-        captured += wz_device_captures(wz_slice_str(list->items[i].name),
-                                       text_of(json_object_get(list->items[i].body, "route")));
+        captured += has_captures(list->items[i].name, list->items[i].body);
     wz_device_table_init(&build->mapping->devices, (uint32_t)list->count - captured, captured);
     for (size_t i = 0; i < list->count && r == WZ_OK; i++)
         r = add_device(build, &list->items[i]);
+    return r;
+}
+
+// Devices again, of which some have changed.
+
+struct again {
+    struct build *build;
+    const struct wz_mapping *before;
+    struct wz_store_view *view;
+    const struct wz_store_change *changes;
+    size_t count;
+    struct wz_map by_name; // the last change of each device
+    uint32_t *profiles;    // by number of a profile before: the present number + 1
+};
+
+// The present profile of a device that had profile BEFORE, which has nothing of a device's own.
+static int profile_again(struct again *again, struct subject subject, uint32_t before,
+                         uint32_t *ret_profile)
+{
+    const char *name = again->before->profiles[before].template;
+    struct template *template = name != NULL ? find_template(again->build, name) : NULL;
+    int r = WZ_OK;
+
+    *ret_profile = 0;
+    if (again->profiles[before] == 0) {
+        if (name != NULL && template == NULL)
+            return refuse_template(again->build, subject, name);
+        if (template != NULL)
+            r = profile_of_template(again->build, subject, template, ret_profile);
+        if (r < 0)
+            return r;
+        again->profiles[before] = *ret_profile + 1;
+    }
+    *ret_profile = again->profiles[before] - 1;
+    return WZ_OK;
+}
+
+static int read_again(struct again *again, const char *name)
+{
+    struct wz_document_list list = {0};
+    int r = wz_store_view_get(again->view, WZ_COLLECTION_DEVICES, name, &list);
+
+    if (r == WZ_OK && list.count > 0)
+        r = add_device(again->build, &list.items[0]);
+    wz_document_list_release(&list);
+    return r;
+}
+
+// Adds a device that has not changed.
+static int keep_device(struct again *again, uint32_t number, const char *name)
+{
+    const struct wz_device_table *before = &again->before->devices;
+    struct subject subject = {WZ_COLLECTION_DEVICES, name};
+    uint32_t profile;
+    uint32_t present;
+    int r;
+
+    if (again->before->profiles[before->profiles[number]].own)
+        return read_again(again, name);
+    r = profile_again(again, subject, before->profiles[number], &profile);
     if (r < 0)
         return r;
-    wz_device_table_seal(&build->mapping->devices);
-    return check_overlaps(build);
+    r = wz_device_table_copy(&again->build->mapping->devices, before, number, profile, &present);
+    if (r == WZ_ERR_EXISTS) // as a changed one has its route now
+        return refuse_taken(again->build, subject, wz_device_id(before, number),
+                            wz_device_key(before, number, WZ_SIDE_LOGICAL), present);
+    return r;
+}
+
+static int keep_devices(struct again *again)
+{
+    const struct wz_device_table *before = &again->before->devices;
+    char name[WZ_DOCUMENT_NAME_MAX + 1];
+
+    for (uint32_t i = wz_device_next(before, UINT32_MAX); i != UINT32_MAX;
+         i = wz_device_next(before, i)) {
+        struct wz_slice id = wz_device_id(before, i);
+        int r;
+
+        if (wz_map_get(&again->by_name, id) != NULL)
+            continue;
+        memcpy(name, id.ptr, id.len); // an id is a document's name
+        name[id.len] = '\0';
+        r = keep_device(again, i, name);
+        if (r < 0)
+            return r;
+    }
+    return WZ_OK;
+}
+
+static int change_devices(struct again *again)
+{
+    for (size_t i = 0; i < again->count; i++) {
+        const struct wz_store_change *change = &again->changes[i];
+        struct wz_document document = {.name = (char *)(uintptr_t)change->name,
+                                       .body = change->body};
+        int r;
+
+        if (change->collection != WZ_COLLECTION_DEVICES || change->body == NULL ||
+            wz_map_get(&again->by_name, wz_slice_str(change->name)) != change)
+            continue;
+        r = add_device(again->build, &document);
+        if (r < 0)
+            return r;
+    }
+    return WZ_OK;
+}
+
+// The devices of the mapping before, but for those that have changed. These come last, so that a
+// problem is told of them.
+static int add_devices_again(struct again *again)
+{
+    const struct wz_device_table *before = &again->before->devices;
+    uint32_t captured = 0;
+    uint32_t exact = 0;
+    int r;
+
+    for (size_t i = 0; i < again->count; i++) {
+        const struct wz_store_change *change = &again->changes[i];
+
+        if (change->collection != WZ_COLLECTION_DEVICES)
+            continue;
+        (void)wz_map_put(&again->by_name, wz_slice_str(change->name), (void *)(uintptr_t)change);
+        if (change->body != NULL && has_captures(change->name, change->body))
+            captured++;
+        else if (change->body != NULL)
+            exact++;
+    }
+    wz_device_table_init(&again->build->mapping->devices, before->exact.count + exact,
+                         before->captured.count + captured);
+    again->profiles = wz_zalloc(again->before->profile_count, sizeof(again->profiles[0]));
+    r = keep_devices(again);
+    if (r == WZ_OK)
+        r = change_devices(again);
+    wz_map_release(&again->by_name);
+    wz_free(again->profiles);
+    return r;
 }
 
 // Shapes.
@@ -569,56 +707,111 @@ static int use_shapes(struct build *build)
                   "Let devices share templates.", "There are more than 1,000 different shapes.");
 }
 
+// Reads what is the same for many devices.
+static int begin(struct build *build, const struct wz_document_list lists[WZ_COLLECTION_COUNT])
+{
+    int r = add_types(build, &lists[WZ_COLLECTION_TYPES]);
+
+    if (r == WZ_OK)
+        r = add_channels(build, &lists[WZ_COLLECTION_SUBTOPICS]);
+    if (r == WZ_OK)
+        r = add_templates(build, &lists[WZ_COLLECTION_TEMPLATES]);
+    return r;
+}
+
+// Makes the mapping ready when all devices are there, unless R says that something was refused.
+static int end(struct build *build, int r, struct wz_mapping **ret_mapping)
+{
+    if (r == WZ_OK) {
+        wz_device_table_seal(&build->mapping->devices);
+        r = check_overlaps(build);
+    }
+    if (r == WZ_OK)
+        r = use_shapes(build);
+    wz_buf_release(&build->input);
+    wz_buf_release(&build->output);
+    wz_map_release(&build->by_name);
+    for (size_t i = 0; i < build->template_count; i++)
+        json_decref(build->templates[i].body);
+    wz_free(build->templates);
+    wz_free(build->all.names);
+    for (uint32_t i = 0; i < build->mapping->profile_count; i++)
+        wz_free(build->own[i].names);
+    wz_free(build->own);
+    if (r < 0)
+        wz_mapping_unref(build->mapping);
+    else
+        *ret_mapping = build->mapping;
+    return r;
+}
+
 int wz_mapping_compile(const struct wz_document_list lists[WZ_COLLECTION_COUNT],
                        struct wz_mapping **ret_mapping, struct wz_problem *ret_problem)
 {
     struct build build = {.mapping = wz_mapping_empty(), .ret_problem = ret_problem};
-    int r = add_types(&build, &lists[WZ_COLLECTION_TYPES]);
+    int r = begin(&build, lists);
 
     if (r == WZ_OK)
-        r = add_channels(&build, &lists[WZ_COLLECTION_SUBTOPICS]);
-    if (r == WZ_OK)
-        r = add_templates(&build, &lists[WZ_COLLECTION_TEMPLATES]);
-    if (r == WZ_OK)
         r = add_devices(&build, &lists[WZ_COLLECTION_DEVICES]);
+    return end(&build, r, ret_mapping);
+}
+
+static int read_list(struct wz_store_view *view, enum wz_collection collection,
+                     struct wz_document_list *ret_list, struct wz_problem *ret_problem)
+{
+    int r = wz_store_view_list(view, collection, ret_list);
+
     if (r == WZ_OK)
-        r = use_shapes(&build);
-    wz_buf_release(&build.input);
-    wz_buf_release(&build.output);
-    wz_map_release(&build.by_name);
-    for (size_t i = 0; i < build.template_count; i++)
-        json_decref(build.templates[i].body);
-    wz_free(build.templates);
-    wz_free(build.all.names);
-    for (uint32_t i = 0; i < build.mapping->profile_count; i++)
-        wz_free(build.own[i].names);
-    wz_free(build.own);
-    if (r < 0)
-        wz_mapping_free(build.mapping);
-    else
-        *ret_mapping = build.mapping;
+        return r;
+    wz_problem_set(ret_problem, r, WZ_CODE_STORE_IO, "The documents cannot be read: %s.",
+                   wz_err_text(r));
+    wz_problem_where(ret_problem, "%s", wz_collection_name(collection));
+    wz_problem_fix(ret_problem, "Look at the disk and the program's log; then try again.");
+    return r;
+}
+
+// Reads all but the devices.
+static int read_shared(struct wz_store_view *view, struct wz_document_list *lists,
+                       struct wz_problem *ret_problem)
+{
+    int r = read_list(view, WZ_COLLECTION_TYPES, &lists[WZ_COLLECTION_TYPES], ret_problem);
+
+    if (r == WZ_OK)
+        r = read_list(view, WZ_COLLECTION_SUBTOPICS, &lists[WZ_COLLECTION_SUBTOPICS], ret_problem);
+    if (r == WZ_OK)
+        r = read_list(view, WZ_COLLECTION_TEMPLATES, &lists[WZ_COLLECTION_TEMPLATES], ret_problem);
     return r;
 }
 
 int wz_mapping_build(struct wz_store_view *view, struct wz_mapping **ret_mapping,
                      struct wz_problem *ret_problem)
 {
-    static const enum wz_collection read[] = {WZ_COLLECTION_TYPES, WZ_COLLECTION_SUBTOPICS,
-                                              WZ_COLLECTION_TEMPLATES, WZ_COLLECTION_DEVICES};
     struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
-    int r = WZ_OK;
+    int r = read_shared(view, lists, ret_problem);
 
-    for (size_t i = 0; i < sizeof(read) / sizeof(read[0]) && r == WZ_OK; i++) {
-        r = wz_store_view_list(view, read[i], &lists[read[i]]);
-        if (r == WZ_OK)
-            continue;
-        wz_problem_set(ret_problem, r, WZ_CODE_STORE_IO, "The documents cannot be read: %s.",
-                       wz_err_text(r));
-        wz_problem_where(ret_problem, "%s", wz_collection_name(read[i]));
-        wz_problem_fix(ret_problem, "Look at the disk and the program's log; then try again.");
-    }
+    if (r == WZ_OK)
+        r = read_list(view, WZ_COLLECTION_DEVICES, &lists[WZ_COLLECTION_DEVICES], ret_problem);
     if (r == WZ_OK)
         r = wz_mapping_compile(lists, ret_mapping, ret_problem);
+    for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
+        wz_document_list_release(&lists[i]);
+    return r;
+}
+
+int wz_mapping_rebuild(struct wz_mapping *before, struct wz_store_view *view,
+                       struct wz_mapping **ret_mapping, struct wz_problem *ret_problem)
+{
+    struct build build = {.mapping = wz_mapping_empty(), .ret_problem = ret_problem};
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    struct again again = {.build = &build, .before = before, .view = view};
+    int r = read_shared(view, lists, ret_problem);
+
+    again.changes = wz_store_view_changes(view, &again.count);
+    if (r == WZ_OK)
+        r = begin(&build, lists);
+    if (r == WZ_OK)
+        r = add_devices_again(&again);
+    r = end(&build, r, ret_mapping);
     for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
         wz_document_list_release(&lists[i]);
     return r;

@@ -104,7 +104,7 @@ static void test_mapping_compile_refuses_what_breaks_a_rule(void **state)
         assert_int_equal(problem.code, refusal->code);
         if (refusal->code != 0)
             assert_string_equal(problem.where, refusal->where);
-        wz_mapping_free(mapping);
+        wz_mapping_unref(mapping);
         release_documents(lists);
     }
 }
@@ -150,7 +150,7 @@ static void test_mapping_compile_refuses_a_route_that_is_too_long(void **state)
     route[WZ_TOPIC_MAX] = '\0';
     add_device(lists, "a", route);
     assert_int_equal(wz_mapping_compile(lists, &mapping, &problem), WZ_OK);
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
     route[WZ_TOPIC_MAX] = 'r';
     route[WZ_TOPIC_MAX + 1] = '\0';
     add_device(lists, "b", route);
@@ -167,7 +167,7 @@ static int check_mapping(void *arg, struct wz_store_view *view, struct wz_proble
 
     if (r < 0)
         return r;
-    wz_mapping_free(*mapping);
+    wz_mapping_unref(*mapping);
     *mapping = built;
     return WZ_OK;
 }
@@ -206,7 +206,7 @@ static void test_mapping_build_checks_what_a_store_is_about_to_save(void **state
     assert_int_equal(call.problem.code, WZ_CODE_MAPPING_ROUTE_TAKEN);
     assert_true(wz_slice_eq(wz_mapping_device_id(mapping, 0), WZ_SLICE_LIT("a")));
     wz_store_close(store);
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
     assert_int_equal(wz_fs_remove(path), WZ_OK);
     assert_int_equal(rmdir(folder), 0);
 }
@@ -245,7 +245,7 @@ static void test_mapping_compile_of_many_devices_is_quick_and_small(void **state
     print_message("%d devices: %.1f ms, %zu bytes a device\n", COUNT, ms, bytes / COUNT);
     assert_true(bytes < (size_t)COUNT * 300);
     assert_true(ms < 1000); // far above what it takes, as the build may be one that checks memory
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
     release_documents(lists);
 }
 

@@ -33,6 +33,7 @@ struct wz_shape_list {
 };
 
 struct wz_mapping {
+    _Atomic int refs;
     struct wz_device_table devices;
     struct wz_channels channels; // of all devices
     struct wz_profile *profiles; // the first is that of devices without a template

@@ -71,7 +71,7 @@ static void test_mapping_translates_the_original_example(void **state)
 
     assert_in(mapping, "mesh/b5ea3f/42/M/status", WZ_OUTCOME_MAPPED, "bedroom.light.brightness");
     assert_out(mapping, "bedroom.light.brightness.output", "mesh/b5ea3f/42/M/command");
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
 }
 
 static void test_mapping_in_tells_what_becomes_of_a_topic(void **state)
@@ -125,7 +125,7 @@ static void test_mapping_in_tells_what_becomes_of_a_topic(void **state)
 
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
         assert_in(mapping, vectors[i].physical, vectors[i].outcome, vectors[i].topic);
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
 }
 
 static void test_mapping_out_finds_the_one_device_of_a_topic(void **state)
@@ -164,7 +164,7 @@ static void test_mapping_out_finds_the_one_device_of_a_topic(void **state)
 
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
         assert_out(mapping, vectors[i][0], vectors[i][1]);
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
 }
 
 static void test_mapping_in_keeps_the_longest_topic(void **state)
@@ -184,7 +184,7 @@ static void test_mapping_in_keeps_the_longest_topic(void **state)
     (void)snprintf(physical, sizeof(physical), "mesh/b5ea3f/42/x%s/status",
                    topic + strlen("bedroom.light."));
     assert_in(mapping, physical, WZ_OUTCOME_TOO_LONG, NULL);
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
 }
 
 static void test_mapping_in_takes_topics_of_any_length(void **state)
@@ -199,7 +199,7 @@ static void test_mapping_in_takes_topics_of_any_length(void **state)
     physical[1] = '/';
     memcpy(physical + sizeof(physical) - 8, "/status", 7);
     assert_in(mapping, physical, WZ_OUTCOME_TOO_LONG, NULL);
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
 }
 
 static void test_mapping_has_type_words_without_documents(void **state)
@@ -212,7 +212,7 @@ static void test_mapping_has_type_words_without_documents(void **state)
     mapping = compile(lists);
     assert_in(mapping, "a/status", WZ_OUTCOME_MAPPED, "r");
     assert_in(mapping, "a/command", WZ_OUTCOME_COMMAND, NULL);
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
 }
 
 static void test_mapping_empty_maps_nothing(void **state)
@@ -224,7 +224,7 @@ static void test_mapping_empty_maps_nothing(void **state)
     assert_in(mapping, "/", WZ_OUTCOME_UNKNOWN_DEVICE, NULL);
     assert_in(mapping, "$a", WZ_OUTCOME_HIDDEN, NULL);
     assert_out(mapping, "a.output", NULL);
-    wz_mapping_free(mapping);
+    wz_mapping_unref(mapping);
 }
 
 // One to MAX parts of an alphabet so small that everything meets everything.
@@ -348,7 +348,7 @@ static void test_mapping_is_one_to_one_whatever_it_is_made_of(void **state)
         while ((value = wz_map_next(&seen, &walk)) != NULL)
             wz_free(value);
         wz_map_release(&seen);
-        wz_mapping_free(mapping);
+        wz_mapping_unref(mapping);
     }
     assert_true(accepted > 200);
 }

@@ -455,6 +455,7 @@ int wz_profile_init(struct wz_profile *ret_profile, const struct wz_profile_sour
 
 void wz_profile_release(struct wz_profile *profile)
 {
+    wz_free(profile->template);
     wz_buf_release(&profile->input);
     wz_buf_release(&profile->output);
     for (size_t i = 0; i < WZ_READINGS_MAX; i++) {

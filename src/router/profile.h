@@ -39,6 +39,8 @@ struct wz_reading {
 };
 
 struct wz_profile {
+    char *template;      // the name of the template that it follows, or NULL
+    bool own;            // a device has members of its own
     struct wz_buf input; // type words
     struct wz_buf output;
     struct wz_reading readings[WZ_READINGS_MAX]; // in the order of trial

@@ -363,7 +363,7 @@ void wz_router_close(struct wz_router *router)
     }
     wz_loop_leave(&router->part);
     wz_commands_set_mapping(router->options.commands, NULL);
-    wz_mapping_free(router->mapping);
+    wz_mapping_unref(router->mapping);
     wz_preprocess_release(&router->pp);
     wz_buf_release(&router->value);
     wz_buf_release(&router->laid);

@@ -103,7 +103,7 @@ static void map_to(struct world *world, const char *route)
     assert_int_equal(wz_mapping_compile(lists, &mapping, NULL), WZ_OK);
     for (int i = 0; i < WZ_COLLECTION_COUNT; i++)
         wz_document_list_release(&lists[i]);
-    wz_mapping_free(wz_router_set_mapping(world->router, mapping));
+    wz_mapping_unref(wz_router_set_mapping(world->router, mapping));
 }
 
 static void on_durable(void *arg, int64_t durable_end, int state_err)

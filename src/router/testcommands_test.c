@@ -141,7 +141,7 @@ void testcommands_map(struct testcommands *t, bool renamed)
     assert_int_equal(wz_mapping_compile(lists, &mapping, NULL), WZ_OK);
     release_documents(lists);
     wz_commands_set_mapping(t->commands, mapping);
-    wz_mapping_free(t->mapping);
+    wz_mapping_unref(t->mapping);
     t->mapping = mapping;
 }
 
@@ -198,7 +198,7 @@ void testcommands_close(struct testcommands *t)
     wz_loop_run(&t->loop);
     wz_commands_put_position(t->commands);
     wz_commands_free(t->commands);
-    wz_mapping_free(t->mapping);
+    wz_mapping_unref(t->mapping);
     t->mapping = NULL;
     wz_bus_unbind(t->bus, t->devices);
     if (t->subscriber != NULL)

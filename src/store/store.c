@@ -27,6 +27,8 @@
 struct wz_store_view {
     struct wz_store *store;
     unsigned changed;
+    const struct wz_store_change *changes; // NULL: not known
+    size_t change_count;
     bool failed; // something could not be read
 };
 
@@ -83,6 +85,16 @@ int wz_store_view_list(struct wz_store_view *view, enum wz_collection collection
     return give_list(view, r, &list, &problem, ret_list);
 }
 
+int wz_store_view_get(struct wz_store_view *view, enum wz_collection collection, const char *name,
+                      struct wz_document_list *ret_list)
+{
+    struct wz_document_list list = {0};
+    struct wz_problem problem = {0};
+    int r = wz_sqlite_list(view->store->db, collection, name, &list, &problem);
+
+    return give_list(view, r, &list, &problem, ret_list);
+}
+
 int wz_store_view_removed(struct wz_store_view *view, struct wz_document_list *ret_list)
 {
     struct wz_document_list list = {0};
@@ -94,11 +106,25 @@ int wz_store_view_removed(struct wz_store_view *view, struct wz_document_list *r
 
 unsigned wz_store_view_changed(const struct wz_store_view *view) { return view->changed; }
 
+const struct wz_store_change *wz_store_view_changes(const struct wz_store_view *view,
+                                                    size_t *ret_count)
+{
+    *ret_count = view->change_count;
+    return view->changes;
+}
+
 // Tells of changes, and of those that could not be read before, in one state of the database.
-static void tell_changed(struct wz_store *store, unsigned changed)
+// CHANGES may be NULL: they are not known.
+static void tell_changed(struct wz_store *store, unsigned changed,
+                         const struct wz_store_change *changes, size_t change_count)
 {
     struct wz_store_view view = {.store = store, .changed = changed | store->untold};
     struct wz_problem problem;
+
+    if (store->untold == 0 && changes != NULL) {
+        view.changes = changes;
+        view.change_count = change_count;
+    }
 
     if (store->options.changed == NULL || view.changed == 0)
         return;
@@ -232,13 +258,30 @@ static unsigned collections_of(const struct wz_store_call *call)
     return changed;
 }
 
+// Whether another process has changed something that nobody was told of yet. Inside a transaction.
+static bool is_behind(struct wz_store *store)
+{
+    int64_t version;
+    struct wz_problem problem;
+
+    return store->untold != 0 || wz_sqlite_data_version(store->db, &version, &problem) < 0 ||
+           version != store->version;
+}
+
 static int do_write(struct wz_store *store, struct wz_store_call *call)
 {
+    struct wz_store_change one = {.collection = call->collection,
+                                  .name = call->name,
+                                  .body = call->op == WZ_STORE_PUT ? call->body : NULL};
     struct wz_store_view view = {.store = store, .changed = collections_of(call)};
     int r = wz_sqlite_begin(store->db, WZ_SQLITE_WRITE, &call->problem);
 
     if (r < 0)
         return r;
+    if (!is_behind(store)) {
+        view.changes = call->op == WZ_STORE_APPLY ? call->changes : &one;
+        view.change_count = call->op == WZ_STORE_APPLY ? call->change_count : 1;
+    }
     r = call->op == WZ_STORE_APPLY ? write_all(store, call) : write_one(store, call);
     if (r == WZ_OK && store->options.check != NULL)
         r = store->options.check(store->options.arg, &view, &call->problem);
@@ -248,7 +291,7 @@ static int do_write(struct wz_store *store, struct wz_store_call *call)
     }
     r = wz_sqlite_commit(store->db, &call->problem);
     if (r == WZ_OK)
-        tell_changed(store, view.changed);
+        tell_changed(store, view.changed, view.changes, view.change_count);
     return r;
 }
 
@@ -330,9 +373,9 @@ static void look_for_changes(struct wz_store *store)
         return;
     }
     if (version != store->version)
-        tell_changed(store, WZ_STORE_ALL);
+        tell_changed(store, WZ_STORE_ALL, NULL, 0);
     else if (now_us >= store->retry_us)
-        tell_changed(store, 0);
+        tell_changed(store, 0, NULL, 0);
     store->version = version;
 }
 
@@ -359,7 +402,7 @@ static void *run_thread(void *arg)
     (void)pthread_setname_np(pthread_self(), "wyze-store"); // only a name
     if (wz_sqlite_data_version(store->db, &store->version, &problem) < 0)
         log_problem(store, "store.read", &problem);
-    tell_changed(store, WZ_STORE_ALL);
+    tell_changed(store, WZ_STORE_ALL, NULL, 0);
     while (!store->stopping) {
         sleep_until_work(store);
         (void)wz_mailbox_run(&store->calls); // how many does not matter

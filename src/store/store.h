@@ -74,6 +74,19 @@ WZ_MUST int wz_store_view_removed(struct wz_store_view *view, struct wz_document
 // check reads only what concerns it; all bits for changes of another process and at the start.
 unsigned wz_store_view_changed(const struct wz_store_view *view);
 
+// Gets one document in the state of VIEW: RET_LIST has it, or is empty when there is none; the
+// caller releases it.
+WZ_MUST int wz_store_view_get(struct wz_store_view *view, enum wz_collection collection,
+                              const char *name, struct wz_document_list *ret_list);
+
+struct wz_store_change;
+
+// The changes of the call at hand, in their order, borrowed as long as VIEW is valid; NULL when
+// they are not known, or not all that there are since the last time: at the start, and when another
+// process has changed something.
+const struct wz_store_change *wz_store_view_changes(const struct wz_store_view *view,
+                                                    size_t *ret_count);
+
 // Asked on the store thread inside the transaction, after the changes of a call and before they
 // count: a negative result, with RET_PROBLEM filled, undoes them and becomes the call's result.
 typedef int (*wz_store_check_fn)(void *arg, struct wz_store_view *view,
