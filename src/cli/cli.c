@@ -99,6 +99,10 @@ const struct wz_command wz_commands[] = {
      "  wyze map set subtopic M brightness\n"
      "  wyze map set type input status",
      3, 3, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_set},
+    {"map test", "TOPIC [BODY]", "show step by step what becomes of a message, and what is missing",
+     "wyze map test mesh/b5ea3f/42/M/status 255\n"
+     "  wyze map test bedroom.light.brightness.output '{\"value\": 0}'",
+     1, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_test},
     {"map rm", "device|subtopic|type NAME", "remove an entry", "wyze map rm subtopic M",
      2, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_rm},
     {"device ls", "", "list the devices", "wyze device ls", 0, 0, NULL, 0, WZ_LOCAL_STORE,

@@ -14,6 +14,7 @@ int wz_cmd_map_export(struct wz_cli *cli);
 int wz_cmd_map_import(struct wz_cli *cli);
 int wz_cmd_map_ls(struct wz_cli *cli);
 int wz_cmd_map_set(struct wz_cli *cli);
+int wz_cmd_map_test(struct wz_cli *cli);
 int wz_cmd_map_rm(struct wz_cli *cli);
 
 // device.c: devices.

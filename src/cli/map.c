@@ -161,3 +161,74 @@ int wz_cmd_map_rm(struct wz_cli *cli)
     wz_client_release_reply(&reply);
     return wz_cli_exit(r);
 }
+
+// The steps as lines, in the order in which they are made; what a step has not come to is left out.
+static void add_steps(struct wz_buf *buf, json_t *steps)
+{
+    static const struct {
+        const char *member;
+        const char *label;
+    } lines[] = {
+        {"outcome", "outcome"},   {"device", "device"},   {"template", "template"},
+        {"captures", "captures"}, {"route", "route"},     {"shape", "shape"},
+        {"subtopic", "subtopic"}, {"channel", "channel"}, {"declared", "declared by"},
+        {"type", "type"},         {"topic", "topic"},     {"record", "record"},
+        {"form", "form"},         {"note", "note"},       {"scripts", "scripts"},
+        {"command", "command"},   {"to", "goes to"},      {"send", "as its"},
+        {"body", "body"},         {"why", "why"},         {"fix", "fix"},
+    };
+
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        json_t *value = json_object_get(steps, lines[i].member);
+        char *text;
+
+        if (value == NULL)
+            continue;
+        text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT);
+        wz_buf_addf(buf, "  %-12s ", lines[i].label);
+        wz_output_add_safe(buf, wz_slice_str(text != NULL ? text : json_string_value(value)));
+        wz_buf_add_byte(buf, '\n');
+        free(text);
+    }
+}
+
+// Prints the way in, which every topic has, and the way out, for the topic of a command.
+static int print_steps(struct wz_cli *cli, json_t *answer)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    json_t *in = json_object_get(answer, "in");
+    json_t *out = json_object_get(answer, "out");
+
+    if (cli->form == WZ_OUTPUT_JSON)
+        return wz_cli_print_object(cli, answer);
+    wz_buf_add_str(&buf, "From a device, on this topic:\n");
+    add_steps(&buf, in);
+    if (out != NULL) {
+        wz_buf_add_str(&buf, "To a device, as a command of this topic:\n");
+        add_steps(&buf, out);
+    }
+    return wz_output_write(wz_buf_slice(&buf));
+}
+
+int wz_cmd_map_test(struct wz_cli *cli)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
+    struct wz_reply reply = {0};
+    json_t *answer;
+    int code;
+
+    wz_buf_add_str(&target, "/api/v1/mapping/test?topic=");
+    wz_uri_encode(&target, wz_slice_str(cli->args.words[0]));
+    if (cli->args.word_count > 1) {
+        wz_buf_add_str(&target, "&body=");
+        wz_uri_encode(&target, wz_slice_str(cli->args.words[1]));
+    }
+    code = wz_cli_exit(wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, wz_buf_str(&target)));
+    if (code != WZ_EXIT_OK)
+        return code;
+    answer = wz_client_json(&reply, &cli->problem);
+    code = answer != NULL ? print_steps(cli, answer) : WZ_EXIT_FAILED;
+    json_decref(answer);
+    wz_client_release_reply(&reply);
+    return code;
+}

@@ -3,6 +3,8 @@
 #include "cli/mapping_text.h"
 
 #include "router/mapfile.h"
+#include "router/mapping_explain.h"
+#include "topic/pattern.h"
 
 int wz_mapping_text_import(void *arg, struct wz_slice text,
                            const struct wz_api_documents *documents,
@@ -26,4 +28,68 @@ int wz_mapping_text_export(void *arg, const struct wz_api_documents *documents,
 {
     (void)arg; // likewise
     return wz_mapfile_export(documents->lists, ret_text, ret_problem);
+}
+
+// Whether a script has a binding on STREAM whose pattern matches.
+static bool is_bound(json_t *script, const char *stream, struct wz_slice topic)
+{
+    json_t *binding;
+    size_t i;
+
+    json_array_foreach(json_object_get(script, "bindings"), i, binding)
+    {
+        const char *of = json_string_value(json_object_get(binding, "stream"));
+        const char *pattern = json_string_value(json_object_get(binding, "pattern"));
+
+        if (pattern != NULL && strcmp(of != NULL ? of : "raw", stream) == 0 &&
+            wz_pattern_match(&wz_topic_amqp, wz_slice_str(pattern), topic))
+            return true;
+    }
+    return false;
+}
+
+// Names the scripts that would see a record.
+static void add_scripts(json_t *steps, const struct wz_document_list *scripts, const char *stream,
+                        struct wz_slice topic)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; i < scripts->count; i++)
+        if (is_bound(scripts->items[i].body, stream, topic))
+            (void)json_array_append_new(names, json_string(scripts->items[i].name));
+    (void)json_object_set_new(steps, "scripts", names);
+}
+
+int wz_mapping_text_explain(void *arg, const struct wz_api_documents *documents,
+                            struct wz_slice topic, struct wz_slice body, json_t **ret_steps,
+                            struct wz_problem *ret_problem)
+{
+    const struct wz_document_list *scripts = &documents->lists[WZ_COLLECTION_SCRIPTS];
+    struct wz_slice end = WZ_SLICE_LIT("." WZ_MAPPING_COMMAND_WORD);
+    struct wz_mapping *mapping;
+    json_t *steps = json_object();
+    json_t *in;
+    const char *logical;
+    int r = wz_mapping_compile(documents->lists, &mapping, ret_problem);
+
+    (void)arg; // likewise
+    if (r < 0) {
+        json_decref(steps);
+        return r;
+    }
+    in = wz_mapping_explain_in(mapping, topic, body);
+    logical = json_string_value(json_object_get(in, "topic"));
+    if (logical != NULL && strcmp(json_string_value(json_object_get(in, "outcome")), "mapped") == 0)
+        add_scripts(in, scripts, "raw", wz_slice_str(logical));
+    (void)json_object_set_new(steps, "in", in);
+    if (topic.len > end.len &&
+        wz_slice_eq(wz_slice_sub(topic, topic.len - end.len, end.len), end)) {
+        json_t *out = wz_mapping_explain_out(mapping, topic, body);
+
+        add_scripts(out, scripts, "processed", topic);
+        (void)json_object_set_new(steps, "out", out);
+    }
+    wz_mapping_unref(mapping);
+    *ret_steps = steps;
+    return WZ_OK;
 }

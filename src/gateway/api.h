@@ -42,6 +42,12 @@ typedef int (*wz_api_import_fn)(void *arg, struct wz_slice text,
 typedef int (*wz_api_export_fn)(void *arg, const struct wz_api_documents *documents,
                                 struct wz_buf *ret_text, struct wz_problem *ret_problem);
 
+// Says step by step what the mapping in DOCUMENTS, and the scripts there, make of a topic and a
+// body (NULL pointer: none). RET_STEPS is the caller's.
+typedef int (*wz_api_explain_fn)(void *arg, const struct wz_api_documents *documents,
+                                 struct wz_slice topic, struct wz_slice body, json_t **ret_steps,
+                                 struct wz_problem *ret_problem);
+
 // What the API speaks to. Each may be missing (NULL, or no streams): what needs it is then refused.
 // All of it must outlive the API.
 struct wz_api_parts {
@@ -57,6 +63,7 @@ struct wz_api_parts {
     const struct wz_space *space;
     wz_api_import_fn import;
     wz_api_export_fn export;
+    wz_api_explain_fn explain;
     void *mapping_arg;
     int64_t started_ms; // of the wall clock
     int64_t started_us; // the same moment, of the monotonic clock

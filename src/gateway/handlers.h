@@ -16,6 +16,7 @@ void wz_handle_status(struct wz_request *req);
 // mapping.c: the mapping as text.
 void wz_handle_mapping_get(struct wz_request *req);
 void wz_handle_mapping_put(struct wz_request *req);
+void wz_handle_mapping_test(struct wz_request *req);
 
 // publish.c: a message into the system.
 void wz_handle_publish(struct wz_request *req);

@@ -8,9 +8,18 @@
 #include "gateway/api.h"
 #include "gateway/handlers.h"
 
+struct task;
+
+// Called when all documents are there.
+typedef void (*task_fn)(struct task *task);
+
 struct task {
     struct wz_store_call call;
     struct wz_request *req;
+    task_fn go;
+    struct wz_buf topic; // to be explained, and a body
+    struct wz_buf body;
+    bool has_body;
     struct wz_api_documents documents;
     struct wz_api_changes changes;
 };
@@ -21,6 +30,8 @@ static void free_task(struct task *task)
         wz_document_list_release(&task->documents.lists[i]);
     wz_document_list_release(&task->call.list);
     wz_api_changes_release(&task->changes);
+    wz_buf_release(&task->topic);
+    wz_buf_release(&task->body);
     wz_request_unref(task->req);
     wz_free(task);
 }
@@ -103,6 +114,27 @@ static void export(struct task *task)
     free_task(task);
 }
 
+static void explain(struct task *task)
+{
+    const struct wz_api_parts *parts = &task->req->api->parts;
+    struct wz_slice body = wz_buf_slice(&task->body);
+    struct wz_problem problem = {0};
+    json_t *steps;
+    int r;
+
+    if (task->has_body && body.ptr == NULL)
+        body = WZ_SLICE_LIT("");
+    r = parts->explain(parts->mapping_arg, &task->documents, wz_buf_slice(&task->topic), body,
+                       &steps, &problem);
+    if (r < 0) {
+        problem.err = r;
+        refuse(task, &problem);
+        return;
+    }
+    wz_answer_json(task->req, 200, steps);
+    free_task(task);
+}
+
 static void take_list(struct wz_mail *mail);
 
 // Asks for the next collection, or goes on when all are there.
@@ -111,10 +143,8 @@ static void fetch(struct task *task, enum wz_collection collection)
     if (collection < WZ_COLLECTION_COUNT) {
         task->call = (struct wz_store_call){.op = WZ_STORE_LIST, .collection = collection};
         send(task, take_list);
-    } else if (task->req->method == WZ_METHOD_PUT) {
-        import(task);
     } else {
-        export(task);
+        task->go(task);
     }
 }
 
@@ -133,23 +163,62 @@ static void take_list(struct wz_mail *mail)
     fetch(task, task->call.collection + 1);
 }
 
-static void begin(struct wz_request *req)
+// A new task, or NULL when it was refused.
+static struct task *begin(struct wz_request *req, task_fn go)
 {
     const struct wz_api_parts *parts = &req->api->parts;
     struct wz_problem problem;
     struct task *task;
 
-    if (parts->store == NULL || parts->import == NULL || parts->export == NULL) {
+    if (parts->store == NULL || parts->import == NULL || parts->export == NULL ||
+        parts->explain == NULL) {
         (void)wz_problem_set(&problem, WZ_ERR_CLOSED, WZ_CODE_STORE_ACCESS,
                              "There is no mapping here.");
         wz_answer_problem(req, 0, &problem);
-        return;
+        return NULL;
     }
     task = wz_zalloc(1, sizeof(*task));
     task->req = wz_request_ref(req);
-    fetch(task, 0);
+    task->go = go;
+    return task;
 }
 
-void wz_handle_mapping_get(struct wz_request *req) { begin(req); }
+void wz_handle_mapping_get(struct wz_request *req)
+{
+    struct task *task = begin(req, export);
 
-void wz_handle_mapping_put(struct wz_request *req) { begin(req); }
+    if (task != NULL)
+        fetch(task, 0);
+}
+
+void wz_handle_mapping_put(struct wz_request *req)
+{
+    struct task *task = begin(req, import);
+
+    if (task != NULL)
+        fetch(task, 0);
+}
+
+void wz_handle_mapping_test(struct wz_request *req)
+{
+    struct task *task = begin(req, explain);
+    struct wz_problem problem = {0};
+    int r;
+
+    if (task == NULL)
+        return;
+    r = wz_request_param(req, "body", &task->body, &problem);
+    task->has_body = r == WZ_OK;
+    if (r == WZ_OK || r == WZ_ERR_NOT_FOUND)
+        r = wz_request_param(req, "topic", &task->topic, &problem);
+    if (r == WZ_OK) {
+        fetch(task, 0);
+        return;
+    }
+    if (r == WZ_ERR_NOT_FOUND) {
+        (void)wz_problem_set(&problem, WZ_ERR_INVALID, WZ_CODE_API_REQUEST,
+                             "The parameter \"topic\" is missing.");
+        wz_problem_fix(&problem, "Add ?topic= and the topic to the address.");
+    }
+    refuse(task, &problem);
+}

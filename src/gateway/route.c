@@ -22,6 +22,7 @@ const struct wz_route wz_routes[] = {
     {WZ_METHOD_GET,    "/api/v1/status",                  wz_handle_status, 0},
     {WZ_METHOD_GET,    "/api/v1/mapping",                 wz_handle_mapping_get, 0},
     {WZ_METHOD_PUT,    "/api/v1/mapping",                 wz_handle_mapping_put, WZ_MAPPING_MAX},
+    {WZ_METHOD_GET,    "/api/v1/mapping/test",            wz_handle_mapping_test, 0},
     {WZ_METHOD_POST,   "/api/v1/publish",                 wz_handle_publish, 0},
     {WZ_METHOD_GET,    "/api/v1/streams",                 wz_handle_streams, 0},
     {WZ_METHOD_GET,    "/api/v1/streams/{stream}",         wz_handle_stream, 0},

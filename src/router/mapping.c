@@ -80,8 +80,8 @@ enum wz_outcome wz_mapping_in(const struct wz_mapping *mapping, struct wz_slice 
     if (wz_spot_find(mapping, WZ_SHAPE_IGNORED, physical, &spot))
         return WZ_OUTCOME_IGNORED;
     if (!wz_spot_find(mapping, WZ_SHAPE_READING, physical, &spot))
-        return wz_spot_is_near(mapping, physical) ? WZ_OUTCOME_UNKNOWN_TYPE
-                                                  : WZ_OUTCOME_UNKNOWN_DEVICE;
+        return wz_spot_near(mapping, physical, &spot) ? WZ_OUTCOME_UNKNOWN_TYPE
+                                                      : WZ_OUTCOME_UNKNOWN_DEVICE;
     outcome = wz_spot_name(mapping, &spot, ret_translation);
     if (outcome != WZ_OUTCOME_MAPPED)
         return outcome;

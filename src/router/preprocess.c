@@ -71,6 +71,8 @@ void wz_preprocess_add_from(struct wz_buf *buf, struct wz_slice from)
     add_header(buf, WZ_SLICE_LIT("from"), from);
 }
 
+struct wz_slice wz_form_word(enum wz_form form) { return form_words[form]; }
+
 enum wz_form wz_form_find(struct wz_slice word)
 {
     for (int form = 0; form < WZ_FORM_COUNT; form++) {

@@ -83,5 +83,8 @@ void wz_preprocess_add_topic_text(struct wz_buf *buf, struct wz_slice topic);
 // Adds the record header `from` as wz_unstamped wants it to BUF.
 void wz_preprocess_add_from(struct wz_buf *buf, struct wz_slice from);
 
+// The word of a form ("object").
+struct wz_slice wz_form_word(enum wz_form form);
+
 // The form that a record's header says; WZ_FORM_OBJECT when it says none.
 enum wz_form wz_form_find(struct wz_slice word);

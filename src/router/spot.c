@@ -87,13 +87,14 @@ bool wz_spot_find(const struct wz_mapping *mapping, enum wz_shape_use use, struc
 }
 
 // Whether a topic would be a device's, were its levels behind that others.
-bool wz_spot_is_near(const struct wz_mapping *mapping, struct wz_slice physical)
+bool wz_spot_near(const struct wz_mapping *mapping, struct wz_slice physical,
+                  struct wz_spot *ret_spot)
 {
     const struct wz_shape_list *list = &mapping->shapes[WZ_SHAPE_READING];
 
     for (uint32_t i = 0; i < list->count; i++) {
         struct wz_shape front = list->items[i].shape;
-        struct wz_device_match match;
+        struct wz_spot spot = {0};
         struct wz_device_walk walk;
         struct wz_slice middle;
 
@@ -101,10 +102,15 @@ bool wz_spot_is_near(const struct wz_mapping *mapping, struct wz_slice physical)
         if (!wz_shape_strip(&front, physical, &middle))
             continue;
         walk = wz_device_walk(&mapping->devices, WZ_SIDE_PHYSICAL, middle);
-        while (wz_device_walk_next(&walk, &match))
-            if (match.len < middle.len &&
-                find_user(&list->items[i], mapping->devices.profiles[match.number]) != NULL)
-                return true;
+        while (wz_device_walk_next(&walk, &spot.device)) {
+            uint32_t profile = mapping->devices.profiles[spot.device.number];
+
+            if (spot.device.len == middle.len || find_user(&list->items[i], profile) == NULL)
+                continue;
+            spot.profile = &mapping->profiles[profile];
+            *ret_spot = spot;
+            return true;
+        }
     }
     return false;
 }

@@ -19,8 +19,10 @@ struct wz_spot {
 bool wz_spot_find(const struct wz_mapping *mapping, enum wz_shape_use use, struct wz_slice physical,
                   struct wz_spot *ret_spot);
 
-// Whether a topic would be a device's, were the levels behind that others.
-bool wz_spot_is_near(const struct wz_mapping *mapping, struct wz_slice physical);
+// Finds the device whose topic it would be, were the levels behind that others. Of RET_SPOT device
+// and profile are set.
+bool wz_spot_near(const struct wz_mapping *mapping, struct wz_slice physical,
+                  struct wz_spot *ret_spot);
 
 // Reads a logical topic, without the word of commands. LEVELS is room for a subtopic that is made
 // of words.
