@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "router/mapping_explain.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "router/documents_test.h"
+
+static struct wz_mapping *example(void)
+{
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    struct wz_mapping *mapping = NULL;
+
+    add_device(lists, "mesh/b5/42", "bedroom.light");
+    add_device(lists, "site/{n}", "site.{n}");
+    add_subtopic(lists, "M", "brightness");
+    add_device(lists, "plug", "plug");
+    (void)json_object_set_new(lists[WZ_COLLECTION_DEVICES].items[2].body, "template",
+                              json_string("tasmota"));
+    add_document(&lists[WZ_COLLECTION_SUBTOPICS], "T", "channel", "temperature");
+    (void)json_object_set_new(lists[WZ_COLLECTION_SUBTOPICS].items[1].body, "type",
+                              json_string("number"));
+    assert_int_equal(wz_mapping_compile(lists, &mapping, NULL), WZ_OK);
+    release_documents(lists);
+    return mapping;
+}
+
+// Each member of EXPECTED is one of the steps; a text begins with it.
+static void assert_steps(json_t *steps, const char *expected)
+{
+    json_t *members = json_loads(expected, 0, NULL);
+    char *text = json_dumps(steps, JSON_COMPACT);
+    const char *name;
+    json_t *member;
+
+    print_message("%s\n", text);
+    json_object_foreach(members, name, member)
+    {
+        json_t *step = json_object_get(steps, name);
+
+        if (json_is_string(member) && json_is_string(step))
+            assert_memory_equal(json_string_value(step), json_string_value(member),
+                                json_string_length(member));
+        else
+            assert_true(json_equal(step, member) || (json_is_null(member) && step == NULL));
+    }
+    free(text);
+    json_decref(members);
+    json_decref(steps);
+}
+
+static void test_mapping_explain_tells_the_way_in(void **state)
+{
+    static const char *const vectors[][3] = {
+        {"mesh/b5/42/M/status", "255",
+         "{\"outcome\":\"mapped\",\"device\":\"mesh/b5/42\",\"route\":\"bedroom.light\","
+         "\"shape\":\"{device}/{subtopic}/status\",\"subtopic\":\"M\",\"channel\":\"brightness\","
+         "\"declared\":\"subtopics/M\",\"type\":\"text\",\"topic\":\"bedroom.light.brightness\","
+         "\"record\":\"{\\\"_id\\\":\",\"form\":\"text\",\"why\":null,\"command\":{"
+         "\"topic\":\"bedroom.light.brightness.output\",\"to\":\"mesh/b5/42/M/command\","
+         "\"send\":\"body\"}}"},
+        {"mesh/b5/42/T/status", "warm",
+         "{\"outcome\":\"mapped\",\"type\":\"number\",\"form\":\"text\",\"note\":\"The body is no "
+         "number\"}"},
+        {"mesh/b5/42/T/status", "21.5", "{\"form\":\"typed\",\"note\":null}"},
+        {"site/a/M/status", NULL,
+         "{\"outcome\":\"mapped\",\"device\":\"site/{n}\",\"captures\":[\"a\"],"
+         "\"topic\":\"site.a.brightness\",\"record\":null}"},
+        {"tele/plug/SENSOR", NULL,
+         "{\"outcome\":\"mapped\",\"template\":\"tasmota\",\"declared\":\"templates/tasmota\","
+         "\"command\":{\"topic\":\"plug.sensor.output\",\"to\":\"cmnd/plug/SENSOR\","
+         "\"send\":\"value\"}}"},
+    };
+    struct wz_mapping *mapping = example();
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+        assert_steps(wz_mapping_explain_in(mapping, wz_slice_str(vectors[i][0]),
+                                           vectors[i][1] != NULL ? wz_slice_str(vectors[i][1])
+                                                                 : (struct wz_slice){0}),
+                     vectors[i][2]);
+    wz_mapping_unref(mapping);
+}
+
+static void test_mapping_explain_tells_what_is_missing(void **state)
+{
+    static const char *const vectors[][2] = {
+        {"mesh/b5/43/M/status",
+         "{\"outcome\":\"unknown-device\",\"why\":\"No device id stands in it; the nearest is "
+         "\\\"mesh/b5/42\\\".\",\"fix\":\"Give the device a name: wyze device set "
+         "\\\"mesh/b5/43/M\\\" ROUTE\"}"},
+        {"x", "{\"outcome\":\"unknown-device\",\"why\":\"No device id stands in it.\"}"},
+        {"", "{\"outcome\":\"unknown-device\"}"},
+        {"mesh/b5/42/M/state",
+         "{\"outcome\":\"unknown-type\",\"device\":\"mesh/b5/42\",\"why\":\"The device is known, "
+         "but "
+         "its readings have topics of the form \\\"{device}/{subtopic}/status\\\"\"}"},
+        {"mesh/b5/42/a.b/status", "{\"outcome\":\"unsafe-level\",\"device\":\"mesh/b5/42\"}"},
+        {"mesh/b5/42/brightness/status", "{\"outcome\":\"collision\",\"why\":\"Its topic would be "
+                                         "\\\"bedroom.light.brightness\\\", "
+                                         "which is that of \\\"mesh/b5/42/M/status\\\".\"}"},
+        {"mesh/b5/42/M/command",
+         "{\"outcome\":\"command\",\"device\":\"mesh/b5/42\",\"fix\":null}"},
+        {"$SYS/x", "{\"outcome\":\"hidden\",\"fix\":null}"},
+        {"\xff/status", "{\"outcome\":\"unknown-device\"}"},
+    };
+    struct wz_mapping *mapping = example();
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+        assert_steps(
+            wz_mapping_explain_in(mapping, wz_slice_str(vectors[i][0]), (struct wz_slice){0}),
+            vectors[i][1]);
+    wz_mapping_unref(mapping);
+}
+
+static void test_mapping_explain_tells_the_way_out(void **state)
+{
+    static const char *const vectors[][3] = {
+        {"bedroom.light.brightness.output", "{\"value\": 0}",
+         "{\"device\":\"mesh/b5/42\",\"subtopic\":\"M\",\"to\":\"mesh/b5/42/M/command\","
+         "\"send\":\"body\",\"body\":\"{\\\"value\\\":0}\"}"},
+        {"plug.power.output", "{\"value\": \"ON\"}",
+         "{\"to\":\"cmnd/plug/POWER\",\"send\":\"value\",\"body\":\"ON\"}"},
+        {"plug.power.output", "toggle", "{\"body\":\"toggle\"}"},
+        {"site.a.output", NULL, "{\"to\":\"site/a/command\",\"body\":null}"},
+        {"nobody.output", NULL, "{\"to\":null,\"why\":\"No device has this topic.\"}"},
+        {"output", NULL, "{\"to\":null}"},
+        {"", NULL, "{\"to\":null}"},
+    };
+    struct wz_mapping *mapping = example();
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+        assert_steps(wz_mapping_explain_out(mapping, wz_slice_str(vectors[i][0]),
+                                            vectors[i][1] != NULL ? wz_slice_str(vectors[i][1])
+                                                                  : (struct wz_slice){0}),
+                     vectors[i][2]);
+    wz_mapping_unref(mapping);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mapping_explain_tells_the_way_in),
+        cmocka_unit_test(test_mapping_explain_tells_what_is_missing),
+        cmocka_unit_test(test_mapping_explain_tells_the_way_out),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
