@@ -171,7 +171,7 @@ static struct task *begin(struct wz_request *req, task_fn go)
     struct task *task;
 
     if (parts->store == NULL || parts->import == NULL || parts->export == NULL ||
-        parts->explain == NULL) {
+        (go == explain && parts->explain == NULL)) {
         (void)wz_problem_set(&problem, WZ_ERR_CLOSED, WZ_CODE_STORE_ACCESS,
                              "There is no mapping here.");
         wz_answer_problem(req, 0, &problem);

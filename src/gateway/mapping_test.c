@@ -71,11 +71,53 @@ static void test_mapping_text_that_is_refused_changes_nothing(void **state)
     stage_close(&stage);
 }
 
+static int explain_topic(void *arg, const struct wz_api_documents *documents, struct wz_slice topic,
+                         struct wz_slice body, json_t **ret_steps, struct wz_problem *ret_problem)
+{
+    (void)arg;
+    (void)ret_problem;
+    *ret_steps = json_pack("{s:i, s:s%, s:b, s:s%}", "devices",
+                           (int)documents->lists[WZ_COLLECTION_DEVICES].count, "topic",
+                           (const char *)topic.ptr, topic.len, "given", body.ptr != NULL, "body",
+                           body.ptr != NULL ? (const char *)body.ptr : "", body.len);
+    return WZ_OK;
+}
+
+static void test_mapping_test_gives_topic_and_body_to_who_explains(void **state)
+{
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage);
+    stage.parts.import = import_text;
+    stage.parts.export = export_text;
+    stage_begin(&stage);
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping/test?topic=a", "", ""), 503);
+    stage_close(&stage);
+    stage_open(&stage);
+    stage.parts.import = import_text;
+    stage.parts.export = export_text;
+    stage.parts.explain = explain_topic;
+    stage_begin(&stage);
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping/test?topic=a%2Fb&body=1", "", ""),
+                     200);
+    assert_string_equal(stage_text(&stage),
+                        "{\"devices\":0,\"topic\":\"a/b\",\"given\":true,\"body\":\"1\"}\n");
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping/test?topic=a&body=", "", ""), 200);
+    assert_non_null(strstr(stage_text(&stage), "\"given\":true"));
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping/test?topic=a", "", ""), 200);
+    assert_non_null(strstr(stage_text(&stage), "\"given\":false"));
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping/test?body=1", "", ""), 422);
+    assert_non_null(strstr(stage_text(&stage), "WYZ-6001"));
+    stage_close(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mapping_text_replaces_the_documents_and_comes_back),
         cmocka_unit_test(test_mapping_text_that_is_refused_changes_nothing),
+        cmocka_unit_test(test_mapping_test_gives_topic_and_body_to_who_explains),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
