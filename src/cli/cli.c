@@ -66,6 +66,10 @@ static const struct wz_option script_run_options[] = {
     {"--compare", "NAME", "show what differs from what the script of that name emitted"},
 };
 
+static const struct wz_option import_options[] = {
+    {"--merge", NULL, "keep the documents that the file does not name"},
+};
+
 static const struct wz_option script_log_options[] = {
     {"--diff", NULL, "with what changed in the code"},
 };
@@ -88,6 +92,12 @@ const struct wz_command wz_commands[] = {
      "wyze sub 'bedroom.#' --from -1h\n"
      "  wyze sub '#' --stream processed --from first --to end",
      1, 1, OPTIONS(sub_options), WZ_LOCAL_LOGS, wz_cmd_sub},
+    {"export", "[FILE]", "write the whole configuration: mapping, templates, scripts, settings",
+     "wyze export > wyze.json", 0, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_export},
+    {"import", "FILE", "replace the whole configuration by a file's; FILE - is standard input",
+     "wyze import wyze.json\n"
+     "  wyze import --merge more.json",
+     1, 1, OPTIONS(import_options), WZ_LOCAL_STORE, wz_cmd_import},
     {"map export", "[FILE]", "write the mapping as text", "wyze map export > mapping.conf",
      0, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_export},
     {"map import", "FILE", "replace the mapping by a text's; FILE - is standard input",
@@ -244,6 +254,33 @@ int wz_cli_load(struct wz_cli *cli, const char *path, size_t max, struct wz_buf 
         wz_problem_where(&cli->problem, "%s", path);
     }
     return r;
+}
+
+int wz_cli_save(struct wz_cli *cli, const char *path, struct wz_slice bytes)
+{
+    const char *slash = path != NULL ? strrchr(path, '/') : NULL;
+    char *dir;
+    int r;
+
+    if (path == NULL)
+        return wz_output_write(bytes);
+    dir = slash != NULL ? wz_strndup(path, (size_t)(slash - path) + 1) : wz_strdup(".");
+    r = wz_fs_replace(dir, slash != NULL ? slash + 1 : path, bytes);
+    wz_free(dir);
+    if (r < 0)
+        (void)wz_problem_set(&cli->problem, r, 0, "The file %.128s cannot be written: %s.", path,
+                             wz_err_text(r));
+    return wz_cli_exit(r);
+}
+
+void wz_cli_tell_changed(struct wz_cli *cli, const struct wz_reply *reply)
+{
+    json_t *answer = wz_client_json(reply, &cli->problem);
+
+    (void)fprintf(stderr, "%lld documents changed\n",
+                  (long long)json_integer_value(
+                      json_object_get(answer, "changed"))); // nobody is left to be told
+    json_decref(answer);
 }
 
 int wz_cli_print_rows(struct wz_cli *cli, const json_t *rows, const struct wz_column *columns,

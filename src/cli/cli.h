@@ -63,6 +63,13 @@ int wz_cli_exit(int err);
 // filled.
 WZ_MUST int wz_cli_load(struct wz_cli *cli, const char *path, size_t max, struct wz_buf *ret_buf);
 
+// Writes BYTES to the file PATH, which is replaced as a whole, or to standard output for NULL;
+// returns an exit code.
+int wz_cli_save(struct wz_cli *cli, const char *path, struct wz_slice bytes);
+
+// Tells a person how many documents a request has changed, as its answer says.
+void wz_cli_tell_changed(struct wz_cli *cli, const struct wz_reply *reply);
+
 // Prints rows or an object in the form asked for; returns an exit code.
 int wz_cli_print_rows(struct wz_cli *cli, const json_t *rows, const struct wz_column *columns,
                       size_t column_count);

@@ -13,6 +13,8 @@ int wz_cmd_sub(struct wz_cli *cli);
 int wz_cmd_map_export(struct wz_cli *cli);
 int wz_cmd_map_import(struct wz_cli *cli);
 int wz_cmd_map_ls(struct wz_cli *cli);
+int wz_cmd_export(struct wz_cli *cli);
+int wz_cmd_import(struct wz_cli *cli);
 int wz_cmd_map_set(struct wz_cli *cli);
 int wz_cmd_map_test(struct wz_cli *cli);
 int wz_cmd_map_rm(struct wz_cli *cli);

@@ -2,7 +2,6 @@
 // Owns `wyze map`: the mapping as text, and entry by entry.
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "gateway/uri.h"
@@ -27,21 +26,8 @@ int wz_cmd_map_export(struct wz_cli *cli)
     const char *path = cli->args.word_count > 0 ? cli->args.words[0] : NULL;
     struct wz_reply reply = {0};
     int r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, "/api/v1/mapping");
-    int code = wz_cli_exit(r);
+    int code = r == WZ_OK ? wz_cli_save(cli, path, wz_buf_slice(&reply.content)) : wz_cli_exit(r);
 
-    if (r == WZ_OK && path == NULL) {
-        code = wz_output_write(wz_buf_slice(&reply.content));
-    } else if (r == WZ_OK) {
-        const char *slash = strrchr(path, '/');
-        WZ_AUTO(wz_free_ptr)
-        char *dir = slash != NULL ? wz_strndup(path, (size_t)(slash - path) + 1) : wz_strdup(".");
-
-        r = wz_fs_replace(dir, slash != NULL ? slash + 1 : path, wz_buf_slice(&reply.content));
-        code = wz_cli_exit(r);
-        if (r < 0)
-            (void)wz_problem_set(&cli->problem, r, 0, "The file %.128s cannot be written: %s.",
-                                 path, wz_err_text(r));
-    }
     wz_client_release_reply(&reply);
     return code;
 }
@@ -50,18 +36,12 @@ int wz_cmd_map_import(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
     struct wz_reply reply = {0};
-    json_t *answer;
     int r = wz_cli_load(cli, cli->args.words[0], WZ_MAP_TEXT_MAX, &text);
 
     if (r == WZ_OK)
         r = wz_cli_ask(cli, "PUT", wz_buf_slice(&text), &reply, "/api/v1/mapping");
-    if (r == WZ_OK) {
-        answer = wz_client_json(&reply, &cli->problem);
-        (void)fprintf(stderr, "%lld documents changed\n",
-                      (long long)json_integer_value(
-                          json_object_get(answer, "changed"))); // nobody is left to be told
-        json_decref(answer);
-    }
+    if (r == WZ_OK)
+        wz_cli_tell_changed(cli, &reply);
     wz_client_release_reply(&reply);
     return wz_cli_exit(r);
 }

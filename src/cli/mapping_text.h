@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The router's mapping file as the three functions that the API is given for it (gateway/api.h): the
-// gateway itself never includes the router.
+// The router's mapping file as the three functions that the API is given for it (gateway/api.h):
+// the gateway itself never includes the router.
 #pragma once
 
 #include "gateway/api.h"
@@ -13,8 +13,8 @@ WZ_MUST int wz_mapping_text_import(void *arg, struct wz_slice text,
 
 // A wz_api_explain_fn; ARG is not used. Any thread.
 WZ_MUST int wz_mapping_text_explain(void *arg, const struct wz_api_documents *documents,
-                                    struct wz_slice topic, struct wz_slice body,
-                                    json_t **ret_steps, struct wz_problem *ret_problem);
+                                    struct wz_slice topic, struct wz_slice body, json_t **ret_steps,
+                                    struct wz_problem *ret_problem);
 
 // A wz_api_export_fn; ARG is not used. Any thread.
 WZ_MUST int wz_mapping_text_export(void *arg, const struct wz_api_documents *documents,

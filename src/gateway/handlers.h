@@ -13,6 +13,10 @@ void wz_handle_openapi(struct wz_request *req);
 void wz_handle_version(struct wz_request *req);
 void wz_handle_status(struct wz_request *req);
 
+// configuration.c: all documents.
+void wz_handle_configuration_get(struct wz_request *req);
+void wz_handle_configuration_put(struct wz_request *req);
+
 // mapping.c: the mapping as text.
 void wz_handle_mapping_get(struct wz_request *req);
 void wz_handle_mapping_put(struct wz_request *req);

@@ -12,6 +12,9 @@
 // A mapping of many devices is one text.
 #define WZ_MAPPING_MAX (64 * 1024 * 1024)
 
+// And a whole configuration holds that, and scripts.
+#define WZ_CONFIGURATION_MAX (128 * 1024 * 1024)
+
 // clang-format off
 const struct wz_route wz_routes[] = {
     {WZ_METHOD_GET,    "/livez",                          wz_handle_livez, 0},
@@ -22,6 +25,9 @@ const struct wz_route wz_routes[] = {
     {WZ_METHOD_GET,    "/api/v1/status",                  wz_handle_status, 0},
     {WZ_METHOD_GET,    "/api/v1/mapping",                 wz_handle_mapping_get, 0},
     {WZ_METHOD_PUT,    "/api/v1/mapping",                 wz_handle_mapping_put, WZ_MAPPING_MAX},
+    {WZ_METHOD_GET,    "/api/v1/configuration",           wz_handle_configuration_get, 0},
+    {WZ_METHOD_PUT,    "/api/v1/configuration",           wz_handle_configuration_put,
+                                                           WZ_CONFIGURATION_MAX},
     {WZ_METHOD_GET,    "/api/v1/mapping/test",            wz_handle_mapping_test, 0},
     {WZ_METHOD_POST,   "/api/v1/publish",                 wz_handle_publish, 0},
     {WZ_METHOD_GET,    "/api/v1/streams",                 wz_handle_streams, 0},

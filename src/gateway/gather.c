@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// Owns the questions to the store about all collections, one after the other.
+#include "gateway/gather.h"
+
+#include "base/codes.h"
+#include "base/mem.h"
+#include "gateway/answer.h"
+
+void wz_gather_free(struct wz_gather *gather)
+{
+    for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
+        wz_document_list_release(&gather->documents.lists[i]);
+    wz_document_list_release(&gather->call.list);
+    wz_api_changes_release(&gather->changes);
+    for (size_t i = 0; i < 2; i++)
+        wz_buf_release(&gather->words[i]);
+    wz_request_unref(gather->req);
+    wz_free(gather);
+}
+
+void wz_gather_refuse(struct wz_gather *gather, struct wz_problem *problem)
+{
+    if (problem->what[0] == '\0')
+        (void)wz_problem_set(problem, problem->err, 0, "%s", wz_err_text(problem->err));
+    wz_answer_problem(gather->req, 0, problem);
+    wz_gather_free(gather);
+}
+
+struct wz_gather *wz_gather_new(struct wz_request *req, wz_gather_fn go)
+{
+    struct wz_problem problem;
+    struct wz_gather *gather;
+
+    if (req->api->parts.store == NULL) {
+        (void)wz_problem_set(&problem, WZ_ERR_CLOSED, WZ_CODE_STORE_ACCESS,
+                             "There are no documents here.");
+        wz_answer_problem(req, 0, &problem);
+        return NULL;
+    }
+    gather = wz_zalloc(1, sizeof(*gather));
+    gather->req = wz_request_ref(req);
+    gather->go = go;
+    return gather;
+}
+
+static void send(struct wz_gather *gather, wz_mail_fn done)
+{
+    struct wz_api *api = gather->req->api;
+    struct wz_problem problem;
+    int r;
+
+    gather->call.reply_to = &api->mail;
+    gather->call.done = done;
+    r = wz_store_send(api->parts.store, &gather->call);
+    if (r == WZ_OK) {
+        api->under_way++;
+        return;
+    }
+    (void)wz_problem_set(&problem, r, WZ_CODE_API_BUSY, "The store cannot take the call now.");
+    wz_problem_fix(&problem, "Try again.");
+    wz_gather_refuse(gather, &problem);
+}
+
+// The gathering of an answer that has come; NULL when it was a refusal, which is passed on.
+static struct wz_gather *take_answer(struct wz_mail *mail)
+{
+    struct wz_gather *gather = WZ_CONTAINER(mail, struct wz_gather, call.mail);
+
+    gather->req->api->under_way--;
+    if (gather->call.result == WZ_OK)
+        return gather;
+    gather->call.problem.err = gather->call.result;
+    wz_gather_refuse(gather, &gather->call.problem);
+    return NULL;
+}
+
+static void take_list(struct wz_mail *mail);
+
+// Asks for the next collection, or goes on when all are there.
+static void fetch(struct wz_gather *gather, enum wz_collection collection)
+{
+    if (collection == WZ_COLLECTION_COUNT) {
+        gather->go(gather);
+        return;
+    }
+    gather->call = (struct wz_store_call){.op = WZ_STORE_LIST, .collection = collection};
+    send(gather, take_list);
+}
+
+static void take_list(struct wz_mail *mail)
+{
+    struct wz_gather *gather = take_answer(mail);
+
+    if (gather == NULL)
+        return;
+    gather->documents.lists[gather->call.collection] = gather->call.list;
+    gather->call.list = (struct wz_document_list){0};
+    fetch(gather, gather->call.collection + 1);
+}
+
+void wz_gather_begin(struct wz_gather *gather) { fetch(gather, 0); }
+
+static void answer_count(struct wz_gather *gather)
+{
+    wz_answer_json(gather->req, 200,
+                   json_pack("{s:I}", "changed", (json_int_t)gather->changes.count));
+    wz_gather_free(gather);
+}
+
+static void on_applied(struct wz_mail *mail)
+{
+    struct wz_gather *gather = take_answer(mail);
+
+    if (gather != NULL)
+        answer_count(gather);
+}
+
+void wz_gather_apply(struct wz_gather *gather)
+{
+    if (gather->changes.count == 0) {
+        answer_count(gather);
+        return;
+    }
+    gather->call = (struct wz_store_call){.op = WZ_STORE_APPLY,
+                                          .changes = gather->changes.items,
+                                          .change_count = gather->changes.count};
+    send(gather, on_applied);
+}

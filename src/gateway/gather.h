@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A request that is about all documents: they are fetched, then it is answered from them, or with
+// what it changes, all or nothing.
+//
+//   1. wz_gather_begin;
+//   2. GO is called with the documents; it answers and ends with wz_gather_free, or fills CHANGES
+//   and
+//      calls wz_gather_apply, or wz_gather_refuse.
+#pragma once
+
+#include "gateway/api.h"
+#include "gateway/request.h"
+
+struct wz_gather;
+typedef void (*wz_gather_fn)(struct wz_gather *gather);
+
+struct wz_gather {
+    struct wz_store_call call;
+    struct wz_request *req;
+    struct wz_api_documents documents;
+    struct wz_api_changes changes;
+    wz_gather_fn go;
+    struct wz_buf words[2]; // what GO wants to know of the request; NULL bytes: not given
+};
+
+// Makes a gathering for a request. NULL when there is no store: the request is answered then.
+struct wz_gather *wz_gather_new(struct wz_request *req, wz_gather_fn go);
+
+// Fetches the documents and calls GO.
+void wz_gather_begin(struct wz_gather *gather);
+
+// Makes the changes and answers with their number. Ends it.
+void wz_gather_apply(struct wz_gather *gather);
+
+// Answers with the problem. Ends it.
+void wz_gather_refuse(struct wz_gather *gather, struct wz_problem *problem);
+
+// Ends it; the request is answered already.
+void wz_gather_free(struct wz_gather *gather);
