@@ -45,11 +45,30 @@ static void test_map_entries_are_set_and_removed_by_kind(void **state)
     terminal_close(&t);
 }
 
+static void test_map_test_shows_the_way_of_a_message_and_what_is_missing(void **state)
+{
+    struct terminal t;
+
+    (void)state;
+    terminal_open(&t);
+    assert_int_equal(TERMINAL(&t, "map", "set", "device", "a/b", "c.d"), 0);
+    assert_int_equal(TERMINAL(&t, "map", "test", "a/b/M/status", "255", "--output", "table"), 0);
+    assert_non_null(strstr(t.output, "  outcome      mapped\n"));
+    assert_non_null(strstr(t.output, "  topic        c.d.M\n"));
+    assert_non_null(strstr(t.output, "\"value\":\"255\"}\n"));
+    assert_int_equal(TERMINAL(&t, "map", "test", "c.d.output", "{\"x\": 1}"), 0);
+    assert_non_null(strstr(t.output, "\"to\":\"a/b/command\""));
+    assert_int_equal(TERMINAL(&t, "map", "test", "x/y/status", "--output", "table"), 0);
+    assert_non_null(strstr(t.output, "  why          No device id stands in it.\n"));
+    terminal_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_map_text_comes_back_byte_for_byte),
         cmocka_unit_test(test_map_entries_are_set_and_removed_by_kind),
+        cmocka_unit_test(test_map_test_shows_the_way_of_a_message_and_what_is_missing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
