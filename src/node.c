@@ -593,6 +593,7 @@ static int gateway_open(struct node *node)
                 .space = node->space,
                 .import = wz_mapping_text_import,
                 .export = wz_mapping_text_export,
+                .ready = wz_mapping_text_ready,
                 .explain = wz_mapping_text_explain,
                 .started_ms = node->started_ms,
                 .started_us = node->started_us,

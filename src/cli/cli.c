@@ -38,6 +38,17 @@ static const struct wz_option sub_options[] = {
     {"--count", "N", "end after N messages"},
 };
 
+static const struct wz_option map_set_options[] = {
+    {"--set", "NAME=VALUE", "another member: type=number, send=value; may be given several times"},
+    {"--unset", "NAME", "take a member away; may be given several times"},
+};
+
+static const struct wz_option device_set_options[] = {
+    {"--template", "NAME", "the template that it follows"},
+    {"--set", "NAME=VALUE", "a member of its own: send=value, channels.M=dim; several times"},
+    {"--unset", "NAME", "take a member of its own away; may be given several times"},
+};
+
 static const struct wz_option script_get_options[] = {
     {"--code", NULL, "the code alone"},
 };
@@ -106,9 +117,9 @@ const struct wz_command wz_commands[] = {
      wz_cmd_map_ls},
     {"map set", "device|subtopic|type NAME VALUE", "set an entry",
      "wyze map set device mesh/b5ea3f/42 bedroom.light\n"
-     "  wyze map set subtopic M brightness\n"
+     "  wyze map set subtopic M brightness --set type=number\n"
      "  wyze map set type input status",
-     3, 3, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_set},
+     3, 3, OPTIONS(map_set_options), WZ_LOCAL_STORE, wz_cmd_map_set},
     {"map test", "TOPIC [BODY]", "show step by step what becomes of a message, and what is missing",
      "wyze map test mesh/b5ea3f/42/M/status 255\n"
      "  wyze map test bedroom.light.brightness.output '{\"value\": 0}'",
@@ -119,10 +130,23 @@ const struct wz_command wz_commands[] = {
      wz_cmd_device_ls},
     {"device get", "ID", "show a device", "wyze device get mesh/b5ea3f/42", 1, 1, NULL, 0,
      WZ_LOCAL_STORE, wz_cmd_device_get},
-    {"device set", "ID ROUTE", "name a device", "wyze device set mesh/b5ea3f/42 bedroom.light",
-     2, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_device_set},
+    {"device set", "ID [ROUTE]", "name a device, or change it; what is not said stays",
+     "wyze device set mesh/b5ea3f/42 bedroom.light\n"
+     "  wyze device set plug kitchen.plug --template tasmota\n"
+     "  wyze device set plug --set type=json --set channels.SENSOR=meter",
+     1, 2, OPTIONS(device_set_options), WZ_LOCAL_STORE, wz_cmd_device_set},
     {"device rm", "ID", "forget a device", "wyze device rm mesh/b5ea3f/42", 1, 1, NULL, 0,
      WZ_LOCAL_STORE, wz_cmd_device_rm},
+    {"template ls", "", "list the templates, ready and own ones", "wyze template ls", 0, 0, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_template_ls},
+    {"template get", "NAME", "show a template", "wyze template get tasmota --json", 1, 1, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_template_get},
+    {"template set", "NAME FILE|JSON", "save a template; FILE - is standard input",
+     "wyze template set lamp '{\"input\": \"state\", \"channels\": {\"M\": \"level\"}}'\n"
+     "  wyze template get tasmota --json > mine.json; wyze template set tasmota mine.json",
+     2, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_template_set},
+    {"template rm", "NAME", "remove a template; a ready one of its name is in force again",
+     "wyze template rm lamp", 1, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_template_rm},
     {"script ls", "", "list the scripts and how they run", "wyze script ls", 0, 0, NULL, 0,
      WZ_LOCAL_STORE, wz_cmd_script_ls},
     {"script get", "NAME", "show a script", "wyze script get alarm --code", 1, 1,

@@ -25,6 +25,12 @@ int wz_cmd_device_get(struct wz_cli *cli);
 int wz_cmd_device_set(struct wz_cli *cli);
 int wz_cmd_device_rm(struct wz_cli *cli);
 
+// template.c: templates.
+int wz_cmd_template_ls(struct wz_cli *cli);
+int wz_cmd_template_get(struct wz_cli *cli);
+int wz_cmd_template_set(struct wz_cli *cli);
+int wz_cmd_template_rm(struct wz_cli *cli);
+
 // quarantine.c: what the engine keeps of a script.
 int wz_cmd_quarantine_ls(struct wz_cli *cli);
 int wz_cmd_quarantine_show(struct wz_cli *cli);

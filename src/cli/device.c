@@ -2,6 +2,7 @@
 // Owns `wyze device`.
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/edit.h"
 #include "gateway/uri.h"
 
 // The address of the device that the command names.
@@ -14,7 +15,8 @@ static const char *target_of(struct wz_cli *cli, struct wz_buf *buf)
 
 int wz_cmd_device_ls(struct wz_cli *cli)
 {
-    static const struct wz_column columns[] = {{"DEVICE", "device"}, {"ROUTE", "route"}};
+    static const struct wz_column columns[] = {
+        {"DEVICE", "device"}, {"ROUTE", "route"}, {"TEMPLATE", "template"}};
     struct wz_reply reply = {0};
     json_t *answer;
     json_t *rows;
@@ -28,13 +30,14 @@ int wz_cmd_device_ls(struct wz_cli *cli)
     rows = json_array();
     json_array_foreach(json_object_get(answer, "items"), i, item)
     {
-        json_t *route = json_object_get(json_object_get(item, "document"), "route");
+        json_t *document = json_object_get(item, "document");
 
-        (void)json_array_append_new(rows, json_pack("{s:O, s:O*}", "device",
-                                                    json_object_get(item, "name"), "route",
-                                                    route)); // made of what jansson has parsed
+        (void)json_array_append_new(
+            rows, json_pack("{s:O, s:O*, s:O*}", "device", json_object_get(item, "name"), "route",
+                            json_object_get(document, "route"), "template",
+                            json_object_get(document, "template"))); // parsed
     }
-    code = answer != NULL ? wz_cli_print_rows(cli, rows, columns, 2) : WZ_EXIT_FAILED;
+    code = answer != NULL ? wz_cli_print_rows(cli, rows, columns, 3) : WZ_EXIT_FAILED;
     json_decref(rows);
     json_decref(answer);
     wz_client_release_reply(&reply);
@@ -58,23 +61,23 @@ int wz_cmd_device_get(struct wz_cli *cli)
     return code;
 }
 
+static int edit_device(struct wz_cli *cli, json_t *body)
+{
+    const char *template = wz_args_value(&cli->args, "--template");
+    int r = WZ_OK;
+
+    if (cli->args.word_count > 1)
+        r = wz_edit_set_text(cli, body, "route", cli->args.words[1]);
+    if (r == WZ_OK && template != NULL)
+        r = wz_edit_set_text(cli, body, "template", template);
+    return r == WZ_OK ? wz_edit_by_options(cli, body) : r;
+}
+
 int wz_cmd_device_set(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
-    json_t *document = json_pack("{s:s}", "route", cli->args.words[1]);
-    char *text = json_dumps(document, JSON_COMPACT);
-    int r;
 
-    if (text == NULL) {
-        r = wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0, "The route is not UTF-8.");
-    } else {
-        r = wz_cli_ask(cli, "PUT", wz_slice_str(text), &reply, target_of(cli, &target));
-    }
-    free(text);
-    json_decref(document);
-    wz_client_release_reply(&reply);
-    return wz_cli_exit(r);
+    return wz_cli_exit(wz_edit_document(cli, target_of(cli, &target), edit_device));
 }
 
 int wz_cmd_device_rm(struct wz_cli *cli)

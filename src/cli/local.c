@@ -85,6 +85,7 @@ int wz_local_open(const char *data, unsigned needs, struct wz_local **ret_local,
     }
     local->parts.import = wz_mapping_text_import;
     local->parts.export = wz_mapping_text_export;
+    local->parts.ready = wz_mapping_text_ready;
     local->parts.explain = wz_mapping_text_explain;
     wz_api_init(&local->api, &local->parts, NULL, NULL);
     local->api_made = true;

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/edit.h"
 #include "gateway/uri.h"
 
 #define WZ_MAP_TEXT_MAX (64 * 1024 * 1024)
@@ -90,43 +91,46 @@ int wz_cmd_map_ls(struct wz_cli *cli)
     return code;
 }
 
-// The kind that the command's first word names, and the address of the entry of its second.
-static const struct kind *read_entry(struct wz_cli *cli, struct wz_buf *ret_target)
+// The kind that the command's first word names, or NULL.
+static const struct kind *find_kind(const struct wz_cli *cli)
 {
-    for (size_t i = 0; i < KIND_COUNT; i++) {
-        if (strcmp(cli->args.words[0], kinds[i].name) != 0)
-            continue;
-        wz_buf_addf(ret_target, "/api/v1/%s/", kinds[i].collection);
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        if (strcmp(cli->args.words[0], kinds[i].name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+// Writes the address of the entry that the command's first two words name. False, with a problem,
+// when there is no such kind.
+static bool read_target(struct wz_cli *cli, struct wz_buf *ret_target)
+{
+    const struct kind *kind = find_kind(cli);
+
+    if (kind != NULL) {
+        wz_buf_addf(ret_target, "/api/v1/%s/", kind->collection);
         wz_uri_encode(ret_target, wz_slice_str(cli->args.words[1]));
-        return &kinds[i];
+        return true;
     }
     (void)wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0,
                          "A mapping has no entries of the kind \"%.32s\".", cli->args.words[0]);
     wz_problem_fix(&cli->problem, "There are device, subtopic and type.");
-    return NULL;
+    return false;
+}
+
+static int edit_entry(struct wz_cli *cli, json_t *body)
+{
+    int r = wz_edit_set_text(cli, body, find_kind(cli)->member, cli->args.words[2]);
+
+    return r == WZ_OK ? wz_edit_by_options(cli, body) : r;
 }
 
 int wz_cmd_map_set(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    const struct kind *kind = read_entry(cli, &target);
-    struct wz_reply reply = {0};
-    json_t *document;
-    char *text;
-    int r;
 
-    if (kind == NULL)
+    if (!read_target(cli, &target))
         return WZ_EXIT_USAGE;
-    document = json_pack("{s:s}", kind->member, cli->args.words[2]);
-    text = json_dumps(document, JSON_COMPACT);
-    if (text == NULL)
-        r = wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0, "The value is not UTF-8.");
-    else
-        r = wz_cli_ask(cli, "PUT", wz_slice_str(text), &reply, wz_buf_str(&target));
-    free(text);
-    json_decref(document);
-    wz_client_release_reply(&reply);
-    return wz_cli_exit(r);
+    return wz_cli_exit(wz_edit_document(cli, wz_buf_str(&target), edit_entry));
 }
 
 int wz_cmd_map_rm(struct wz_cli *cli)
@@ -135,7 +139,7 @@ int wz_cmd_map_rm(struct wz_cli *cli)
     struct wz_reply reply = {0};
     int r;
 
-    if (read_entry(cli, &target) == NULL)
+    if (!read_target(cli, &target))
         return WZ_EXIT_USAGE;
     r = wz_cli_ask(cli, "DELETE", wz_slice(NULL, 0), &reply, wz_buf_str(&target));
     wz_client_release_reply(&reply);

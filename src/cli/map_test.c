@@ -40,6 +40,12 @@ static void test_map_entries_are_set_and_removed_by_kind(void **state)
                                   "device    a/b    c.d\n"
                                   "subtopic  M      brightness\n"
                                   "type      input  stat\n");
+    assert_int_equal(TERMINAL(&t, "map", "set", "subtopic", "M", "dim", "--set", "type=number"), 0);
+    assert_int_equal(TERMINAL(&t, "map", "set", "subtopic", "M", "level", "--set", "send=value"),
+                     0);
+    assert_int_equal(TERMINAL(&t, "map", "export"), 0);
+    assert_non_null(
+        strstr(t.output, "\"M\" = \"level\" #: {\"type\": \"number\", \"send\": \"value\"}\n"));
     assert_int_equal(TERMINAL(&t, "map", "rm", "subtopic", "M"), 0);
     assert_int_equal(TERMINAL(&t, "map", "rm", "subtopic", "M"), WZ_EXIT_NOT_FOUND);
     terminal_close(&t);

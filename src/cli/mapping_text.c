@@ -4,6 +4,7 @@
 
 #include "router/mapfile.h"
 #include "router/mapping_explain.h"
+#include "router/ready_templates.h"
 #include "topic/pattern.h"
 
 int wz_mapping_text_import(void *arg, struct wz_slice text,
@@ -28,6 +29,14 @@ int wz_mapping_text_export(void *arg, const struct wz_api_documents *documents,
 {
     (void)arg; // likewise
     return wz_mapfile_export(documents->lists, ret_text, ret_problem);
+}
+
+json_t *wz_mapping_text_ready(enum wz_collection collection, size_t index, const char **ret_name)
+{
+    if (collection != WZ_COLLECTION_TEMPLATES || index >= WZ_READY_TEMPLATE_COUNT)
+        return NULL;
+    *ret_name = wz_ready_template_name((int)index);
+    return wz_ready_template(*ret_name);
 }
 
 // Whether a script has a binding on STREAM whose pattern matches.

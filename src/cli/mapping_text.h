@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The router's mapping file as the three functions that the API is given for it (gateway/api.h):
-// the gateway itself never includes the router.
+// The router's mapping file and ready templates as the functions that the API is given for them
+// (gateway/api.h): the gateway itself never includes the router.
 #pragma once
 
 #include "gateway/api.h"
@@ -19,3 +19,6 @@ WZ_MUST int wz_mapping_text_explain(void *arg, const struct wz_api_documents *do
 // A wz_api_export_fn; ARG is not used. Any thread.
 WZ_MUST int wz_mapping_text_export(void *arg, const struct wz_api_documents *documents,
                                    struct wz_buf *ret_text, struct wz_problem *ret_problem);
+
+// A wz_api_ready_fn: the ready templates. Any thread.
+json_t *wz_mapping_text_ready(enum wz_collection collection, size_t index, const char **ret_name);

@@ -48,6 +48,11 @@ typedef int (*wz_api_explain_fn)(void *arg, const struct wz_api_documents *docum
                                  struct wz_slice topic, struct wz_slice body, json_t **ret_steps,
                                  struct wz_problem *ret_problem);
 
+// Document number INDEX of those of a collection that are there without being stored, a new
+// reference, and its name; NULL behind the last. In the order of names.
+typedef json_t *(*wz_api_ready_fn)(enum wz_collection collection, size_t index,
+                                   const char **ret_name);
+
 // What the API speaks to. Each may be missing (NULL, or no streams): what needs it is then refused.
 // All of it must outlive the API.
 struct wz_api_parts {
@@ -65,6 +70,7 @@ struct wz_api_parts {
     wz_api_export_fn export;
     wz_api_explain_fn explain;
     void *mapping_arg;
+    wz_api_ready_fn ready;
     int64_t started_ms; // of the wall clock
     int64_t started_us; // the same moment, of the monotonic clock
 };

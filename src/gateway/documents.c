@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the handlers of documents. A document is represented as it is stored; its revision is the
 // ETag. A change with a condition that only a look can decide (PATCH, "If-Match: *") is a GET and
-// then a PUT that expects the revision seen.
+// then a PUT that expects the revision seen. A ready document, which is there without being stored,
+// has the revision 0; a change of one stores it.
 #include "base/codes.h"
 #include "base/mem.h"
 #include "gateway/answer.h"
@@ -176,6 +177,28 @@ static struct task *begin(struct wz_request *req)
     return task;
 }
 
+// The ready document INDEX of the task's collection, or NULL.
+static json_t *ready_at(const struct task *task, size_t index, const char **ret_name)
+{
+    wz_api_ready_fn ready = task->req->api->parts.ready;
+
+    return ready != NULL ? ready(task->call.collection, index, ret_name) : NULL;
+}
+
+// The ready document that the task names, a new reference, or NULL.
+static json_t *find_ready(const struct task *task)
+{
+    const char *name = NULL;
+    json_t *body;
+
+    for (size_t i = 0; (body = ready_at(task, i, &name)) != NULL; i++) {
+        if (strcmp(name, task->call.name) == 0)
+            return body;
+        json_decref(body);
+    }
+    return NULL;
+}
+
 // Adds what the board says of a script's run.
 static void add_live(struct task *task, json_t *object, const char *name)
 {
@@ -189,10 +212,41 @@ static void add_live(struct task *task, json_t *object, const char *name)
         (void)json_object_set_new(object, WZ_LIVE_MEMBER, live); // the object is ours
 }
 
+static void add_item(struct task *task, json_t *items, const struct wz_document *doc)
+{
+    json_t *item = json_pack("{s:s, s:I, s:O}", "name", doc->name, "revision",
+                             (json_int_t)doc->revision, "document", doc->body);
+
+    if (item != NULL)
+        add_live(task, item, doc->name);
+    (void)json_array_append_new(items, item); // refuses NULL, which a bad name would give
+}
+
+// Adds the ready documents from *INDEX on that come before NAME (NULL: all), and goes past one of
+// that name, whose place the stored one takes.
+static void add_ready(struct task *task, json_t *items, const char *name, size_t *index)
+{
+    const char *ready;
+    json_t *body;
+
+    for (; (body = ready_at(task, *index, &ready)) != NULL; ++*index) {
+        int order = name != NULL ? strcmp(ready, name) : -1;
+
+        if (order < 0)
+            (void)json_array_append_new(items, json_pack("{s:s, s:i, s:b, s:O}", "name", ready,
+                                                         "revision", 0, "ready", 1, "document",
+                                                         body)); // its name is ours
+        json_decref(body);
+        if (order > 0)
+            return;
+    }
+}
+
 static void answer_list(struct wz_mail *mail)
 {
     struct task *task = take_back(mail);
     json_t *items = json_array();
+    size_t ready = 0;
 
     if (task->call.result < 0) {
         json_decref(items);
@@ -200,14 +254,10 @@ static void answer_list(struct wz_mail *mail)
         return;
     }
     for (size_t i = 0; i < task->call.list.count; i++) {
-        struct wz_document *doc = &task->call.list.items[i];
-        json_t *item = json_pack("{s:s, s:I, s:O}", "name", doc->name, "revision",
-                                 (json_int_t)doc->revision, "document", doc->body);
-
-        if (item != NULL)
-            add_live(task, item, doc->name);
-        (void)json_array_append_new(items, item); // refuses NULL, which a bad name would give
+        add_ready(task, items, task->call.list.items[i].name, &ready);
+        add_item(task, items, &task->call.list.items[i]);
     }
+    add_ready(task, items, NULL, &ready);
     wz_answer_json(task->req, 200, json_pack("{s:o}", "items", items));
     free_task(task);
 }
@@ -234,8 +284,13 @@ static void answer_get(struct wz_mail *mail)
     struct task *task = take_back(mail);
     struct wz_slice none = wz_http_field(&task->req->head, "If-None-Match");
     struct wz_document *doc = task->call.list.items;
+    json_t *ready = task->call.result == WZ_ERR_NOT_FOUND ? find_ready(task) : NULL;
     int64_t known;
 
+    if (ready != NULL) {
+        answer_document(task, 200, ready, 0);
+        return;
+    }
     if (task->call.result < 0) {
         refuse_result(task);
         return;
@@ -284,7 +339,11 @@ static void answer_put(struct wz_mail *mail)
 static void answer_delete(struct wz_mail *mail)
 {
     struct task *task = take_back(mail);
+    json_t *ready = task->call.result == WZ_ERR_NOT_FOUND ? find_ready(task) : NULL;
 
+    if (ready != NULL)
+        wz_problem_fix(&task->call.problem, "It is a ready one, which cannot be removed.");
+    json_decref(ready);
     if (task->call.result < 0) {
         refuse_result(task);
         return;
@@ -297,13 +356,32 @@ static void answer_delete(struct wz_mail *mail)
 }
 
 // Goes on once the document has been seen: a PUT or DELETE that expects its revision.
+static void change_document(struct task *task, json_t *body, int64_t revision)
+{
+    task->call.expected_revision = task->condition == IF_REVISION ? task->revision : revision;
+    if (task->patch != NULL) {
+        json_decref(task->body);
+        task->body = wz_patch_apply(body, task->patch);
+    }
+    if (task->req->method == WZ_METHOD_DELETE)
+        send(task, WZ_STORE_DELETE, answer_delete);
+    else
+        send(task, WZ_STORE_PUT, answer_put);
+}
+
 static void change_seen(struct wz_mail *mail)
 {
     struct task *task = take_back(mail);
     struct wz_document *doc = task->call.list.items;
     struct wz_problem problem;
     bool absent = task->call.result == WZ_ERR_NOT_FOUND;
+    json_t *ready = absent && task->req->method != WZ_METHOD_DELETE ? find_ready(task) : NULL;
 
+    if (ready != NULL) {
+        change_document(task, ready, WZ_REVISION_NONE);
+        json_decref(ready);
+        return;
+    }
     if (absent && task->condition != IF_ANYTHING) {
         (void)wz_problem_set(&problem, WZ_ERR_CONFLICT, WZ_CODE_API_PRECONDITION,
                              "The document is not there, which If-Match asks for.");
@@ -314,15 +392,7 @@ static void change_seen(struct wz_mail *mail)
         refuse_result(task);
         return;
     }
-    task->call.expected_revision = task->condition == IF_REVISION ? task->revision : doc->revision;
-    if (task->patch != NULL) {
-        json_decref(task->body);
-        task->body = wz_patch_apply(doc->body, task->patch);
-    }
-    if (task->req->method == WZ_METHOD_DELETE)
-        send(task, WZ_STORE_DELETE, answer_delete);
-    else
-        send(task, WZ_STORE_PUT, answer_put);
+    change_document(task, doc->body, doc->revision);
 }
 
 static void patch_again(struct task *task) { send(task, WZ_STORE_GET, change_seen); }

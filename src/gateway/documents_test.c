@@ -132,6 +132,49 @@ static void test_documents_of_scripts_show_their_run_and_never_store_it(void **s
     stage_close(&stage);
 }
 
+static json_t *ready_of(enum wz_collection collection, size_t index, const char **ret_name)
+{
+    static const char *const names[] = {"b", "d"};
+
+    if (collection != WZ_COLLECTION_TEMPLATES || index >= 2)
+        return NULL;
+    *ret_name = names[index];
+    return json_pack("{s:s}", "description", names[index]);
+}
+
+static void test_documents_that_are_ready_are_read_and_stored_by_a_change(void **state)
+{
+    struct stage stage;
+
+    (void)state;
+    stage_open(&stage);
+    stage.parts.ready = ready_of;
+    stage_begin(&stage);
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/templates/b", "", ""), 200);
+    assert_true(stage_has(&stage, "ETag: \"0\"\r\n"));
+    assert_string_equal(stage_text(&stage), "{\"description\":\"b\"}\n");
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/devices/b", "", ""), 404);
+    assert_int_equal(stage_ask(&stage, "DELETE", "/api/v1/templates/b", "", ""), 404);
+    assert_non_null(strstr(stage_text(&stage), "ready one"));
+    assert_int_equal(stage_ask(&stage, "DELETE", "/api/v1/templates/x", "", ""), 404);
+    assert_null(strstr(stage_text(&stage), "ready one"));
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/templates/c", "", "{}"), 201);
+    assert_int_equal(
+        stage_ask(&stage, "PATCH", "/api/v1/templates/d", "If-Match: \"1\"\r\n", "{\"x\":1}"), 412);
+    assert_int_equal(stage_ask(&stage, "PATCH", "/api/v1/templates/d", "", "{\"x\":1}"), 201);
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/templates", "", ""), 200);
+    assert_string_equal(
+        stage_text(&stage),
+        "{\"items\":[{\"name\":\"b\",\"revision\":0,\"ready\":true,"
+        "\"document\":{\"description\":\"b\"}},"
+        "{\"name\":\"c\",\"revision\":1,\"document\":{}},"
+        "{\"name\":\"d\",\"revision\":1,\"document\":{\"description\":\"d\",\"x\":1}}]}\n");
+    assert_int_equal(stage_ask(&stage, "DELETE", "/api/v1/templates/d", "", ""), 204);
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/templates/d", "", ""), 200);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/templates/b", "If-Match: *\r\n", "{}"), 201);
+    stage_close(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +183,7 @@ int main(void)
         cmocka_unit_test(test_documents_are_patched_member_by_member),
         cmocka_unit_test(test_documents_that_cannot_be_are_refused),
         cmocka_unit_test(test_documents_of_scripts_show_their_run_and_never_store_it),
+        cmocka_unit_test(test_documents_that_are_ready_are_read_and_stored_by_a_change),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

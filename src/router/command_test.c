@@ -153,6 +153,38 @@ static void test_command_body_survives_members_of_other_kinds_than_ours(void **s
     }
 }
 
+static void test_command_body_may_be_the_value_alone(void **state)
+{
+    static const struct {
+        const char *value;
+        enum wz_form form;
+        const char *command;
+    } rows[] = {
+        {"{\"_id\":\"i\",\"value\":0}", WZ_FORM_OBJECT, "0"},
+        {"{\"value\":\"ON\"}", WZ_FORM_OBJECT, "ON"},
+        {"{\"value\":\"a\\n\\\"b\\\"\"}", WZ_FORM_OBJECT, "a\n\"b\""},
+        {"{\"value\": { \"a\" : [ 1 ] } }", WZ_FORM_OBJECT, "{\"a\":[1]}"},
+        {"{\"value\":null,\"a\":1}", WZ_FORM_OBJECT, "null"},
+        {"{\"val\\u0075e\":1,\"value\":2}", WZ_FORM_OBJECT, "1"},
+        {"{\"_id\":\"i\",\"state\":\"ON\"}", WZ_FORM_OBJECT, "{\"state\":\"ON\"}"},
+        {"{}", WZ_FORM_OBJECT, "{}"},
+        {"{\"value\":\"ON\"}", WZ_FORM_TEXT, "ON"},
+        {"{\"value\":25}", WZ_FORM_TYPED, "25"},
+        {"{\"value\":\"x\"}", WZ_FORM_TYPED, "\"x\""},
+        {"{\"value\":\"AP8=\"}", WZ_FORM_OBJECT, "AP8="},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        WZ_AUTO(wz_buf_release) struct wz_buf body = {0};
+
+        assert_int_equal(
+            wz_command_body(wz_slice_str(rows[i].value), rows[i].form, WZ_SEND_VALUE, &body),
+            WZ_OK);
+        assert_string_equal(wz_buf_str(&body), rows[i].command);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +193,7 @@ int main(void)
         cmocka_unit_test(test_command_body_of_the_same_record_is_the_same_to_the_byte),
         cmocka_unit_test(test_command_body_refuses_what_is_no_record),
         cmocka_unit_test(test_command_body_survives_members_of_other_kinds_than_ours),
+        cmocka_unit_test(test_command_body_may_be_the_value_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -452,6 +452,27 @@ static void test_commands_that_nobody_has_subscribed_to_are_counted(void **state
     assert_int_equal(wz_metric_get(WZ_METRIC_COMMANDS_UNDELIVERED) - undelivered, 1);
 }
 
+static void test_commands_are_their_values_where_the_mapping_says_so(void **state)
+{
+    struct testcommands *t = *state;
+
+    testcommands_open(t);
+    (void)testcommands_add(t, 1, 0);
+    testcommands_wait(t, 1);
+    assert_true(t->got[0].whole);
+    t->value_alone = true;
+    testcommands_map(t, false);
+    (void)testcommands_add(t, 1, 0);
+    testcommands_wait(t, 2);
+    assert_false(t->got[1].whole);
+    t->value_alone = false;
+    testcommands_map(t, false);
+    (void)testcommands_add(t, 1, 0);
+    testcommands_wait(t, 3);
+    assert_true(t->got[2].whole);
+    expect_once_in_order(t);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -477,6 +498,7 @@ int main(void)
         TEST(test_commands_wait_for_a_bus_that_is_busy),
         TEST(test_commands_without_a_device_are_counted_and_hold_nothing_up),
         TEST(test_commands_that_nobody_has_subscribed_to_are_counted),
+        TEST(test_commands_are_their_values_where_the_mapping_says_so),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

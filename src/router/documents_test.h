@@ -38,6 +38,34 @@ static inline void add_type(struct wz_document_list *lists, const char *name, co
     add_document(&lists[WZ_COLLECTION_TYPES], name, "word", word);
 }
 
+// Reads {"devices": {ID: ROUTE or BODY}, "templates": {...}, "subtopics": {S: CHANNEL or BODY}}.
+static inline void add_documents(const char *text, struct wz_document_list *lists)
+{
+    json_t *all = json_loads(text, 0, NULL);
+    const char *collection;
+    json_t *documents;
+
+    if (all == NULL)
+        abort();
+    json_object_foreach(all, collection, documents)
+    {
+        enum wz_collection number = wz_collection_find(collection);
+        struct wz_document_list *list = &lists[number];
+        const char *name;
+        json_t *body;
+
+        json_object_foreach(documents, name, body)
+        {
+            const char *member = number == WZ_COLLECTION_DEVICES ? "route" : "channel";
+
+            add_document(list, name, json_is_string(body) ? member : NULL, json_string_value(body));
+            if (json_is_object(body))
+                (void)json_object_update(list->items[list->count - 1].body, body);
+        }
+    }
+    json_decref(all);
+}
+
 // Makes the changes in the lists, which stay ordered by name, as a store would.
 static inline void apply_changes(struct wz_document_list *lists,
                                  const struct wz_store_change *changes, size_t count)

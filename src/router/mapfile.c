@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the reading of a mapping text, line by line:
 //
-//   line    = blanks [ header | entry ] blanks [ comment ] ( LF | CR LF | end of the text )
+//   line    = blanks [ header | entry [ blanks mark ] | template ] blanks [ comment ] end
+//   end     = LF | CR LF | end of the text
 //   header  = "[" blanks ( "Device" | "Subtopic" | "Types" ) blanks "]"          in any case
 //   entry   = text blanks "=" blanks text
 //   text    = '"' { character, '\"' or '\\' } '"'  |  bare
 //   bare    = characters without '"', up to "=" in a name, up to a comment in either
 //   comment = ( "#" | ";" ) and all that follows, at the front of a line or behind a blank or a
-//   quote
+//   quote, that is neither of these:
+//   mark     = "#:" blanks object                       what else the entry's document holds
+//   template = "#:" blanks "template" blanks name blanks object
+//   object  = a JSON object on one line; behind it, a comment needs no blank
 #include "router/mapfile.h"
 
 #include <strings.h>
@@ -23,6 +27,18 @@ static const char *const sections[] = {
 #undef WZ_MAPFILE_NAME
 };
 
+const char *wz_mapfile_member(enum wz_mapfile_kind kind)
+{
+    static const char *const members[] = {
+#define WZ_MAPFILE_MEMBER(id, name, collection, member) member,
+        WZ_MAPFILE_SECTION_TABLE(WZ_MAPFILE_MEMBER)
+#undef WZ_MAPFILE_MEMBER
+            NULL,
+    };
+
+    return members[kind];
+}
+
 // The line being read. Positions count bytes from the text's start.
 struct reader {
     struct wz_mapfile *file;
@@ -30,7 +46,7 @@ struct reader {
     size_t start;  // where its first column is
     size_t pos;    // where to read on
     size_t end;    // where its end of line begins
-    enum wz_mapfile_section section;
+    enum wz_mapfile_kind section;
     struct wz_problem *ret_problem;
 };
 
@@ -217,7 +233,7 @@ static int read_header(struct reader *reader, struct wz_mapfile_line *line)
         if (end - start != strlen(sections[i]) ||
             strncasecmp((const char *)text + start, sections[i], end - start) != 0)
             continue;
-        reader->section = (enum wz_mapfile_section)i;
+        reader->section = (enum wz_mapfile_kind)i;
         line->section = reader->section;
         line->is_header = true;
         return expect_end(reader);
@@ -231,18 +247,70 @@ static int add_name(struct reader *reader, struct wz_mapfile_line *line, size_t 
 {
     struct wz_mapfile_line *before;
 
-    if (line->section == WZ_MAPFILE_TYPES && strcmp(line->name, "input") != 0 &&
+    if (line->kind == WZ_MAPFILE_TYPES && strcmp(line->name, "input") != 0 &&
         strcmp(line->name, "output") != 0)
         return refuse(reader, pos, WZ_CODE_MAPFILE_SYNTAX,
                       "Write input = for the word of readings, output = for that of commands.",
                       "There is no type \"%s\".", line->name);
-    before = wz_map_get(&reader->file->names[line->section], wz_slice_str(line->name));
+    before = wz_map_get(&reader->file->names[line->kind], wz_slice_str(line->name));
     if (before != NULL)
         return refuse(reader, pos, WZ_CODE_MAPFILE_DUPLICATE, "Take one of the two lines out.",
-                      "\"%s\" stands in [%s] already, on line %zu.", line->name,
-                      sections[line->section], (size_t)(before - reader->file->lines) + 1);
-    (void)wz_map_put(&reader->file->names[line->section], wz_slice_str(line->name), line);
+                      "The %s \"%s\" stands on line %zu already.",
+                      line->kind == WZ_MAPFILE_TEMPLATE ? "template" : "name", line->name,
+                      (size_t)(before - reader->file->lines) + 1);
+    (void)wz_map_put(&reader->file->names[line->kind], wz_slice_str(line->name), line);
     return WZ_OK;
+}
+
+// Marks.
+
+static bool at_mark(const struct reader *reader)
+{
+    return byte_at(reader, reader->pos) == '#' && byte_at(reader, reader->pos + 1) == ':';
+}
+
+// Reads a JSON object into RET_OBJECT.
+static int read_object(struct reader *reader, json_t **ret_object)
+{
+    const char *text = (const char *)reader->file->text.ptr + reader->pos;
+    json_error_t error;
+    json_t *object =
+        json_loadb(text, reader->end - reader->pos,
+                   JSON_REJECT_DUPLICATES | JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &error);
+
+    if (!json_is_object(object)) {
+        json_decref(object);
+        return refuse(
+            reader, reader->pos, WZ_CODE_MAPFILE_SYNTAX,
+            "Write #: {\"template\": \"tasmota\"} behind a device, or \"# :\" for a comment.",
+            "Behind #: stands no JSON object: %s.", object == NULL ? error.text : "it is an array");
+    }
+    reader->pos += (size_t)error.position;
+    *ret_object = object;
+    return WZ_OK;
+}
+
+// Reads what an entry's mark says, if there is one.
+static int read_mark(struct reader *reader, struct wz_mapfile_line *line)
+{
+    const char *member = wz_mapfile_member(line->kind);
+    size_t start;
+    int r;
+
+    skip_blanks(reader);
+    if (!at_mark(reader))
+        return WZ_OK;
+    start = reader->pos;
+    reader->pos += strlen(WZ_MAPFILE_MARK);
+    skip_blanks(reader);
+    r = read_object(reader, &line->more);
+    if (r < 0)
+        return r;
+    line->mark_at = (struct wz_mapfile_span){start, reader->pos - start};
+    if (json_object_get(line->more, member) == NULL)
+        return WZ_OK;
+    return refuse(reader, start, WZ_CODE_MAPFILE_SYNTAX, "Take it out of the object.",
+                  "The member \"%s\" is what stands in front of the mark.", member);
 }
 
 static int read_entry(struct reader *reader, struct wz_mapfile_line *line)
@@ -252,7 +320,7 @@ static int read_entry(struct reader *reader, struct wz_mapfile_line *line)
     size_t start = reader->pos;
     int r;
 
-    if (reader->section == WZ_MAPFILE_SECTION_COUNT)
+    if (reader->section == WZ_MAPFILE_NONE)
         return refuse(reader, start, WZ_CODE_MAPFILE_SYNTAX,
                       "Write [Device], [Subtopic] or [Types] on a line above.",
                       "There is an entry before the first section.");
@@ -266,14 +334,65 @@ static int read_entry(struct reader *reader, struct wz_mapfile_line *line)
                       "There is no '=' behind the name.");
     reader->pos++;
     skip_blanks(reader);
-    line->value_pos = reader->pos;
+    line->kind = reader->section;
+    line->value_at.pos = reader->pos;
     line->quoted = byte_at(reader, reader->pos) == '"';
     r = read_text(reader, 0, &value);
     if (r < 0)
         return r;
-    line->value_len = reader->pos - line->value_pos;
+    line->value_at.len = reader->pos - line->value_at.pos;
     line->name = wz_strdup(wz_buf_str(&name));
     line->value = wz_strdup(wz_buf_str(&value));
+    r = read_mark(reader, line);
+    if (r == WZ_OK)
+        r = expect_end(reader);
+    return r < 0 ? r : add_name(reader, line, start);
+}
+
+// Reads a text between quotes, or up to a blank.
+static int read_word(struct reader *reader, struct wz_buf *text)
+{
+    size_t start = reader->pos;
+
+    if (byte_at(reader, start) == '"')
+        return read_quoted(reader, text);
+    while (reader->pos < reader->end && !is_blank(byte_at(reader, reader->pos)))
+        reader->pos++;
+    wz_buf_add(text, reader->file->text.ptr + start, reader->pos - start);
+    return WZ_OK;
+}
+
+static int read_template(struct reader *reader, struct wz_mapfile_line *line)
+{
+    static const char form[] = "Write #: template NAME {...}, or \"# :\" for a comment.";
+    WZ_AUTO(wz_buf_release) struct wz_buf word = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf name = {0};
+    size_t start = reader->pos;
+    int r;
+
+    reader->pos += strlen(WZ_MAPFILE_MARK);
+    skip_blanks(reader);
+    r = read_word(reader, &word);
+    if (r < 0 || !wz_slice_eq(wz_buf_slice(&word), WZ_SLICE_LIT("template")))
+        return refuse(reader, start, WZ_CODE_MAPFILE_SYNTAX, form,
+                      "A line that begins with #: is no template.");
+    skip_blanks(reader);
+    start = reader->pos;
+    r = read_word(reader, &name);
+    if (r < 0)
+        return r;
+    if (name.len == 0 || name.len > WZ_DOCUMENT_NAME_MAX ||
+        memchr(name.ptr, '\t', name.len) != NULL)
+        return refuse(reader, start, WZ_CODE_MAPFILE_SYNTAX, form,
+                      "The template has no name, or one longer than 1024 bytes, or with a tab.");
+    skip_blanks(reader);
+    line->mark_at.pos = reader->pos;
+    r = read_object(reader, &line->more);
+    if (r < 0)
+        return r;
+    line->mark_at.len = reader->pos - line->mark_at.pos;
+    line->kind = WZ_MAPFILE_TEMPLATE;
+    line->name = wz_strdup(wz_buf_str(&name));
     r = expect_end(reader);
     return r < 0 ? r : add_name(reader, line, start);
 }
@@ -285,6 +404,8 @@ static int read_line(struct reader *reader, struct wz_mapfile_line *line)
     if (r < 0)
         return r;
     skip_blanks(reader);
+    if (at_mark(reader))
+        return read_template(reader, line);
     if (reader->pos == reader->end || at_comment(reader, reader->pos))
         return WZ_OK;
     if (byte_at(reader, reader->pos) == '[')
@@ -294,8 +415,7 @@ static int read_line(struct reader *reader, struct wz_mapfile_line *line)
 
 static int read_lines(struct wz_mapfile *file, struct wz_problem *ret_problem)
 {
-    struct reader reader = {
-        .file = file, .section = WZ_MAPFILE_SECTION_COUNT, .ret_problem = ret_problem};
+    struct reader reader = {.file = file, .section = WZ_MAPFILE_NONE, .ret_problem = ret_problem};
     struct wz_slice text = wz_buf_slice(&file->text);
 
     for (size_t pos = 0; pos < text.len;) {
@@ -356,8 +476,9 @@ void wz_mapfile_free(struct wz_mapfile *file)
     for (size_t i = 0; i < file->count; i++) {
         wz_free(file->lines[i].name);
         wz_free(file->lines[i].value);
+        json_decref(file->lines[i].more);
     }
-    for (int i = 0; i < WZ_MAPFILE_SECTION_COUNT; i++)
+    for (int i = 0; i < WZ_MAPFILE_KIND_COUNT; i++)
         wz_map_release(&file->names[i]);
     wz_free(file->lines);
     wz_buf_release(&file->text);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mapping as text (docs/formats/mapping.md): sections [Device], [Subtopic] and [Types] of lines
-// "physical" = "logical". A text that was imported is kept in the store beside the documents it
-// stands for, so an export gives the same bytes, and after a change differs in the lines concerned
-// only. Any thread.
+// "physical" = "logical", with what these lines cannot say in comments that begin with "#:". A text
+// that was imported is kept in the store beside the documents it stands for, so an export gives the
+// same bytes, and after a change differs in the lines concerned only. Any thread.
 #pragma once
 
 #include "base/buf.h"
@@ -46,6 +46,7 @@ void wz_mapfile_changes(const struct wz_mapfile *file,
 void wz_mapfile_changes_release(struct wz_mapfile_changes *changes);
 
 // Adds the mapping in LISTS as text. WZ_ERR_UNSUPPORTED, with a problem that names them, when there
-// are documents that the text form cannot say; RET_TEXT is untouched then.
+// are documents that the text form cannot say, for their control characters or a value that is
+// none; RET_TEXT is untouched then.
 WZ_MUST int wz_mapfile_export(const struct wz_document_list lists[WZ_COLLECTION_COUNT],
                               struct wz_buf *ret_text, struct wz_problem *ret_problem);

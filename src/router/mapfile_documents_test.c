@@ -68,6 +68,11 @@ static void test_mapfile_import_then_export_gives_the_same_bytes(void **state)
         "[Device]\na = b\r\nc = d\n",
         "[Device]\n\xc3\xa4/\xe2\x82\xac = \xf0\x9f\x92\xa1\n",
         "[Device]\na=b=c\n   \n\t# indented\n",
+        "#: template lamp {\"input\": \"in\"}\n[Device]\na = b #: {\"template\":  \"lamp\"}\n",
+        "#:template\t\"my lamp\"{} # c\n[Device]\n\"a\"=\"b\"#:{ }#c\n#: template x {\"a\":1}",
+        "[Subtopic]\nT = t \t #: {\"type\": \"number\", \"x\": [1.5, 1e2, "
+        "\"\\u0085\\u0000\xc3\xa4\"]} ; c\r\n",
+        "[Types]\ninput = a #: {\"description\": \"#: {}\"}\n",
     };
     (void)state;
 
@@ -148,23 +153,131 @@ static void test_mapfile_export_without_a_kept_text_is_in_the_original_form(void
     release_documents(lists);
 }
 
+// Puts a document with this body, which is JSON.
+static void put(struct wz_document_list *lists, enum wz_collection collection, const char *name,
+                const char *body)
+{
+    struct wz_store_change one = {
+        .collection = collection, .name = name, .body = json_loads(body, JSON_ALLOW_NUL, NULL)};
+
+    assert_non_null(one.body);
+    apply_changes(lists, &one, 1);
+    json_decref(one.body);
+}
+
+static void test_mapfile_import_takes_what_marks_say(void **state)
+{
+    static const char text[] = "#: template lamp {\"input\":\"in\"}\n[Device]\n"
+                               "a = b #: {\"template\":\"lamp\",\"type\":\"json\"}\nc = d #: {}\n"
+                               "[Subtopic]\nT = t #: {\"type\":\"number\"}\n";
+    static const struct {
+        enum wz_collection collection;
+        const char *body;
+    } expected[] = {
+        {WZ_COLLECTION_TEMPLATES, "{\"input\":\"in\"}"},
+        {WZ_COLLECTION_DEVICES, "{\"route\":\"b\",\"template\":\"lamp\",\"type\":\"json\"}"},
+        {WZ_COLLECTION_SUBTOPICS, "{\"channel\":\"t\",\"type\":\"number\"}"},
+    };
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    (void)state;
+
+    put(lists, WZ_COLLECTION_TEMPLATES, "gone", "{}");
+    assert_int_equal(import(lists, wz_slice_str(text)), 6);
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        char *body = json_dumps(lists[expected[i].collection].items[0].body, JSON_COMPACT);
+
+        assert_string_equal(body, expected[i].body);
+        free(body);
+    }
+    assert_int_equal(lists[WZ_COLLECTION_TEMPLATES].count, 1);
+    // What the marks said goes with them.
+    assert_int_equal(import(lists, WZ_SLICE_LIT("[Device]\na = b\n")), 5);
+    assert_int_equal(json_object_size(lists[WZ_COLLECTION_DEVICES].items[0].body), 1);
+    assert_int_equal(lists[WZ_COLLECTION_TEMPLATES].count, 0);
+    release_documents(lists);
+}
+
+static void test_mapfile_export_changes_marks_alone(void **state)
+{
+    static const char text[] = "#: template lamp {\"input\":\"in\"} # mine\n[Device]\n"
+                               "a = b   # keep\n\"c\" = \"d\"# this\n"
+                               "e = f  #: {\"type\":\"json\"}# and\n"
+                               "g = h  #: {\"type\":\"json\"}  ; this\n"
+                               "i = j #: {\"type\" : \"json\"}\n"
+                               "k = l #: {\"template\":\"lamp\"} # too\n";
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    (void)state;
+
+    (void)import(lists, wz_slice_str(text));
+    put(lists, WZ_COLLECTION_TEMPLATES, "lamp", "{\"input\":\"state\"}");
+    put(lists, WZ_COLLECTION_TEMPLATES, "a b",
+        "{\"description\":\"\\u0085\\u007f\\n\\u0000\xc3\xa4\"}");
+    put(lists, WZ_COLLECTION_DEVICES, "a", "{\"template\":\"lamp\",\"route\":\"b\"}");
+    put(lists, WZ_COLLECTION_DEVICES, "c", "{\"route\":\"D\",\"template\":\"lamp\"}");
+    put(lists, WZ_COLLECTION_DEVICES, "e", "{\"route\":\"f\"}");
+    put(lists, WZ_COLLECTION_DEVICES, "g", "{\"route\":\"h\"}");
+    put(lists, WZ_COLLECTION_DEVICES, "i", "{\"route\":\"J\",\"type\":\"json\"}");
+    put(lists, WZ_COLLECTION_DEVICES, "k", "{\"route\":\"l\",\"type\":\"number\"}");
+    put(lists, WZ_COLLECTION_DEVICES, "m", "{\"route\":\"n\",\"type\":\"number\"}");
+    put(lists, WZ_COLLECTION_SUBTOPICS, "T", "{\"channel\":\"t\",\"send\":\"value\"}");
+    assert_export(lists,
+                  "#: template lamp {\"input\": \"state\"} # mine\n"
+                  "#: template \"a b\" {\"description\": \"\\u0085\\u007f\\n\\u0000\xc3\xa4\"}\n"
+                  "[Device]\n"
+                  "a = b #: {\"template\": \"lamp\"}   # keep\n"
+                  "\"c\" = \"D\" #: {\"template\": \"lamp\"}# this\n"
+                  "e = f # and\ng = h  ; this\n"
+                  "i = J #: {\"type\": \"json\"}\n"
+                  "k = l #: {\"type\": \"number\"} # too\n"
+                  "\"m\" = \"n\" #: {\"type\": \"number\"}\n"
+                  "\n[Subtopic]\n\"T\" = \"t\" #: {\"send\": \"value\"}\n");
+    release_documents(lists);
+}
+
+static void test_mapfile_export_keeps_the_order_of_members(void **state)
+{
+    static const char text[] = "#: template t {\"reading\":{\"a\":\"1\",\"b\":\"2\"}}\n";
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    (void)state;
+
+    (void)import(lists, wz_slice_str(text));
+    put(lists, WZ_COLLECTION_TEMPLATES, "t", "{\"reading\":{\"b\":\"2\",\"a\":\"1\"}}");
+    assert_export(lists, "#: template t {\"reading\": {\"b\": \"2\", \"a\": \"1\"}}\n");
+    assert_int_equal(import(lists, wz_slice_str(text)), 1);
+    release_documents(lists);
+}
+
+static void test_mapfile_export_without_a_kept_text_has_templates_last(void **state)
+{
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    (void)state;
+
+    put(lists, WZ_COLLECTION_TEMPLATES, "t", "{}");
+    put(lists, WZ_COLLECTION_DEVICES, "a", "{\"route\":\"b\",\"template\":\"t\"}");
+    put(lists, WZ_COLLECTION_TYPES, "input", "{\"word\":\"x\",\"description\":\"d\"}");
+    assert_export(lists, "[Device]\n\"a\" = \"b\" #: {\"template\": \"t\"}\n\n"
+                         "[Types]\ninput = x #: {\"description\": \"d\"}\n\n#: template t {}\n");
+    release_documents(lists);
+}
+
 static void test_mapfile_export_names_what_it_cannot_say(void **state)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
     struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
     struct wz_problem problem = {0};
-    struct wz_store_change one = {.collection = WZ_COLLECTION_DEVICES, .name = "more"};
     (void)state;
 
     add_device(lists, "fine", "r");
     change(lists, WZ_COLLECTION_DEVICES, "line", "route", "a\nb");
-    one.body = json_pack("{s:s,s:s}", "route", "r", "template", "t");
-    apply_changes(lists, &one, 1);
-    json_decref(one.body);
+    put(lists, WZ_COLLECTION_DEVICES, "more", "{\"route\":\"r\",\"template\":\"t\"}");
+    put(lists, WZ_COLLECTION_DEVICES, "none", "{\"template\":\"t\"}");
+    put(lists, WZ_COLLECTION_DEVICES, "nul", "{\"route\":\"a\\u0000\"}");
     change(lists, WZ_COLLECTION_TYPES, "other", "word", "x");
+    put(lists, WZ_COLLECTION_TEMPLATES, "a\tb", "{}");
     assert_int_equal(wz_mapfile_export(lists, &text, &problem), WZ_ERR_UNSUPPORTED);
     assert_int_equal(problem.code, WZ_CODE_MAPFILE_EXPORT);
-    assert_string_equal(problem.where, "devices/line, devices/more, types/other");
+    assert_string_equal(problem.where,
+                        "devices/line, devices/none, devices/nul, types/other, templates/a\tb");
     assert_int_equal(text.len, 0);
     release_documents(lists);
 }
@@ -205,7 +318,7 @@ static void random_text(uint64_t *seed, struct wz_buf *text)
     size_t lines = 1 + next_random(seed) % 20;
 
     // Both sections are there: one that an export makes goes again with its last entry.
-    wz_buf_add_str(text, "[Subtopic]\n[Device]");
+    wz_buf_add_str(text, "#: template base {}\n[Subtopic]\n[Device]");
     for (size_t i = 0; i < lines; i++) {
         uint64_t kind = next_random(seed) % 6;
 
@@ -220,23 +333,35 @@ static void random_text(uint64_t *seed, struct wz_buf *text)
             wz_buf_addf(text, "n%u = v", number++);
         else if (section != 2 && kind == 3)
             wz_buf_addf(text, "\"n%u\"=\"v\\\\\" # c", number++);
+        else if (section != 2 && kind == 4)
+            wz_buf_addf(text, "n%u = v  #: {\"type\":\"json\"}%s", number++, pick(seed, notes, 4));
         else if (section != 2)
             wz_buf_addf(text, "  n%u\t=  v w ;c", number++);
+        else if (kind == 2)
+            wz_buf_addf(text, "#: template n%u {\"type\" : \"json\"}# c", number++);
     }
     if (next_random(seed) % 2 == 0)
         wz_buf_add_str(text, pick(seed, ends, 3));
 }
 
-// Makes one random change to a device or subtopic.
+// Makes one random change to a device, subtopic or template.
 static void random_change(uint64_t *seed, struct wz_document_list *lists)
 {
     static const char *const values[] = {"x", "x y", " x", "#x", "a #b", "\"", "\\", "a=b", ""};
-    bool device = next_random(seed) % 2 == 0;
+    static const enum wz_collection collections[] = {WZ_COLLECTION_DEVICES, WZ_COLLECTION_SUBTOPICS,
+                                                     WZ_COLLECTION_TEMPLATES};
+    static const char *const members[] = {"route", "channel", "input"};
+    size_t which = next_random(seed) % 3;
+    struct wz_store_change one = {.collection = collections[which]};
     char name[16];
 
     (void)snprintf(name, sizeof(name), "n%u", (unsigned)(next_random(seed) % 24));
-    change(lists, device ? WZ_COLLECTION_DEVICES : WZ_COLLECTION_SUBTOPICS, name,
-           device ? "route" : "channel", next_random(seed) % 3 == 0 ? NULL : pick(seed, values, 9));
+    one.name = name;
+    if (next_random(seed) % 3 > 0)
+        one.body = json_pack("{s:s, s:s*}", members[which], pick(seed, values, 9), "type",
+                             next_random(seed) % 2 == 0 ? "number" : NULL);
+    apply_changes(lists, &one, 1);
+    json_decref(one.body);
 }
 
 #define LINES_MAX 64
@@ -320,6 +445,10 @@ int main(void)
         cmocka_unit_test(test_mapfile_export_differs_in_the_lines_that_were_changed),
         cmocka_unit_test(test_mapfile_export_quotes_where_it_must),
         cmocka_unit_test(test_mapfile_export_without_a_kept_text_is_in_the_original_form),
+        cmocka_unit_test(test_mapfile_import_takes_what_marks_say),
+        cmocka_unit_test(test_mapfile_export_changes_marks_alone),
+        cmocka_unit_test(test_mapfile_export_keeps_the_order_of_members),
+        cmocka_unit_test(test_mapfile_export_without_a_kept_text_has_templates_last),
         cmocka_unit_test(test_mapfile_export_names_what_it_cannot_say),
         cmocka_unit_test(test_mapfile_keeps_a_long_text_in_pieces),
         cmocka_unit_test(test_mapfile_export_follows_any_edit_in_one_line),

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -11,13 +12,21 @@
 #include "base/mem.h"
 #include "router/mapfile_parts.h"
 
-// The entries of a text as "section name=value" lines.
+// The entries of a text as "kind name=value more" lines.
 static void note_entries(const struct wz_mapfile *file, struct wz_buf *buf)
 {
-    for (size_t i = 0; i < file->count; i++)
-        if (file->lines[i].name != NULL)
-            wz_buf_addf(buf, "%d %s=%s\n", (int)file->lines[i].section, file->lines[i].name,
-                        file->lines[i].value);
+    for (size_t i = 0; i < file->count; i++) {
+        const struct wz_mapfile_line *line = &file->lines[i];
+        char *more;
+
+        if (line->name == NULL)
+            continue;
+        wz_buf_addf(buf, "%d %s=%s", (int)line->kind, line->name,
+                    line->value != NULL ? line->value : "-");
+        more = line->more != NULL ? json_dumps(line->more, JSON_COMPACT) : NULL;
+        wz_buf_addf(buf, "%s%s\n", more != NULL ? " " : "", more != NULL ? more : "");
+        free(more);
+    }
 }
 
 static void test_mapfile_parse_reads_what_people_write(void **state)
@@ -41,6 +50,12 @@ static void test_mapfile_parse_reads_what_people_write(void **state)
         {"[Device]\na = x\n[Types]\n[Device]\nb = y\n", "0 a=x\n0 b=y\n"},
         {"[Device]\na = [x]\n", "0 a=[x]\n"},
         {"[Device]\na = x\n[Subtopic]\na = x\n", "0 a=x\n1 a=x\n"},
+        {"[Device]\na = b #: {\"x\":1}\nc = d#: {}\n", "0 a=b {\"x\":1}\n0 c=d#: {}\n"},
+        {"[Device]\n\"c\" = \"d\"#:{\"x\" : {}}#: {}\n", "0 c=d {\"x\":{}}\n"},
+        {"[Device]\na = b # : {}\n#\n", "0 a=b\n"},
+        {"#: template t {\"a\":[1]}\n \t#:\ttemplate  \"a \\\"b\" {};\n",
+         "3 t=- {\"a\":[1]}\n3 a \"b=- {}\n"},
+        {"[Types]\n#: template input {}\ninput = a\n", "3 input=- {}\n2 input=a\n"},
     };
     (void)state;
 
@@ -95,6 +110,19 @@ static void test_mapfile_parse_refuses_with_line_and_column(void **state)
          "a = b\n",
          "1:1", WZ_CODE_MAPFILE_SYNTAX},
         {"\n\xef\xbb\xbf[Device]\n", "2:1", WZ_CODE_MAPFILE_SYNTAX},
+        {"#: a note\n", "1:1", WZ_CODE_MAPFILE_SYNTAX},
+        {"#: template\n", "1:12", WZ_CODE_MAPFILE_SYNTAX},
+        {"#: template \"\" {}\n", "1:13", WZ_CODE_MAPFILE_SYNTAX},
+        {"#: template t\n", "1:14", WZ_CODE_MAPFILE_SYNTAX},
+        {"#: template t {\n", "1:15", WZ_CODE_MAPFILE_SYNTAX},
+        {"#: template t []\n", "1:15", WZ_CODE_MAPFILE_SYNTAX},
+        {"#: template t {} x\n", "1:18", WZ_CODE_MAPFILE_SYNTAX},
+        {"#: template t {}\n#: template \"t\" {}\n", "2:13", WZ_CODE_MAPFILE_DUPLICATE},
+        {"[Device]\na = b #: note\n", "2:10", WZ_CODE_MAPFILE_SYNTAX},
+        {"[Device]\na = b #: {\"x\":1,\"x\":2}\n", "2:10", WZ_CODE_MAPFILE_SYNTAX},
+        {"[Device]\na = b #: {\"x\":1e999}\n", "2:10", WZ_CODE_MAPFILE_SYNTAX},
+        {"[Device]\na = b #: {\"route\":\"c\"}\n", "2:7", WZ_CODE_MAPFILE_SYNTAX},
+        {"[Device]\na = b #: {} x\n", "2:13", WZ_CODE_MAPFILE_SYNTAX},
     };
     (void)state;
 

@@ -87,6 +87,7 @@ enum wz_outcome wz_mapping_in(const struct wz_mapping *mapping, struct wz_slice 
         return outcome;
     if (!wz_spot_read(mapping, wz_slice(ret_translation->topic, ret_translation->topic_len), levels,
                       &back) ||
+        back.device.number != spot.device.number || back.reading != spot.reading ||
         !wz_spot_has_topic(mapping, &back, physical))
         return WZ_OUTCOME_COLLISION;
     return WZ_OUTCOME_MAPPED;
@@ -122,7 +123,7 @@ int wz_mapping_out(const struct wz_mapping *mapping, struct wz_slice topic,
     command.device = spot.device.number;
     command.send = wz_spot_send(mapping, &spot);
     command.topic_len = wz_spot_write(mapping, &spot, &spot.profile->command, command.topic);
-    if (command.topic_len == 0)
+    if (command.topic_len == 0 || command.topic[0] == '$') // a capture's; those are the broker's
         return WZ_ERR_NOT_FOUND;
     *ret_command = command;
     return WZ_OK;

@@ -485,6 +485,50 @@ static int check_overlap(const struct build *build, uint32_t number)
     return WZ_OK;
 }
 
+// Whether each topic of a device's readings is one of a device whose id it begins with, too.
+static bool takes_all(const struct wz_profile *profile)
+{
+    for (uint8_t i = 0; i < profile->reading_count; i++)
+        if (!profile->readings[i].shape.has_subtopic || profile->readings[i].shape.between.len > 0)
+            return false;
+    return true;
+}
+
+// Refuses a device with captures whose topics all go to a device without, which is tried first: its
+// route, or its id, begins with the other's.
+static int check_hidden(const struct build *build, uint32_t number)
+{
+    const struct wz_device_table *devices = &build->mapping->devices;
+    const struct wz_profile *profile = &build->mapping->profiles[devices->profiles[number]];
+    struct wz_slice id = wz_device_id(devices, number);
+
+    for (int side = 0; side < WZ_SIDE_COUNT; side++) {
+        struct wz_slice key = wz_device_key(devices, number, (enum wz_side)side);
+
+        for (size_t i = 1; i < key.len && key.ptr[i] != '+'; i++) {
+            bool physical = side == WZ_SIDE_PHYSICAL;
+            char text[WZ_DOCUMENT_NAME_MAX + 1];
+            uint32_t other;
+
+            if (key.ptr[i] != (physical ? '/' : '.') ||
+                !wz_device_find_key(devices, (enum wz_side)side, wz_slice(key.ptr, i), false,
+                                    &other) ||
+                (physical &&
+                 (devices->profiles[other] != devices->profiles[number] || !takes_all(profile))))
+                continue;
+            (void)snprintf(text, sizeof(text), "%.*s", WZ_SLICE_FMT(id)); // as above
+            return refuse(build, (struct subject){WZ_COLLECTION_DEVICES, text},
+                          WZ_CODE_MAPPING_CAPTURE,
+                          physical ? "Take the other device out, or give it a template whose "
+                                     "shapes have no {subtopic}."
+                                   : "Give one of the two devices another route.",
+                          "All its topics would be taken for those of the device \"%.*s\".",
+                          WZ_SLICE_FMT(wz_device_id(devices, other)));
+        }
+    }
+    return WZ_OK;
+}
+
 static int check_overlaps(const struct build *build)
 {
     const struct wz_device_table *devices = &build->mapping->devices;
@@ -493,6 +537,8 @@ static int check_overlaps(const struct build *build)
          i = wz_device_next(devices, i)) {
         int r = check_overlap(build, i);
 
+        if (r == WZ_OK && i >= devices->exact.cap)
+            r = check_hidden(build, i);
         if (r < 0)
             return r;
     }

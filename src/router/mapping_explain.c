@@ -227,20 +227,27 @@ static void explain_unknown_type(json_t *steps, const struct wz_mapping *mapping
 }
 
 static void explain_collision(json_t *steps, const struct wz_mapping *mapping,
-                              const struct wz_translation *translation)
+                              struct wz_slice physical, const struct wz_translation *translation)
 {
     struct wz_slice topic = wz_slice(translation->topic, translation->topic_len);
-    char physical[WZ_COMMAND_TOPIC_MAX];
+    char other[WZ_COMMAND_TOPIC_MAX];
     char levels[WZ_TOPIC_MAX];
     struct wz_spot spot;
     size_t len = 0;
 
     set_text(steps, "topic", topic);
     if (wz_spot_read(mapping, topic, levels, &spot))
-        len = wz_spot_write(mapping, &spot, &spot.profile->readings[spot.reading].shape, physical);
+        len = wz_spot_write(mapping, &spot, &spot.profile->readings[spot.reading].shape, other);
+    if (len > 0 && wz_slice_eq(wz_slice(other, len), physical)) {
+        set_words(steps, "why", "It would be \"%.*s\" in two ways, also as a reading of \"%.*s\".",
+                  WZ_SLICE_FMT(topic),
+                  WZ_SLICE_FMT(wz_mapping_device_id(mapping, spot.device.number)));
+        set_words(steps, "fix", "Give one of the two devices other shapes, or another route.");
+        return;
+    }
     if (len > 0)
         set_words(steps, "why", "Its topic would be \"%.*s\", which is that of \"%.*s\".",
-                  WZ_SLICE_FMT(topic), (int)len, physical);
+                  WZ_SLICE_FMT(topic), (int)len, other);
     else
         set_words(steps, "why", "Its topic would be that of a command, or of nobody.");
     set_words(steps, "fix", "Give its subtopic a channel of its own.");
@@ -274,7 +281,7 @@ static void explain_miss(json_t *steps, const struct wz_mapping *mapping, enum w
         set_words(steps, "fix", "Give the subtopic a channel.");
         break;
     case WZ_OUTCOME_COLLISION:
-        explain_collision(steps, mapping, translation);
+        explain_collision(steps, mapping, physical, translation);
         break;
     default:
         set_words(steps, "why", "Its topic would be longer than %d bytes.", WZ_TOPIC_MAX);

@@ -142,9 +142,28 @@ static void test_mapping_explain_tells_the_way_out(void **state)
     wz_mapping_unref(mapping);
 }
 
+static void test_mapping_explain_names_both_devices_of_one_topic(void **state)
+{
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    struct wz_mapping *mapping = NULL;
+    (void)state;
+
+    add_documents("{\"devices\":{\"a\":{\"route\":\"r.c\",\"reading\":\"{device}/b/c\"},"
+                  "\"a/b\":{\"route\":\"r\",\"reading\":\"{device}/{subtopic}\"}}}",
+                  lists);
+    assert_int_equal(wz_mapping_compile(lists, &mapping, NULL), WZ_OK);
+    assert_steps(wz_mapping_explain_in(mapping, WZ_SLICE_LIT("a/b/c"), (struct wz_slice){0}),
+                 "{\"outcome\":\"collision\",\"device\":\"a/b\",\"topic\":\"r.c\","
+                 "\"why\":\"It would be \\\"r.c\\\" in two ways, also as a reading of \\\"a\\\".\","
+                 "\"fix\":\"Give one of the two devices\"}");
+    release_documents(lists);
+    wz_mapping_unref(mapping);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mapping_explain_names_both_devices_of_one_topic),
         cmocka_unit_test(test_mapping_explain_tells_the_way_in),
         cmocka_unit_test(test_mapping_explain_tells_what_is_missing),
         cmocka_unit_test(test_mapping_explain_tells_the_way_out),

@@ -13,35 +13,6 @@
 #include "base/rand.h"
 #include "router/documents_test.h"
 
-// Reads {"devices": {ID: ROUTE or BODY}, "templates": {...}, "subtopics": {S: CHANNEL or BODY}}.
-static void add_documents(const char *text, struct wz_document_list *lists)
-{
-    json_error_t error;
-    json_t *all = json_loads(text, 0, &error);
-    const char *collection;
-    json_t *documents;
-
-    if (all == NULL)
-        fail_msg("%s in %s", error.text, text);
-    json_object_foreach(all, collection, documents)
-    {
-        enum wz_collection number = wz_collection_find(collection);
-        struct wz_document_list *list = &lists[number];
-        const char *name;
-        json_t *body;
-
-        json_object_foreach(documents, name, body)
-        {
-            const char *member = number == WZ_COLLECTION_DEVICES ? "route" : "channel";
-
-            add_document(list, name, json_is_string(body) ? member : NULL, json_string_value(body));
-            if (json_is_object(body))
-                (void)json_object_update(list->items[list->count - 1].body, body);
-        }
-    }
-    json_decref(all);
-}
-
 static struct wz_mapping *compile(const char *text)
 {
     struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
@@ -126,6 +97,33 @@ static void test_mapping_follows_a_template_and_a_devices_own_members(void **sta
                               {NULL, NULL, NULL}});
 }
 
+static void test_mapping_gives_what_a_channel_does_not_say_from_its_template(void **state)
+{
+    (void)state;
+    check_ways("{\"templates\":{\"t\":{\"type\":\"number\",\"send\":\"value\"}},"
+               "\"subtopics\":{\"M\":\"level\",\"N\":{\"channel\":\"name\",\"type\":\"text\"},"
+               "\"O\":{\"channel\":\"other\",\"send\":\"body\"}},"
+               "\"devices\":{\"a\":{\"route\":\"one\",\"template\":\"t\"},\"b\":\"two\"}}",
+               (struct way[]){{"a/M/status", "one.level number", "a/M/command value"},
+                              {"a/N/status", "one.name", "a/N/command value"},
+                              {"a/O/status", "one.other number", "a/O/command"},
+                              {"a/P/status", "one.P number", "a/P/command value"},
+                              {"a/status", "one number", "a/command value"},
+                              {"b/M/status", "two.level", "b/M/command"},
+                              {NULL, NULL, NULL}});
+}
+
+static void test_mapping_takes_a_prefix_before_a_channel_of_all_devices(void **state)
+{
+    (void)state;
+    check_ways("{\"subtopics\":{\"S\":\"status\"},\"devices\":{\"a\":\"one\","
+               "\"b\":{\"route\":\"two\",\"template\":\"esphome\"}}}",
+               (struct way[]){{"a/S/status", "one.status", "a/S/command"},
+                              {"b/status", "two.status", ""},
+                              {"b/S/state", "collision", NULL},
+                              {NULL, NULL, NULL}});
+}
+
 static void test_mapping_reads_shapes(void **state)
 {
     (void)state;
@@ -156,6 +154,17 @@ static void test_mapping_reads_shapes(void **state)
                               {NULL, NULL, NULL}});
 }
 
+// Both read the topic a/b/c and would call it r.c, but a command to that can go to one only.
+static void test_mapping_does_not_mix_two_devices_of_one_topic(void **state)
+{
+    (void)state;
+    check_ways("{\"devices\":{\"a\":{\"route\":\"r.c\",\"reading\":\"{device}/b/c\"},"
+               "\"a/b\":{\"route\":\"r\",\"reading\":\"{device}/{subtopic}\"}}}",
+               (struct way[]){{"a/b/c", "collision", NULL},
+                              {"a/b/d", "r.d", "a/b/d/command"},
+                              {NULL, NULL, NULL}});
+}
+
 static void test_mapping_fills_captures_in_both_ways(void **state)
 {
     (void)state;
@@ -179,9 +188,11 @@ static void test_mapping_fills_captures_in_both_ways(void **state)
 
 static void test_mapping_out_refuses_what_its_captures_cannot_be(void **state)
 {
-    static const char *const topics[] = {"site.a/b.output", "site..output", "site.+.output",
-                                         "site.output.output", "site.output"};
-    struct wz_mapping *mapping = compile("{\"devices\":{\"m/{n}\":\"site.{n}\"}}");
+    static const char *const topics[] = {"site.a/b.output",    "site..output", "site.+.output",
+                                         "site.output.output", "site.output",  "top.$SYS.output"};
+    struct wz_mapping *mapping =
+        compile("{\"devices\":{\"m/{n}\":\"site.{n}\",\"{n}\":{\"route\":\"top.{n}\","
+                "\"reading\":\"x/{device}\",\"command\":\"{device}/y\"}}}");
     struct wz_command_topic command;
     (void)state;
 
@@ -191,13 +202,41 @@ static void test_mapping_out_refuses_what_its_captures_cannot_be(void **state)
     wz_mapping_unref(mapping);
 }
 
+// Documents that are refused, or with the code 0 taken.
+struct refusal {
+    const char *documents;
+    int code;
+    const char *where;
+};
+
+static void check_refusals(const struct refusal *refusals, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+        struct wz_problem problem = {0};
+        struct wz_mapping *mapping = NULL;
+        int r;
+
+        add_documents(refusals[i].documents, lists);
+        r = wz_mapping_compile(lists, &mapping, &problem);
+        print_message("%s: %s | %s | %s\n", refusals[i].documents, problem.what, problem.where,
+                      problem.fix);
+        assert_int_equal(r, refusals[i].code == 0 ? WZ_OK : WZ_ERR_INVALID);
+        assert_int_equal(problem.code, refusals[i].code);
+        if (refusals[i].where != NULL) {
+            assert_string_equal(problem.where, refusals[i].where);
+            assert_string_not_equal(problem.fix, "");
+        }
+        wz_mapping_unref(mapping);
+        release_documents(lists);
+    }
+}
+
+#define CHECK_REFUSALS(refusals) check_refusals(refusals, sizeof(refusals) / sizeof((refusals)[0]))
+
 static void test_mapping_compile_refuses_wrong_templates(void **state)
 {
-    static const struct {
-        const char *documents;
-        int code;
-        const char *where;
-    } vectors[] = {
+    static const struct refusal refusals[] = {
         {"{\"devices\":{\"a\":{\"route\":\"r\",\"template\":\"no\"}}}", WZ_CODE_MAPPING_TEMPLATE,
          "devices/a"},
         {"{\"devices\":{\"a\":{\"route\":\"r\",\"template\":1}}}", WZ_CODE_MAPPING_TEMPLATE,
@@ -243,6 +282,49 @@ static void test_mapping_compile_refuses_wrong_templates(void **state)
         {"{\"devices\":{\"a\":{\"route\":\"r\",\"reading\":{\"shape\":\"{device}\","
          "\"prefix\":\"p\"}},\"b\":\"r.p\"}}",
          WZ_CODE_MAPPING_OVERLAP, "devices/b"},
+    };
+    (void)state;
+
+    CHECK_REFUSALS(refusals);
+}
+
+static void test_mapping_compile_refuses_readings_without_names(void **state)
+{
+    static const struct refusal refusals[] = {
+        {"{\"templates\":{\"t\":{\"reading\":\"{device}/x/{subtopic}\","
+         "\"command\":\"{device}/{subtopic}\"}}}",
+         WZ_CODE_MAPPING_SHAPE, "templates/t"},
+        {"{\"templates\":{\"t\":{\"reading\":\"{device}/{subtopic}\","
+         "\"command\":\"{device}/x/{subtopic}\"}}}",
+         0, NULL},
+        {"{\"templates\":{\"t\":{\"reading\":\"{device}/x\",\"ignore\":[\"{device}/"
+         "{subtopic}\"]}}}",
+         WZ_CODE_MAPPING_SHAPE, "templates/t"},
+        {"{\"templates\":{\"t\":{\"reading\":[\"{device}/{subtopic}\",\"x/{device}\"]}}}",
+         WZ_CODE_MAPPING_SHAPE, "templates/t"},
+        {"{\"templates\":{\"t\":{\"reading\":[\"x/{device}\",\"{device}/{subtopic}\"]}}}", 0, NULL},
+        {"{\"templates\":{\"t\":{\"reading\":{\"a\":\"a/{device}/{subtopic}\","
+         "\"b\":\"b/{device}/{subtopic}\"}}}}",
+         WZ_CODE_MAPPING_SHAPE, "templates/t"},
+        {"{\"templates\":{\"t\":{\"reading\":{\"a\":\"a/{device}/{subtopic}\","
+         "\"b\":\"b/{device}/{subtopic}\"},"
+         "\"channels\":{\"M\":{\"channel\":\"m\",\"reading\":\"b\"}}}}}",
+         0, NULL},
+        {"{\"templates\":{\"t\":{\"reading\":[{\"shape\":\"a/{device}\",\"prefix\":\"p\"},"
+         "{\"shape\":\"b/{device}/{subtopic}\",\"prefix\":\"p\"}]}}}",
+         WZ_CODE_MAPPING_SHAPE, "templates/t"},
+        {"{\"templates\":{\"t\":{\"reading\":[\"{device}\",{\"shape\":\"a/{device}\","
+         "\"prefix\":\"up\"}],\"channels\":{\"U\":\"up\"}}}}",
+         WZ_CODE_MAPPING_CHANNEL_TAKEN, "templates/t"},
+    };
+    (void)state;
+
+    CHECK_REFUSALS(refusals);
+}
+
+static void test_mapping_compile_refuses_wrong_captures(void **state)
+{
+    static const struct refusal refusals[] = {
         {"{\"devices\":{\"a/{x}\":\"r\"}}", WZ_CODE_MAPPING_CAPTURE, "devices/a/{x}"},
         {"{\"devices\":{\"a\":\"r.{x}\"}}", WZ_CODE_MAPPING_CAPTURE, "devices/a"},
         {"{\"devices\":{\"a/{x}/{x}\":\"r.{x}\"}}", WZ_CODE_MAPPING_CAPTURE, "devices/a/{x}/{x}"},
@@ -253,24 +335,30 @@ static void test_mapping_compile_refuses_wrong_templates(void **state)
          "devices/b/{y}"},
         {"{\"devices\":{\"a/{x}\":\"r.{x}\",\"b/{y}\":\"r.{y}.m\"},\"subtopics\":{\"M\":\"m\"}}",
          WZ_CODE_MAPPING_OVERLAP, "devices/b/{y}"},
+        {"{\"devices\":{\"a\":\"r\",\"b/{x}\":\"r.{x}\"}}", WZ_CODE_MAPPING_CAPTURE,
+         "devices/b/{x}"},
+        {"{\"devices\":{\"a\":\"r\",\"a/{x}\":\"s.{x}\"}}", WZ_CODE_MAPPING_CAPTURE,
+         "devices/a/{x}"},
+        {"{\"devices\":{\"a\":{\"route\":\"r\",\"reading\":\"{device}/{input}\"},"
+         "\"a/{x}\":\"s.{x}\"}}",
+         0, NULL},
+        {"{\"devices\":{\"a/b\":\"r.b\",\"a/{x}\":\"r.{x}\"}}", 0, NULL},
+        {"{\"devices\":{\"a/{x}\":\"r.{x}\",\"a/{x}/{y}\":\"r.{x}.{y}\"}}", 0, NULL},
     };
     (void)state;
 
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++) {
-        struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
-        struct wz_problem problem = {0};
-        struct wz_mapping *mapping = NULL;
+    CHECK_REFUSALS(refusals);
+}
 
-        add_documents(vectors[i].documents, lists);
-        assert_int_equal(wz_mapping_compile(lists, &mapping, &problem),
-                         vectors[i].code == 0 ? WZ_OK : WZ_ERR_INVALID);
-        print_message("%s: %s | %s\n", vectors[i].documents, problem.what, problem.fix);
-        assert_int_equal(problem.code, vectors[i].code);
-        if (vectors[i].where != NULL)
-            assert_string_equal(problem.where, vectors[i].where);
-        wz_mapping_unref(mapping);
-        release_documents(lists);
-    }
+static void test_mapping_of_a_device_beside_one_with_captures(void **state)
+{
+    (void)state;
+    check_ways("{\"devices\":{\"a\":{\"route\":\"r\",\"reading\":\"{device}/{input}\"},"
+               "\"a/{x}\":\"s.{x}\"}}",
+               (struct way[]){{"a/status", "r", "a/command"},
+                              {"a/1/status", "s.1", "a/1/command"},
+                              {"a/1/M/status", "s.1.M", "a/1/M/command"},
+                              {NULL, NULL, NULL}});
 }
 
 // What real devices send, and what they are sent.
@@ -288,10 +376,10 @@ static void test_mapping_knows_ready_templates(void **state)
                               {NULL, NULL, NULL}});
     check_ways("{\"devices\":{\"zigbee2mqtt/{name}\":{\"route\":\"home.{name}\","
                "\"template\":\"zigbee2mqtt\"}}}",
-               (struct way[]){{"zigbee2mqtt/lamp", "home.lamp", "zigbee2mqtt/lamp/set"},
+               (struct way[]){{"zigbee2mqtt/lamp", "home.lamp", "zigbee2mqtt/lamp/set value"},
                               {"zigbee2mqtt/lamp/availability", "home.lamp.availability", ""},
                               {"zigbee2mqtt/lamp/brightness", "home.lamp.brightness",
-                               "zigbee2mqtt/lamp/set/brightness"},
+                               "zigbee2mqtt/lamp/set/brightness value"},
                               {"zigbee2mqtt/lamp/set", "command", NULL},
                               {"zigbee2mqtt/lamp/get", "ignored", NULL},
                               {"zigbee2mqtt/bridge/state", "home.bridge.state", ""},
@@ -357,8 +445,9 @@ static void random_documents(uint64_t *seed, struct wz_buf *text)
                                          "b/{device}/{subtopic}/a"};
     static const char *const commands[] = {"{device}/{subtopic}/{output}", "c/{device}/{subtopic}",
                                            "{device}/c/{subtopic}"};
-    static const char *const words[] = {"a", "b", "a.b", "b.a"};
+    static const char *const words[] = {"a", "b", "a.b", "b.a", "c", "d"};
     static const char *const subtopics[] = {"a", "b", "a/b"};
+    static const char *const pins[] = {"", "", ",\"reading\":\"x\"", ",\"reading\":\"z\""};
     size_t templates = 1 + next_random(seed) % 2;
     size_t devices = 1 + next_random(seed) % 4;
 
@@ -372,8 +461,9 @@ static void random_documents(uint64_t *seed, struct wz_buf *text)
                         PICK(seed, words));
         if (next_random(seed) % 3 == 0)
             wz_buf_addf(text, ",\"z\":\"%s\"", PICK(seed, shapes));
-        wz_buf_addf(text, "},\"command\":\"%s\",\"channels\":{\"%s\":\"%s\"}}",
-                    PICK(seed, commands), PICK(seed, subtopics), PICK(seed, words));
+        wz_buf_addf(text, "},\"command\":\"%s\",\"channels\":{\"%s\":{\"channel\":\"%s\"%s}}}",
+                    PICK(seed, commands), PICK(seed, subtopics), PICK(seed, words),
+                    PICK(seed, pins));
     }
     wz_buf_addf(text, "},\"subtopics\":{\"%s\":\"%s\"},\"devices\":{", PICK(seed, subtopics),
                 PICK(seed, words));
@@ -393,11 +483,9 @@ static void random_topic(uint64_t *seed, char ret_text[64])
     size_t count = 1 + next_random(seed) % 5;
 
     ret_text[0] = '\0';
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            strcat(ret_text, "/");
-        strcat(ret_text, PICK(seed, levels));
-    }
+    for (size_t i = 0, len = 0; i < count; i++)
+        len += (size_t)snprintf(ret_text + len, 64 - len, "%s%s", i > 0 ? "/" : "",
+                                PICK(seed, levels));
 }
 
 // Translates a topic in and out; SEEN has the physical topic of each logical one.
@@ -440,7 +528,7 @@ static void test_mapping_is_one_to_one_with_templates_and_captures(void **state)
     (void)state;
 
     print_message("seed %llu\n", (unsigned long long)seed);
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < 20000; i++) {
         struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
         struct wz_mapping *mapping = NULL;
         struct wz_map seen = {0};
@@ -471,10 +559,16 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mapping_follows_a_template_and_a_devices_own_members),
+        cmocka_unit_test(test_mapping_gives_what_a_channel_does_not_say_from_its_template),
+        cmocka_unit_test(test_mapping_takes_a_prefix_before_a_channel_of_all_devices),
         cmocka_unit_test(test_mapping_reads_shapes),
+        cmocka_unit_test(test_mapping_does_not_mix_two_devices_of_one_topic),
         cmocka_unit_test(test_mapping_fills_captures_in_both_ways),
         cmocka_unit_test(test_mapping_out_refuses_what_its_captures_cannot_be),
         cmocka_unit_test(test_mapping_compile_refuses_wrong_templates),
+        cmocka_unit_test(test_mapping_compile_refuses_readings_without_names),
+        cmocka_unit_test(test_mapping_compile_refuses_wrong_captures),
+        cmocka_unit_test(test_mapping_of_a_device_beside_one_with_captures),
         cmocka_unit_test(test_mapping_knows_ready_templates),
         cmocka_unit_test(test_mapping_is_one_to_one_with_templates_and_captures),
     };

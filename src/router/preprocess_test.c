@@ -145,6 +145,48 @@ static void test_preprocess_wraps_what_is_no_object(void **state)
     check_rows(*state, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
+static void test_preprocess_keeps_what_is_of_its_channels_type(void **state)
+{
+    static const struct {
+        enum wz_body_type type;
+        struct row row;
+        bool untyped;
+    } rows[] = {
+        {WZ_BODY_NUMBER, ROW("25", ",\"value\":25}", "form=typed "), false},
+        {WZ_BODY_NUMBER, ROW(" -1.50e+300\r\n", ",\"value\":-1.50e+300}", "form=typed "), false},
+        {WZ_BODY_NUMBER,
+         ROW("12345678901234567890.10", ",\"value\":12345678901234567890.10}", "form=typed "),
+         false},
+        {WZ_BODY_NUMBER, ROW("025", ",\"value\":\"025\"}", "form=text "), true},
+        {WZ_BODY_NUMBER, ROW("25 C", ",\"value\":\"25 C\"}", "form=text "), true},
+        {WZ_BODY_NUMBER, ROW("nan", ",\"value\":\"nan\"}", "form=text "), true},
+        {WZ_BODY_NUMBER, ROW("\"25\"", ",\"value\":\"\\\"25\\\"\"}", "form=text "), true},
+        {WZ_BODY_NUMBER, ROW("true", ",\"value\":\"true\"}", "form=text "), true},
+        {WZ_BODY_NUMBER, ROW("", ",\"value\":\"\"}", "form=text "), true},
+        {WZ_BODY_NUMBER,
+         ROW("\xff", ",\"value\":\"/w==\",\"_encoding\":\"base64\"}", "form=base64 "), true},
+        {WZ_BODY_NUMBER, ROW("{\"a\":1}", ",\"a\":1}", "form=object "), false},
+        {WZ_BODY_BOOLEAN, ROW("true", ",\"value\":true}", "form=typed "), false},
+        {WZ_BODY_BOOLEAN, ROW(" false ", ",\"value\":false}", "form=typed "), false},
+        {WZ_BODY_BOOLEAN, ROW("1", ",\"value\":\"1\"}", "form=text "), true},
+        {WZ_BODY_BOOLEAN, ROW("True", ",\"value\":\"True\"}", "form=text "), true},
+        {WZ_BODY_JSON, ROW("[1 , \"x\"]", ",\"value\":[1 , \"x\"]}", "form=typed "), false},
+        {WZ_BODY_JSON, ROW("\"x\"", ",\"value\":\"x\"}", "form=typed "), false},
+        {WZ_BODY_JSON, ROW("null", ",\"value\":null}", "form=typed "), false},
+        {WZ_BODY_JSON, ROW("1", ",\"value\":1}", "form=typed "), false},
+        {WZ_BODY_JSON, ROW("[1", ",\"value\":\"[1\"}", "form=text "), true},
+        {WZ_BODY_TEXT, ROW("25", ",\"value\":\"25\"}", "form=text "), false},
+    };
+    struct stamped *stamped = *state;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        print_message("%s %s\n", wz_body_type_word(rows[i].type), rows[i].row.body);
+        stamped->source.type = rows[i].type;
+        check_rows(stamped, &rows[i].row, 1);
+        assert_int_equal(stamped->pp.untyped, rows[i].untyped);
+    }
+}
+
 static void test_preprocess_keeps_an_objects_bytes_order_and_doubles(void **state)
 {
     static const struct row rows[] = {
@@ -345,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_preprocess_wraps_what_is_no_object),
         TEST(test_preprocess_encodes_a_text_whose_escapes_would_burst_a_batch),
+        TEST(test_preprocess_keeps_what_is_of_its_channels_type),
         TEST(test_preprocess_keeps_an_objects_bytes_order_and_doubles),
         TEST(test_preprocess_moves_reserved_members_apart),
         TEST(test_preprocess_encodes_bytes_that_are_no_text),

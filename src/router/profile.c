@@ -206,6 +206,26 @@ static int read_ignored(const struct making *making)
 }
 
 // What is left alone would never be read, and what is sent would come back as a reading.
+static int check_reading(const struct making *making, const struct wz_shape *shape)
+{
+    const struct wz_profile *profile = making->profile;
+
+    if (wz_shape_covers(&profile->command, shape))
+        return refuse(making->source->where, making->ret_problem, WZ_CODE_MAPPING_SHAPE,
+                      "Give readings and commands different shapes.",
+                      "Readings \"%.*s\" would be taken for commands, \"%.*s\".",
+                      WZ_SLICE_FMT(wz_buf_slice(&shape->text)),
+                      WZ_SLICE_FMT(wz_buf_slice(&profile->command.text)));
+    for (uint8_t i = 0; i < profile->ignored_count; i++)
+        if (wz_shape_covers(&profile->ignored[i], shape))
+            return refuse(making->source->where, making->ret_problem, WZ_CODE_MAPPING_SHAPE,
+                          "Take one of the two out, or give it more levels.",
+                          "Readings \"%.*s\" would be ignored, as \"%.*s\" says.",
+                          WZ_SLICE_FMT(wz_buf_slice(&shape->text)),
+                          WZ_SLICE_FMT(wz_buf_slice(&profile->ignored[i].text)));
+    return WZ_OK;
+}
+
 static int check_shapes(const struct making *making)
 {
     const struct wz_profile *profile = making->profile;
@@ -216,18 +236,10 @@ static int check_shapes(const struct making *making)
                       "Readings and commands would have the same type word, \"%.*s\".",
                       WZ_SLICE_FMT(wz_buf_slice(&profile->input)));
     for (uint8_t i = 0; i < profile->reading_count; i++) {
-        struct wz_slice text = wz_buf_slice(&profile->readings[i].shape.text);
+        int r = check_reading(making, &profile->readings[i].shape);
 
-        if (wz_slice_eq(text, wz_buf_slice(&profile->command.text)))
-            return refuse(making->source->where, making->ret_problem, WZ_CODE_MAPPING_SHAPE,
-                          "Give readings and commands different shapes.",
-                          "Readings and commands would have the same topics, \"%.*s\".",
-                          WZ_SLICE_FMT(text));
-        for (uint8_t j = 0; j < i; j++)
-            if (wz_slice_eq(text, wz_buf_slice(&profile->readings[j].shape.text)))
-                return refuse(making->source->where, making->ret_problem, WZ_CODE_MAPPING_SHAPE,
-                              "Take one of the two out.",
-                              "There are two shapes of readings \"%.*s\".", WZ_SLICE_FMT(text));
+        if (r < 0)
+            return r;
     }
     return WZ_OK;
 }
@@ -260,6 +272,8 @@ static const char *read_info(json_t *body, struct wz_channel_info *info)
             found = i;
     if (type != NULL && found < 0)
         return "\"type\" is none of text, number, boolean and json";
+    info->has_type = type != NULL;
+    info->has_send = send != NULL;
     if (type != NULL)
         info->type = (enum wz_body_type)found;
     if (send == NULL)
@@ -418,6 +432,55 @@ static int read_channels(const struct making *making)
     return WZ_OK;
 }
 
+// Whether a channel is one of the shape READING alone.
+static bool is_pinned(const struct wz_profile *profile, uint8_t reading)
+{
+    for (uint32_t i = 0; i < profile->channels.pairs.count; i++)
+        if (profile->channels.info[i].reading == reading)
+            return true;
+    return false;
+}
+
+// Whether no topic of the shape READING could have a name, for those of the shape BEFORE have them.
+static bool is_hidden_by(const struct wz_profile *profile, uint8_t reading, uint8_t before)
+{
+    const struct wz_reading *first = &profile->readings[before];
+    const struct wz_reading *second = &profile->readings[reading];
+
+    if (!wz_slice_eq(wz_buf_slice(&first->prefix), wz_buf_slice(&second->prefix)))
+        return false;
+    if (first->prefix.len == 0 && !first->shape.has_subtopic && second->shape.has_subtopic)
+        return false; // the one has the device's own topic, the other those of its channels
+    return !second->shape.has_subtopic || !is_pinned(profile, reading);
+}
+
+// Refuses shapes of readings that cannot be told apart, and a channel that is called as all of a
+// shape.
+static int check_names(const struct making *making)
+{
+    const struct wz_profile *profile = making->profile;
+
+    for (uint8_t i = 0; i < profile->reading_count; i++) {
+        const struct wz_reading *reading = &profile->readings[i];
+        uint32_t index;
+
+        for (uint8_t j = 0; j < i; j++)
+            if (is_hidden_by(profile, i, j))
+                return refuse(making->source->where, making->ret_problem, WZ_CODE_MAPPING_SHAPE,
+                              "Give one of the two another prefix, or take it out.",
+                              "Readings \"%.*s\" would have the names of readings \"%.*s\".",
+                              WZ_SLICE_FMT(wz_buf_slice(&reading->shape.text)),
+                              WZ_SLICE_FMT(wz_buf_slice(&profile->readings[j].shape.text)));
+        if (reading->prefix.len > 0 && wz_pairs_find(&profile->channels.pairs, WZ_SIDE_LOGICAL,
+                                                     wz_buf_slice(&reading->prefix), &index))
+            return refuse(making->source->where, making->ret_problem, WZ_CODE_MAPPING_CHANNEL_TAKEN,
+                          "Give the channel another name, or the shape another prefix.",
+                          "The channel \"%.*s\" is the prefix of a shape of readings.",
+                          WZ_SLICE_FMT(wz_buf_slice(&reading->prefix)));
+    }
+    return WZ_OK;
+}
+
 static int read_preset(const struct making *making)
 {
     struct wz_channel_info *preset = &making->profile->preset;
@@ -437,7 +500,7 @@ int wz_profile_init(struct wz_profile *ret_profile, const struct wz_profile_sour
 {
     static int (*const steps[])(const struct making *making) = {
         read_words,   read_readings, read_command,  read_ignored,
-        check_shapes, read_preset,   read_channels,
+        check_shapes, read_preset,   read_channels, check_names,
     };
     struct making making = {.profile = ret_profile, .source = source, .ret_problem = ret_problem};
 

@@ -22,6 +22,8 @@
 struct wz_channel_info {
     enum wz_body_type type;
     enum wz_send send;
+    bool has_type; // it is its own, and no preset
+    bool has_send;
     uint8_t reading; // the shape its readings have, or WZ_READING_ANY
 };
 

@@ -5,6 +5,8 @@
 
 #include "base/utf8.h"
 
+#define DEVICE WZ_SLICE_LIT("{device}")
+
 // What a level is.
 enum level {
     LEVEL_FIXED,
@@ -34,7 +36,7 @@ static const char *add_level(struct wz_buf *text, struct wz_slice level,
     const char *wrong;
 
     *ret_level = LEVEL_FIXED;
-    if (wz_slice_eq(level, WZ_SLICE_LIT("{device}")))
+    if (wz_slice_eq(level, DEVICE))
         *ret_level = LEVEL_DEVICE;
     else if (wz_slice_eq(level, WZ_SLICE_LIT("{subtopic}")))
         *ret_level = LEVEL_SUBTOPIC;
@@ -240,6 +242,18 @@ bool wz_shape_write(const struct wz_shape *shape, struct wz_slice device, struct
     if (shape->after.len > 0)
         add_levels(ret_topic, start, shape->after);
     return true;
+}
+
+bool wz_shape_covers(const struct wz_shape *shape, const struct wz_shape *other)
+{
+    struct wz_slice middle;
+    struct wz_slice found;
+
+    // Fixed levels have no braces, so OTHER's text is a topic that stands for all of its topics.
+    return wz_shape_strip(shape, wz_buf_slice(&other->text), &middle) &&
+           wz_slice_starts(middle, DEVICE) &&
+           (middle.len == DEVICE.len || middle.ptr[DEVICE.len] == '/') &&
+           wz_shape_split(shape, middle, DEVICE.len, &found);
 }
 
 bool wz_shape_makes(const struct wz_shape *shape, struct wz_slice device, struct wz_slice subtopic,

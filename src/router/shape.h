@@ -48,6 +48,9 @@ bool wz_shape_split(const struct wz_shape *shape, struct wz_slice middle, size_t
 bool wz_shape_write(const struct wz_shape *shape, struct wz_slice device, struct wz_slice subtopic,
                     struct wz_buf *ret_topic);
 
+// Whether topics of OTHER are those of SHAPE too, for any device and any subtopic.
+bool wz_shape_covers(const struct wz_shape *shape, const struct wz_shape *other);
+
 // Whether TOPIC is what wz_shape_write would add.
 bool wz_shape_makes(const struct wz_shape *shape, struct wz_slice device, struct wz_slice subtopic,
                     struct wz_slice topic);

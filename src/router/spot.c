@@ -150,6 +150,10 @@ bool wz_spot_channel(const struct wz_mapping *mapping, const struct wz_spot *spo
         return false;
     *ret_name = wz_pairs_get(&channels->pairs, index, WZ_SIDE_LOGICAL);
     *ret_info = *info;
+    if (!info->has_type)
+        ret_info->type = spot->profile->preset.type;
+    if (!info->has_send)
+        ret_info->send = spot->profile->preset.send;
     return true;
 }
 
@@ -247,6 +251,15 @@ static uint8_t prefixed_reading(const struct wz_profile *profile, struct wz_slic
     return found;
 }
 
+// Whether WORDS are the prefix of a shape, and so no channel.
+static bool is_prefix(const struct wz_profile *profile, struct wz_slice words)
+{
+    for (uint8_t i = 0; i < profile->reading_count; i++)
+        if (wz_slice_eq(wz_buf_slice(&profile->readings[i].prefix), words))
+            return true;
+    return false;
+}
+
 // Reads the words behind a route. LEVELS is room for a subtopic that is made of words.
 static bool read_words(const struct wz_mapping *mapping, struct wz_slice words,
                        char levels[WZ_TOPIC_MAX], struct wz_spot *spot)
@@ -258,7 +271,8 @@ static bool read_words(const struct wz_mapping *mapping, struct wz_slice words,
         spot->reading = plain_reading(spot->profile, false);
         return spot->reading != WZ_READING_ANY;
     }
-    if (find_subtopic(mapping, spot->profile, words, &spot->subtopic, &pin)) {
+    if (!is_prefix(spot->profile, words) &&
+        find_subtopic(mapping, spot->profile, words, &spot->subtopic, &pin)) {
         spot->reading = pin != WZ_READING_ANY ? pin : plain_reading(spot->profile, true);
         return spot->reading != WZ_READING_ANY;
     }

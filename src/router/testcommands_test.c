@@ -72,6 +72,7 @@ static int on_command(void *arg, const struct wz_message *msg, void **slot,
                    WZ_SLICE_FMT(msg->body));
     assert_int_equal(sscanf(text, "%3s/%d/command {\"n\":%d}", name, &got->topic, &got->number), 3);
     got->renamed = strcmp(name, "new") == 0;
+    got->whole = strstr(text, "value") != NULL;
     assert_true(t->got_count++ < 4 * TESTCOMMANDS_MAX - 1);
     assert_true(got->number < t->count);
     assert_int_equal(got->topic, t->topics[got->number]);
@@ -137,6 +138,10 @@ void testcommands_map(struct testcommands *t, bool renamed)
         (void)snprintf(id, sizeof(id), "%s/%d", renamed ? "new" : "dev", i);
         (void)snprintf(route, sizeof(route), "d%d", i);
         add_device(lists, id, route);
+        if (t->value_alone)
+            assert_int_equal(json_object_set_new(lists[WZ_COLLECTION_DEVICES].items[i].body, "send",
+                                                 json_string("value")),
+                             0);
     }
     assert_int_equal(wz_mapping_compile(lists, &mapping, NULL), WZ_OK);
     release_documents(lists);
@@ -249,7 +254,9 @@ static void add(struct testcommands *t, int number, int64_t append_ms)
     char value[96];
 
     (void)snprintf(key, sizeof(key), "d%d.output", t->topics[number]);
-    (void)snprintf(value, sizeof(value), "{\"_id\":\"x\",\"_topic\":\"%s\",\"n\":%d}", key, number);
+    (void)snprintf(value, sizeof(value),
+                   "{\"_id\":\"x\",\"_topic\":\"%s\",\"n\":%d,\"value\":{\"n\":%d}}", key, number,
+                   number);
     command.topic = wz_slice_str(key);
     command.value = wz_slice_str(value);
     wz_log_set_time(t->processed, append_ms);

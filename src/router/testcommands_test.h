@@ -14,6 +14,7 @@ struct testcommands_got {
     int topic;
     int number;
     bool renamed; // by the other mapping
+    bool whole;   // more than its value
 };
 
 struct testcommands {
@@ -37,6 +38,7 @@ struct testcommands {
     struct testcommands_got got[4 * TESTCOMMANDS_MAX];
     int got_count;
     bool busy;                       // the device refuses
+    bool value_alone;                // devices of mappings from here on get the value alone
     bool held;                       // what is appended is not written
     bool replayed[TESTCOMMANDS_MAX]; // the journal had it at opening
     struct wz_journal_place place;

@@ -429,7 +429,7 @@ def test_log_verify_runs_beside_a_server(wyze):
 
 def test_a_terminal_gets_a_table_and_a_pipe_lines_of_json(wyze):
     shown = on_terminal(wyze, "device", "ls").splitlines()
-    assert shown == ["DEVICE          ROUTE", "mesh/b5ea3f/42  bedroom.light"]
+    assert shown == ["DEVICE          ROUTE          TEMPLATE", "mesh/b5ea3f/42  bedroom.light  "]
     assert wyze.cli("device", "ls").stdout == (
         '{"device":"mesh/b5ea3f/42","route":"bedroom.light"}\n')
     assert wyze.cli("device", "ls", "--output", "table").stdout.splitlines() == shown
