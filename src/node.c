@@ -22,6 +22,7 @@
 #include "cli/worker_path.h"
 #include "engine/accounts.h"
 #include "engine/engine.h"
+#include "engine/passthrough.h"
 #include "gateway/gateway.h"
 #include "router/commands.h"
 #include "router/mapping_keeper.h"
@@ -65,6 +66,7 @@ struct node {
     struct wz_retained *retained;
     struct wz_accounts *accounts;
     struct wz_commands *commands;
+    struct wz_passthrough *passthrough;
     struct wz_bus *bus;
     struct wz_board *board;
     struct wz_desk *desk;
@@ -164,6 +166,23 @@ static void on_scripts(struct wz_mail *mail)
     free_scripts_mail(letter);
 }
 
+// The rules of the passthrough on their way from the store thread to the loop.
+struct rules_mail {
+    struct wz_mail mail;
+    struct node *node;
+    struct wz_document_list list;
+};
+
+static void on_rules(struct wz_mail *mail)
+{
+    struct rules_mail *letter = WZ_CONTAINER(mail, struct rules_mail, mail);
+
+    if (letter->node->passthrough != NULL)
+        wz_passthrough_apply(letter->node->passthrough, letter->list.items, letter->list.count);
+    wz_document_list_release(&letter->list);
+    wz_free(letter);
+}
+
 static void mapping_send(struct node *node, struct wz_store_view *view)
 {
     struct mapping_mail *letter = wz_zalloc(1, sizeof(*letter));
@@ -200,6 +219,21 @@ static int on_store_check(void *arg, struct wz_store_view *view, struct wz_probl
     return wz_document_check(&node->keeper, view, ret_problem);
 }
 
+static void rules_send(struct node *node, struct wz_store_view *view)
+{
+    struct rules_mail *letter = wz_zalloc(1, sizeof(*letter));
+    int r = wz_store_view_list(view, WZ_COLLECTION_PASSTHROUGH, &letter->list);
+
+    if (r < 0) {
+        WZ_LOG(WZ_LOG_ERROR, "passthrough.unreadable", WZ_F_ERR(r));
+        wz_free(letter);
+        return;
+    }
+    letter->mail.run = on_rules;
+    letter->node = node;
+    wz_mailbox_answer(&node->loop.mail, &letter->mail);
+}
+
 // On the store thread, at the start and after a change.
 static void on_store_changed(void *arg, struct wz_store_view *view, unsigned changed)
 {
@@ -207,6 +241,8 @@ static void on_store_changed(void *arg, struct wz_store_view *view, unsigned cha
         mapping_send(arg, view);
     if ((changed & 1u << WZ_COLLECTION_SCRIPTS) != 0)
         scripts_send(arg, view, changed);
+    if ((changed & 1u << WZ_COLLECTION_PASSTHROUGH) != 0)
+        rules_send(arg, view);
 }
 
 static void on_durable(void *arg, int64_t durable_end, int state_err)
@@ -228,6 +264,8 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
         wz_queues_durable(node->queues);
     if (node->bus != NULL)
         wz_bus_durable(node->bus);
+    if (node->passthrough != NULL)
+        wz_passthrough_durable(node->passthrough);
     if (node->engine != NULL)
         wz_engine_durable(node->engine);
 }
@@ -418,8 +456,22 @@ static struct wz_commands *commands_new(struct node *node)
     return wz_commands_new(&options);
 }
 
+static struct wz_passthrough *passthrough_new(struct node *node)
+{
+    const struct wz_passthrough_options options = {
+        .loop = &node->loop,
+        .bus = node->bus,
+        .board = node->board,
+        .raw = node->raw,
+        .processed = node->processed,
+        .journal = node->journal,
+    };
+
+    return wz_passthrough_new(&options);
+}
+
 // The journal, and what it remembers: queues and retained messages, scripts' accounts, how far
-// commands were sent. The bus is there.
+// commands were sent and what has passed through. The bus and the board are there.
 static int journal_open(struct node *node)
 {
     const struct wz_config *config = node->config;
@@ -466,6 +518,7 @@ static int journal_open(struct node *node)
     node->retained = wz_retained_new(node->journal, &retained);
     node->accounts = wz_accounts_new(node->journal);
     node->commands = commands_new(node);
+    node->passthrough = passthrough_new(node);
     r = wz_journal_replay(node->journal, node->problem);
     if (r == WZ_OK)
         r = wz_queues_recover(node->queues, node->problem);
@@ -473,6 +526,8 @@ static int journal_open(struct node *node)
         r = wz_accounts_recover(node->accounts, node->processed, node->problem);
     if (r == WZ_OK)
         r = wz_commands_recover(node->commands, node->problem);
+    if (r == WZ_OK)
+        r = wz_passthrough_recover(node->passthrough, node->problem);
     wz_retained_settle(node->retained);
     if (r == WZ_OK)
         wz_bus_join_queues(node->bus, node->queues);
@@ -629,6 +684,8 @@ static void stop(struct node *node)
         wz_journal_stop(node->journal);
     if (node->commands != NULL)
         wz_commands_stop(node->commands);
+    if (node->passthrough != NULL)
+        wz_passthrough_stop(node->passthrough);
     if (node->engine != NULL)
         wz_engine_stop(node->engine, on_engine_stopped, node);
     else
@@ -758,6 +815,10 @@ static int finish(struct node *node)
     if (node->commands != NULL)
         wz_commands_put_position(node->commands);
     wz_commands_free(node->commands);
+    if (node->passthrough != NULL)
+        wz_passthrough_put_position(node->passthrough);
+    wz_passthrough_free(node->passthrough);
+    node->passthrough = NULL;
     if (node->queues != NULL)
         wz_queues_stop(node->queues);
     wz_queues_free(node->queues);

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from driver import durable, engine, process
 from driver.load import count_recorded, held_load, measure_load, run_load, start
+from driver.passthrough import measure_passthrough
 from driver.scripts import measure_scripts
 from driver.server import (
     BenchError, JetStream, Mosquitto, MosquittoKept, MosquittoSaved, MosquittoSecond, Nats, Wyze,
@@ -186,6 +187,10 @@ def all_lines():
         Line("scripts", "400,000 readings to none, one and ten scripts that do nothing",
              [Wyze], measure_scripts,
              [Target("scripts_ratio", 2.0, "ten cost the loop at most twice what one costs")]),
+        Line("passthrough", "1,000,000 readings: no rule, one that matches none, all pass, all dropped",
+             [Wyze], measure_passthrough,
+             [Target("other_ratio", 1.1, "what no rule matches costs at most a tenth more"),
+              Target("pass_ratio", 3.0, "what passes at most three times what is only taken in")]),
         Line("idle", "idle; 5,000 idle connections", [Wyze, Mosquitto, Nats], measure_idle,
              [Target("rss_mib", 15, "15 MB resident"), Target("start_ms", 100, "100 ms to listen"),
               Target("conn_bytes", 2048, "2 KB a connection")]),

@@ -33,6 +33,15 @@ DURABLE_REMARKS = {
     "loop_one_us": "{:.2f} with one",
     "loop_ten_us": "{:.2f} with ten",
     "scripts_ratio": "that is {:.2f} times one's",
+    # And what rules of the passthrough cost.
+    "rule_none_us": "CPU {:.2f} us/msg without rules",
+    "rule_other_us": "{:.2f} with one that matches none",
+    "rule_pass_us": "{:.2f} when all pass",
+    "rule_drop_us": "{:.2f} when one drops them",
+    "rule_loop_none_us": "of the loop thread {:.2f}",
+    "rule_loop_other_us": "{:.2f}",
+    "rule_loop_pass_us": "{:.2f}",
+    "rule_loop_drop_us": "{:.2f}",
 }
 
 

@@ -181,6 +181,10 @@ class Wyze(Server):
         binding = ["--name", name, "--on", "raw:bench.#"]
         self._run("script", "deploy", path, *binding, "--data", self.data)
 
+    def pass_through(self, name, pattern, *options):
+        """A rule of the passthrough."""
+        self._run("passthrough", "set", name, pattern, *options, "--data", self.data)
+
     def wait_running(self, count):
         """Until so many scripts run."""
         deadline = time.monotonic() + START_TIMEOUT_S

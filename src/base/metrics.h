@@ -80,6 +80,18 @@
     X(SCRIPT_OUTPUTS, "wyze_script_outputs_total", "counter", "messages emitted by scripts")       \
     X(SCRIPT_ERRORS, "wyze_script_errors_total", "counter", "exceptions raised by scripts")        \
     X(SCRIPT_RESTARTS, "wyze_script_restarts_total", "counter", "workers started again")           \
+    X(PASSTHROUGH_SEEN, "wyze_passthrough_records_total", "counter",                               \
+      "records on raw-stream that a rule of the passthrough matched")                              \
+    X(PASSTHROUGH_PASSED, "wyze_passthrough_passed_total", "counter",                              \
+      "of those, records put on processed-stream")                                                 \
+    X(PASSTHROUGH_RATE, "wyze_passthrough_rate_dropped_total", "counter",                          \
+      "of those, records too soon after the one before")                                           \
+    X(PASSTHROUGH_UNCHANGED, "wyze_passthrough_unchanged_dropped_total", "counter",                \
+      "of those, records that had not changed enough")                                             \
+    X(PASSTHROUGH_REFUSED, "wyze_passthrough_refused_total", "counter",                            \
+      "of those, records whose new name is no topic, or that would be too large")                  \
+    X(PASSTHROUGH_GAP, "wyze_passthrough_gap_records_total", "counter",                            \
+      "records removed from raw-stream before they could pass")                                    \
     X(HTTP_REQUESTS, "wyze_http_requests_total", "counter", "API requests answered")
 
 enum wz_metric {

@@ -468,6 +468,8 @@ uint32_t wz_exchange_receivers(const struct wz_exchange *exchange, struct wz_sli
     return entry != NULL && entry->version == exchange->version ? entry->target_count : 0;
 }
 
+uint64_t wz_exchange_version(const struct wz_exchange *exchange) { return exchange->version; }
+
 size_t wz_exchange_cached(const struct wz_exchange *exchange) { return exchange->entry_count; }
 
 bool wz_exchange_bound(const struct wz_exchange *exchange)

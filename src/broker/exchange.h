@@ -95,6 +95,9 @@ bool wz_exchange_bound(const struct wz_exchange *exchange);
 // cached as the bindings are now.
 uint32_t wz_exchange_receivers(const struct wz_exchange *exchange, struct wz_slice topic);
 
+// Changes whenever a topic may get other receivers; never 0.
+uint64_t wz_exchange_version(const struct wz_exchange *exchange);
+
 // How many topics are cached.
 size_t wz_exchange_cached(const struct wz_exchange *exchange);
 

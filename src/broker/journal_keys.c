@@ -20,6 +20,10 @@
 #define HALT_MAX 2
 #define SCRIPT_STREAMS 2
 
+// Of the passthrough: how a value may be (engine/pass_value.h), and the longest topic.
+#define PASS_VALUE_MAX 2
+#define PASS_TOPIC_MAX 255
+
 static const struct {
     char letter;
     const char *name;
@@ -50,6 +54,9 @@ static const struct {
     [WZ_JOURNAL_KEY_OUTPUTS] = {20, false},
     [WZ_JOURNAL_KEY_STAGED] = {20, false},
     [WZ_JOURNAL_KEY_QUARANTINED] = {16, false},
+    [WZ_JOURNAL_KEY_PASS_POSITION] = {0, false},
+    [WZ_JOURNAL_KEY_PASS_RULE] = {8, false},
+    [WZ_JOURNAL_KEY_PASS_STATE] = {8 + 1, true},
 };
 
 const char *wz_journal_key_name(enum wz_journal_key kind) { return kinds[kind].name; }
@@ -176,6 +183,24 @@ static bool is_quarantined(struct wz_cursor *cur)
     return !cur->failed && stream < SCRIPT_STREAMS;
 }
 
+// What it does, whether it remembers, its name, and the member whose change counts.
+static bool is_pass_rule(struct wz_cursor *cur)
+{
+    uint8_t remembers;
+    struct wz_slice name;
+
+    (void)wz_cursor_get_u64(cur); // what it does
+    remembers = wz_cursor_get_u8(cur);
+    name = wz_cursor_get_bytes(cur, wz_cursor_get_u16(cur));
+    return !cur->failed && remembers <= 1 && name.len > 0;
+}
+
+// An offset, a time, and a value.
+static bool is_pass_state(struct wz_slice value)
+{
+    return value.len == 2 * 8 + 1 + 8 + 2 * 8 && value.ptr[16] <= PASS_VALUE_MAX;
+}
+
 static bool is_value(enum wz_journal_key kind, struct wz_slice value)
 {
     struct wz_cursor cur = wz_cursor(value);
@@ -207,6 +232,12 @@ static bool is_value(enum wz_journal_key kind, struct wz_slice value)
         return is_staged(&cur);
     case WZ_JOURNAL_KEY_QUARANTINED:
         return is_quarantined(&cur);
+    case WZ_JOURNAL_KEY_PASS_POSITION:
+        return value.len == 3 * 8;
+    case WZ_JOURNAL_KEY_PASS_RULE:
+        return is_pass_rule(&cur);
+    case WZ_JOURNAL_KEY_PASS_STATE:
+        return is_pass_state(value);
     default: // a number
         return value.len == 8;
     }
@@ -224,6 +255,8 @@ static bool is_key(enum wz_journal_key kind, struct wz_slice rest)
         return memcmp(rest.ptr, LAST, 8) != 0;
     if (kind == WZ_JOURNAL_KEY_STATE)
         return rest.ptr[ID_BYTES] <= WZ_LANE_SHARED && rest.len <= ID_BYTES + 1 + WZ_STATE_KEY_MAX;
+    if (kind == WZ_JOURNAL_KEY_PASS_STATE)
+        return rest.len <= 8 + PASS_TOPIC_MAX;
     if (kind == WZ_JOURNAL_KEY_BINDING)
         return wz_pattern_valid(&wz_topic_mqtt, wz_slice_sub(rest, 8, rest.len - 8));
     return kind != WZ_JOURNAL_KEY_RETAINED || wz_mqtt_topic_valid(rest);

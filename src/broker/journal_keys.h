@@ -22,7 +22,10 @@
     X(STATE, 'S', "state entries")                                                                 \
     X(OUTPUTS, 'O', "script outputs")                                                              \
     X(STAGED, 'Z', "staged changes")                                                               \
-    X(QUARANTINED, 'X', "quarantined messages")
+    X(QUARANTINED, 'X', "quarantined messages")                                                    \
+    X(PASS_POSITION, 'T', "passthrough positions")                                                 \
+    X(PASS_RULE, 'U', "passthrough rules")                                                         \
+    X(PASS_STATE, 'V', "passthrough states")
 
 enum wz_journal_key {
 #define WZ_JOURNAL_KEYS_ENUM(id, letter, name) WZ_JOURNAL_KEY_##id,

@@ -46,7 +46,7 @@ static const struct {
     [WZ_BUS_PROCESSED] = {"processed", &wz_topic_amqp, false},
 };
 
-static bool topic_valid(struct wz_slice topic)
+bool wz_bus_topic_valid(struct wz_slice topic)
 {
     struct wz_words words = wz_words(topic, '.');
     struct wz_slice word;
@@ -158,7 +158,7 @@ int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id, const struct wz_
                    struct wz_ticket *ret_ticket)
 {
     struct wz_exchange *exchange = bus->exchanges[id];
-    wz_topic_valid_fn valid = id == WZ_BUS_DEVICES ? wz_mqtt_topic_valid : topic_valid;
+    wz_topic_valid_fn valid = id == WZ_BUS_DEVICES ? wz_mqtt_topic_valid : wz_bus_topic_valid;
 
     if (id == WZ_BUS_DEVICES && wz_sys_topics_own(msg->topic))
         return WZ_ERR_INVALID;
@@ -171,9 +171,19 @@ int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id, const struct wz_
     return wz_queues_publish(bus->queues, exchange, msg, valid, ret_ticket);
 }
 
+bool wz_bus_takes(const struct wz_bus *bus)
+{
+    return !wz_space_low(bus->space) && (bus->queues == NULL || wz_queues_ready(bus->queues));
+}
+
 uint32_t wz_bus_receivers(const struct wz_bus *bus, enum wz_bus_exchange id, struct wz_slice topic)
 {
     return wz_exchange_receivers(bus->exchanges[id], topic);
+}
+
+uint64_t wz_bus_version(const struct wz_bus *bus, enum wz_bus_exchange id)
+{
+    return wz_exchange_version(bus->exchanges[id]);
 }
 
 bool wz_bus_wanted(const struct wz_bus *bus, enum wz_bus_exchange id)

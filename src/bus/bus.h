@@ -52,12 +52,24 @@ void wz_bus_unbind(struct wz_bus *bus, struct wz_binding *binding);
 WZ_MUST int wz_bus_publish(struct wz_bus *bus, enum wz_bus_exchange id,
                            const struct wz_message *msg, struct wz_ticket *ret_ticket);
 
+// Whether the bus takes messages now, as far as that does not depend on who consumes them: else
+// wz_bus_publish would say WZ_ERR_BUSY.
+bool wz_bus_takes(const struct wz_bus *bus);
+
+// Whether TOPIC may be published to an exchange other than amq.topic: words joined by '.', none of
+// them empty or a wildcard; UTF-8 without control characters, at most 255 bytes.
+bool wz_bus_topic_valid(struct wz_slice topic);
+
 // How many were bound to TOPIC, the tiers among them, when it was published to the exchange just
 // now.
 uint32_t wz_bus_receivers(const struct wz_bus *bus, enum wz_bus_exchange id, struct wz_slice topic);
 
 // Whether anybody is bound to the exchange at all: who has to build a message first may ask.
 bool wz_bus_wanted(const struct wz_bus *bus, enum wz_bus_exchange id);
+
+// Changes whenever a topic of the exchange may get other receivers; never 0. Who publishes to a
+// topic again and again may remember that nobody received it.
+uint64_t wz_bus_version(const struct wz_bus *bus, enum wz_bus_exchange id);
 
 // Forgets what all consumers have resolved for their topics: called when the mapping has changed.
 void wz_bus_forget(struct wz_bus *bus);

@@ -89,6 +89,17 @@ static const struct wz_option quarantine_drop_options[] = {
     {"--all", NULL, "all messages"},
 };
 
+static const struct wz_option passthrough_set_options[] = {
+    {"--order", "N", "rules are tried from the smallest to the largest; without it 100"},
+    {"--rename", "TOPIC", "the new name: {topic}, {1} for what the first wildcard matched"},
+    {"--rate", "N", "at most so many a second of each topic (0.1: one in ten seconds)"},
+    {"--change", "MEMBER", "only when this member of the body has changed (value)"},
+    {"--deadband", "N", "by more than this: 0.5, or 10%"},
+    {"--atleast", "TIME", "pass after this time, changed or not (10m)"},
+    {"--description", "TEXT", "what it is for"},
+    {"--inactive", NULL, "save it, but do not let anything pass"},
+};
+
 // clang-format off
 const struct wz_command wz_commands[] = {
     {"run", "[flags]", "start the server", "wyze run --data ./wyze-data", 0, 0, NULL, 0, 0, NULL},
@@ -147,6 +158,17 @@ const struct wz_command wz_commands[] = {
      2, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_template_set},
     {"template rm", "NAME", "remove a template; a ready one of its name is in force again",
      "wyze template rm lamp", 1, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_template_rm},
+    {"passthrough ls", "", "list the rules by which messages pass from raw to processed",
+     "wyze passthrough ls", 0, 0, NULL, 0, WZ_LOCAL_STORE, wz_cmd_passthrough_ls},
+    {"passthrough get", "NAME", "show a rule", "wyze passthrough get kitchen", 1, 1, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_passthrough_get},
+    {"passthrough set", "NAME PATTERN", "let messages pass from raw to processed",
+     "wyze passthrough set kitchen 'kitchen.#'\n"
+     "  wyze passthrough set temps '*.temperature' --rename 'temps.{1}' --rate 1\n"
+     "  wyze passthrough set meter 'meter.#' --change value --deadband 0.5 --atleast 10m",
+     2, 2, OPTIONS(passthrough_set_options), WZ_LOCAL_STORE, wz_cmd_passthrough_set},
+    {"passthrough rm", "NAME", "remove a rule", "wyze passthrough rm kitchen", 1, 1, NULL, 0,
+     WZ_LOCAL_STORE, wz_cmd_passthrough_rm},
     {"script ls", "", "list the scripts and how they run", "wyze script ls", 0, 0, NULL, 0,
      WZ_LOCAL_STORE, wz_cmd_script_ls},
     {"script get", "NAME", "show a script", "wyze script get alarm --code", 1, 1,

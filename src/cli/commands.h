@@ -31,6 +31,12 @@ int wz_cmd_template_get(struct wz_cli *cli);
 int wz_cmd_template_set(struct wz_cli *cli);
 int wz_cmd_template_rm(struct wz_cli *cli);
 
+// passthrough.c: the rules by which records pass from raw to processed.
+int wz_cmd_passthrough_ls(struct wz_cli *cli);
+int wz_cmd_passthrough_get(struct wz_cli *cli);
+int wz_cmd_passthrough_set(struct wz_cli *cli);
+int wz_cmd_passthrough_rm(struct wz_cli *cli);
+
 // quarantine.c: what the engine keeps of a script.
 int wz_cmd_quarantine_ls(struct wz_cli *cli);
 int wz_cmd_quarantine_show(struct wz_cli *cli);

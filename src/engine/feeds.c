@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/headed.h"
 #include "engine/lane.h"
 
 struct wz_feed {
@@ -28,6 +29,8 @@ struct wz_feeds {
     void *arg;
     struct wz_list all;
     struct wz_list dirty;
+    bool headers;         // bodies have them in front
+    struct wz_buf headed; // such a body
 };
 
 struct wz_feeds *wz_feeds_new(struct wz_bus *bus, wz_feeds_filled_fn filled, void *arg)
@@ -47,8 +50,11 @@ void wz_feeds_free(struct wz_feeds *feeds)
     if (!feeds)
         return;
     WZ_ASSERT(wz_list_empty(&feeds->all));
+    wz_buf_release(&feeds->headed);
     wz_free(feeds);
 }
+
+void wz_feeds_add_headers(struct wz_feeds *feeds) { feeds->headers = true; }
 
 static void drop_block(struct wz_feed *feed)
 {
@@ -96,18 +102,30 @@ static void add(struct wz_feed *feed, const struct wz_frame_record *record)
     WZ_ASSERT(wz_block_add(feed->block, record));
 }
 
+// The body as it is given.
+static struct wz_slice body_of(struct wz_feeds *feeds, const struct wz_message *msg)
+{
+    const struct wz_record_parts *parts = msg->record;
+
+    if (!feeds->headers)
+        return msg->body;
+    feeds->headed.len = 0;
+    wz_headed_put(&feeds->headed, parts ? parts->headers : NULL, parts ? parts->header_pieces : 0,
+                  parts ? parts->header_count : 0, msg->body);
+    return wz_buf_slice(&feeds->headed);
+}
+
 static int consume(void *arg, const struct wz_message *msg, void **slot,
                    struct wz_ticket *ret_ticket)
 {
     struct wz_feed *feed = arg;
-    const struct wz_frame_record record = {
+    struct wz_frame_record record = {
         .stream = (uint8_t)feed->stream,
         .hops = msg->hops,
         .lane = wz_lane_of(msg->topic),
         .offset = msg->offset,
         .append_ms = msg->append_ms,
         .topic = msg->topic,
-        .body = msg->body,
     };
 
     (void)slot;
@@ -115,6 +133,7 @@ static int consume(void *arg, const struct wz_message *msg, void **slot,
     if (msg->offset < feed->end)
         return WZ_OK; // by another binding
     feed->end = msg->offset + 1;
+    record.body = body_of(feed->feeds, msg);
     add(feed, &record);
     if (wz_list_empty(&feed->dirty)) {
         wz_list_push(&feed->feeds->dirty, &feed->dirty);

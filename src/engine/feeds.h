@@ -32,6 +32,10 @@ struct wz_feeds_tap {
 struct wz_feeds *wz_feeds_new(struct wz_bus *bus, wz_feeds_filled_fn filled, void *arg);
 void wz_feeds_free(struct wz_feeds *feeds);
 
+// Makes the bodies of all records be given with their headers in front (engine/headed.h). Before
+// anybody joins.
+void wz_feeds_add_headers(struct wz_feeds *feeds);
+
 // From now on TAP, which is in none, takes what matches one of the patterns (borrowed during the
 // call, all valid). WZ_ERR_* of the bus.
 WZ_MUST int wz_feeds_join(struct wz_feeds *feeds, struct wz_feeds_tap *tap,

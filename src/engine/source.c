@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/headed.h"
 #include "engine/input_queue.h"
 #include "engine/lane.h"
 #include "stream/reader.h"
@@ -40,9 +41,11 @@ struct read_job {
     int64_t from;
     size_t max_bytes;
     struct wz_input_queue out;
-    int64_t next;     // where the next read goes on
-    int64_t gap;      // records in front of it that are not there any more
-    int64_t readable; // all records below it can be read
+    bool headers;         // bodies have them in front
+    struct wz_buf headed; // such a body
+    int64_t next;         // where the next read goes on
+    int64_t gap;          // records in front of it that are not there any more
+    int64_t readable;     // all records below it can be read
     int err;
 };
 
@@ -126,6 +129,16 @@ static int64_t first_offset(const struct read_job *job)
     return info.first_ms > 0 ? info.first_offset : 0;
 }
 
+// The body of a record as it is given.
+static struct wz_slice body_of(struct read_job *job, const struct wz_record *record)
+{
+    if (!job->headers)
+        return record->value;
+    job->headed.len = 0;
+    wz_headed_put(&job->headed, &record->headers, 1, record->header_count, record->value);
+    return wz_buf_slice(&job->headed);
+}
+
 // On the pool.
 static void read_ahead(uv_work_t *work)
 {
@@ -152,7 +165,7 @@ static void read_ahead(uv_work_t *work)
                                                .offset = record.offset,
                                                .append_ms = record.append_ms,
                                                .topic = record.key,
-                                               .body = record.value,
+                                               .body = body_of(job, &record),
                                            });
     }
     if (r >= 0)
@@ -167,6 +180,7 @@ static void drop_job(struct read_job *job)
     wz_reader_close(job->reader);
     job->reader = NULL;
     wz_input_queue_release(&job->out);
+    wz_buf_release(&job->headed);
     patterns_release(&job->patterns);
 }
 
@@ -367,6 +381,7 @@ struct wz_source *wz_source_new(const struct wz_source_options *options)
     source->tap = (struct wz_feeds_tap){.take = on_run, .arg = source};
     source->job.log = options->log;
     source->job.stream = options->stream;
+    source->job.headers = options->headers;
     WZ_ASSERT(uv_timer_init(options->uv, &source->retry) == 0);
     source->retry.data = source;
     wz_source_seek(source, wz_log_next_offset(options->log));

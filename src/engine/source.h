@@ -30,6 +30,7 @@ struct wz_source_options {
     struct wz_feeds *feeds;
     struct wz_log *log;
     enum wz_script_stream stream;
+    bool headers;        // bodies have them in front (engine/headed.h), as those of FEEDS do
     size_t window_bytes; // of records under way, and of what is kept of the newest while behind
     wz_source_run_fn run;
     void *run_arg;

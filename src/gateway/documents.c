@@ -199,15 +199,21 @@ static json_t *find_ready(const struct task *task)
     return NULL;
 }
 
-// Adds what the board says of a script's run.
+// Whether what documents of the collection do stands on the board, and comes with them.
+static bool is_live(enum wz_collection collection)
+{
+    return collection == WZ_COLLECTION_SCRIPTS || collection == WZ_COLLECTION_PASSTHROUGH;
+}
+
+// Adds what the board says of what a document does.
 static void add_live(struct task *task, json_t *object, const char *name)
 {
     struct wz_board *board = task->req->api->parts.board;
     json_t *live;
 
-    if (task->call.collection != WZ_COLLECTION_SCRIPTS || board == NULL)
+    if (!is_live(task->call.collection) || board == NULL)
         return;
-    live = wz_board_get(board, "scripts", name);
+    live = wz_board_get(board, wz_collection_name(task->call.collection), name);
     if (live != NULL)
         (void)json_object_set_new(object, WZ_LIVE_MEMBER, live); // the object is ours
 }
@@ -295,8 +301,7 @@ static void answer_get(struct wz_mail *mail)
         refuse_result(task);
         return;
     }
-    if (task->call.collection != WZ_COLLECTION_SCRIPTS && parse_tag(none, &known) &&
-        known == doc->revision) {
+    if (!is_live(task->call.collection) && parse_tag(none, &known) && known == doc->revision) {
         wz_answer_field(task->req, "ETag", "\"%lld\"", (long long)known);
         wz_answer_text(task->req, 304, "application/json", wz_slice(NULL, 0));
         free_task(task);
@@ -417,7 +422,7 @@ static struct task *begin_change(struct wz_request *req, json_t **ret_body)
         refuse(task, 400, &problem);
         return NULL;
     }
-    if (task->call.collection == WZ_COLLECTION_SCRIPTS)
+    if (is_live(task->call.collection))
         (void)json_object_del(*ret_body, WZ_LIVE_MEMBER); // fine when it is not there
     return task;
 }

@@ -114,9 +114,10 @@ void wz_handle_status(struct wz_request *req)
 
     wz_moment_add_time(&started, api->parts.started_ms);
     wz_answer_json(req, 200,
-                   json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o}", "version", WZ_VERSION,
+                   json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version", WZ_VERSION,
                              "started", wz_buf_str(&started), "uptime_ms", (json_int_t)uptime_ms,
                              "listeners", board_section(api, "listeners"), "streams",
                              wz_streams_list(api), "journal", describe_journal(api), "scripts",
-                             board_section(api, "scripts"), "counters", list_counters()));
+                             board_section(api, "scripts"), "passthrough",
+                             board_section(api, "passthrough"), "counters", list_counters()));
 }

@@ -81,7 +81,8 @@ static int open_reader(struct wz_command_reader *reader)
 static bool is_command(const struct wz_record *record)
 {
     return !record->key_null && !record->value_null && wz_command_topic_is(record->key) &&
-           wz_slice_eq(wz_record_header_find(record, "from"), WZ_SLICE_LIT("egress"));
+           wz_slice_eq(wz_record_header_find(record, "from"), WZ_SLICE_LIT("egress")) &&
+           wz_record_header_find(record, "passed").len == 0; // a device may be named egress
 }
 
 // On the pool.

@@ -46,6 +46,8 @@ struct wz_router {
 // What a topic has been resolved to: one piece of memory, which is fetched ahead as such.
 struct route {
     bool records;            // its messages become records
+    bool silent;             // nobody listens to them on exchange raw,
+    uint64_t version;        // with the bindings of this version
     bool commands;           // egress: it ends in the word `output`
     enum wz_outcome outcome; // devices: why it is no reading
     enum wz_body_type type;  // devices: of its bodies
@@ -132,7 +134,7 @@ static struct wz_slice join_value(struct wz_router *router, const struct wz_reco
 // Puts the record on the exchange that mirrors its stream.
 static void mirror(struct wz_router *router, const struct route *route,
                    const struct wz_message *msg, enum wz_bus_exchange exchange,
-                   struct wz_slice value, int64_t offset)
+                   const struct wz_record_parts *parts, struct wz_slice value, int64_t offset)
 {
     const struct wz_log *stream =
         exchange == WZ_BUS_RAW ? router->options.raw : router->options.processed;
@@ -143,6 +145,7 @@ static void mirror(struct wz_router *router, const struct route *route,
         .from = route->source,
         .script = msg->script,
         .parent = msg->parent,
+        .record = parts,
         .offset = offset,
         .append_ms = wz_log_last_time(stream),
         .hops = msg->hops,
@@ -183,8 +186,24 @@ static int record(struct wz_router *router, const struct route *route, const str
     return WZ_OK;
 }
 
-static int record_raw(struct wz_router *router, const struct route *route,
-                      const struct wz_message *msg, struct wz_ticket *ret_ticket)
+// Shows a record on exchange raw, unless nobody listens to its topic there.
+static void mirror_raw(struct wz_router *router, struct route *route, const struct wz_message *msg,
+                       const struct wz_record_parts *parts, int64_t offset)
+{
+    struct wz_bus *bus = router->options.bus;
+    uint64_t version = wz_bus_version(bus, WZ_BUS_RAW);
+
+    if (!wz_bus_wanted(bus, WZ_BUS_RAW) || (route->silent && route->version == version))
+        return;
+    mirror(router, route, msg, WZ_BUS_RAW, parts, join_value(router, parts), offset);
+    if (route->version == version)
+        return;
+    route->version = version;
+    route->silent = wz_bus_receivers(bus, WZ_BUS_RAW, route->topic) == 0;
+}
+
+static int record_raw(struct wz_router *router, struct route *route, const struct wz_message *msg,
+                      struct wz_ticket *ret_ticket)
 {
     struct wz_record_parts parts;
     int r = record(router, route, msg, router->options.raw, &parts, ret_ticket);
@@ -193,8 +212,7 @@ static int record_raw(struct wz_router *router, const struct route *route,
         return r;
     router->counts.raw++;
     router->counts.untyped += router->pp.untyped;
-    if (wz_bus_wanted(router->options.bus, WZ_BUS_RAW))
-        mirror(router, route, msg, WZ_BUS_RAW, join_value(router, &parts), ret_ticket->offset);
+    mirror_raw(router, route, msg, &parts, ret_ticket->offset);
     return WZ_OK;
 }
 
@@ -270,7 +288,7 @@ static int on_egress(void *arg, const struct wz_message *msg, void **slot,
                                                       .form = router->pp.form,
                                                       .journaled = msg->commit.len > 0,
                                                   });
-    mirror(router, route, msg, WZ_BUS_PROCESSED, value, ret_ticket->offset);
+    mirror(router, route, msg, WZ_BUS_PROCESSED, &parts, value, ret_ticket->offset);
     return WZ_OK;
 }
 

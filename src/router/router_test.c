@@ -362,6 +362,29 @@ static void test_router_takes_ingress_as_it_is_named(void **state)
     expect_devices(world, ""); // only egress makes commands
 }
 
+// Who binds later gets what comes from then on, also of a topic that nobody listened to before.
+static void test_router_shows_raw_records_to_those_who_listen_now(void **state)
+{
+    struct world *world = *state;
+
+    wz_bus_unbind(world->bus, world->watchers[1]);
+    assert_int_equal(wz_bus_bind(world->bus, WZ_BUS_RAW, WZ_SLICE_LIT("feed.a"), watch_stream, NULL,
+                                 world, &world->watchers[1]),
+                     WZ_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(publish(world, WZ_BUS_INGRESS, "feed.b", "{}"), WZ_OK);
+        expect_seen(world, "");
+        assert_int_equal(publish(world, WZ_BUS_INGRESS, "feed.a", "{}"), WZ_OK);
+        expect_seen(world, "feed.a from ingress by c: \"_topic\":\"feed.a\"}\n");
+    }
+    wz_bus_unbind(world->bus, world->watchers[1]);
+    watch(world, 1, WZ_BUS_RAW, watch_stream);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(publish(world, WZ_BUS_INGRESS, "feed.b", "{}"), WZ_OK);
+        expect_seen(world, "feed.b from ingress by c: \"_topic\":\"feed.b\"}\n");
+    }
+}
+
 static void test_router_record_on_the_stream_is_what_the_mirror_showed(void **state)
 {
     struct world *world = *state;
@@ -432,6 +455,7 @@ int main(void)
         TEST(test_router_does_not_record_that_a_retained_value_is_cleared),
         TEST(test_router_follows_a_new_mapping_from_the_next_message_on),
         TEST(test_router_takes_ingress_as_it_is_named),
+        TEST(test_router_shows_raw_records_to_those_who_listen_now),
         TEST(test_router_record_on_the_stream_is_what_the_mirror_showed),
         cmocka_unit_test(test_router_refuses_whole_when_the_log_cannot_take_more),
     };

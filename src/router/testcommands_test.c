@@ -229,10 +229,11 @@ static void copy(const char *from_dir, const char *to_dir, const char *name)
     assert_int_equal(testjournal_copy_files(from, to), WZ_OK);
 }
 
+// With the header `passed` if that is not empty.
 static int64_t append(struct testcommands *t, struct wz_slice key, struct wz_slice value,
-                      struct wz_slice exchange)
+                      struct wz_slice exchange, struct wz_slice passed)
 {
-    uint8_t bytes[64];
+    uint8_t bytes[128];
     struct wz_pen pen = wz_pen(bytes, sizeof(bytes));
     struct wz_record_parts parts = {
         .key = key, .value = {value}, .value_count = 1, .header_pieces = 1, .header_count = 2};
@@ -240,6 +241,9 @@ static int64_t append(struct testcommands *t, struct wz_slice key, struct wz_sli
 
     wz_record_header_put(&pen, WZ_SLICE_LIT("from"), exchange);
     wz_record_header_put(&pen, WZ_SLICE_LIT("form"), WZ_SLICE_LIT("object"));
+    if (passed.len > 0)
+        wz_record_header_put(&pen, WZ_SLICE_LIT("passed"), passed);
+    parts.header_count += passed.len > 0;
     parts.headers[0] = wz_slice(bytes, (size_t)(pen.pos - bytes));
     assert_int_equal(wz_log_append(t->processed, &parts, &offset), WZ_OK);
     return offset;
@@ -260,7 +264,8 @@ static void add(struct testcommands *t, int number, int64_t append_ms)
     command.topic = wz_slice_str(key);
     command.value = wz_slice_str(value);
     wz_log_set_time(t->processed, append_ms);
-    command.offset = append(t, command.topic, command.value, WZ_SLICE_LIT("egress"));
+    command.offset =
+        append(t, command.topic, command.value, WZ_SLICE_LIT("egress"), wz_slice(NULL, 0));
     t->offsets[number] = command.offset;
     wz_commands_add(t->commands, &command);
 }
@@ -325,10 +330,10 @@ void testcommands_add_other(struct testcommands *t, bool passed_through)
 {
     if (passed_through)
         (void)append(t, WZ_SLICE_LIT("d1.output"), WZ_SLICE_LIT("{\"n\":1}"),
-                     WZ_SLICE_LIT("dev/1/status"));
+                     WZ_SLICE_LIT("egress"), WZ_SLICE_LIT("1.7.1770000000000")); // of that device
     else
         (void)append(t, WZ_SLICE_LIT("d1.outputs"), WZ_SLICE_LIT("{\"n\":1}"),
-                     WZ_SLICE_LIT("egress"));
+                     WZ_SLICE_LIT("egress"), wz_slice(NULL, 0));
 }
 
 void testcommands_turn(struct testcommands *t) { (void)uv_run(&t->loop.uv, UV_RUN_NOWAIT); }

@@ -17,6 +17,7 @@ struct wz_store;
     X(TEMPLATES, "templates")                                                                      \
     X(DEVICES, "devices")                                                                          \
     X(SCRIPTS, "scripts")                                                                          \
+    X(PASSTHROUGH, "passthrough")                                                                  \
     X(SETTINGS, "settings")
 
 enum wz_collection {

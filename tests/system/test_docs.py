@@ -34,6 +34,8 @@ KNOWN = {
     ("docs/architecture.md", "base < config < json, topic, wire < loop < stream, store < broker < bus < router, engine, gateway < cli < node < main"): "drawing",  # scripts/check-style holds the tree to it
     ("docs/cli.md", "wyze COMMAND [words] [flags]"): "drawing",
     ("docs/formats/record.md", '{"_id":"019c1c38-a47b-7cc3-98a2-3f1d2b6a9e11","_timestamp":1770000000123,"_topic":"bedroom.light.brightness","value":"255"}'): "body",
+    ("docs/passthrough.md", "wyze passthrough set kitchen 'kitchen.#'"): "shell",
+    ("docs/passthrough.md", '{"pattern": "kitchen.#", "order": 10, "rename": "home.{1}", "rate": 2,'): "rule",
     ("docs/mqtt.md", "mosquitto_sub -t '$SYS/broker/uptime' -C 1"): "sys",
     ("docs/formats/worker.md", "engine                          worker"): "drawing",
 }
@@ -130,6 +132,20 @@ def test_readme_line_by_line(dice, lamps, tmp_path):
     assert '"value":100' in done.stdout
     [shown] = block("README.md", "lamp")
     until(lambda: shown in lamps(), what="the lamp did not get the command")
+
+
+def test_passthrough_page_line_by_line(dice, tmp_path):
+    [lines] = block("docs/passthrough.md", "shell")
+    for line in lines.splitlines():
+        done = shell(dice, line, tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert [json.loads(line)["name"] for line in done.stdout.splitlines()] == \
+        ["kitchen", "meter", "temps"]
+    [rule] = block("docs/passthrough.md", "rule")
+    request = urllib.request.Request(dice.url("/api/v1/passthrough/page"), rule.encode(),
+                                     {"Content-Type": "application/json"}, method="PUT")
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 201
 
 
 def example_env(data, free_port):
