@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How fast the embedded log appends, is read from end to end, and finds one quiet topic among many.
-//   log_bench [--json] [--dir DIR] [--records N] [--topics N] [--os] [--keep]
-// Prints a line a number; with --json, one object a line as bench/run wants it.
+//   log_bench [--json] [--dir DIR] [--records N] [--topics N] [--os] [--keep] [--packed]
+// Prints a line a number; with --json, one object a line as bench/run wants it. With --packed it
+// then has all but the last segment compressed, and measures again.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,8 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/metrics.h"
+#include "base/rand.h"
 #include "loop/mailbox.h"
 #include "stream/reader.h"
 
@@ -19,6 +22,7 @@
 #define LOOKBACK_RECORDS 100
 #define LOOKBACK_ROUNDS 21
 #define BODY_LEN 250
+#define BODIES 4096 // different ones, in turn
 #define KEY_CAP 48
 
 struct bench {
@@ -26,11 +30,15 @@ struct bench {
     int64_t records;
     int64_t topics;
     char (*keys)[KEY_CAP]; // of the topics
+    char (*bodies)[BODY_LEN + 1];
     bool keep;
+    bool packed;
     bool json;
     struct wz_mailbox mailbox;
     struct wz_log_options opt;
     struct wz_log *log;
+    double pack_cpu_us; // of the process, a MiB
+    double pack_per_s;  // bytes
     double append_per_s;
     double append_ns;     // of the appending thread
     double append_cpu_ns; // of the whole process
@@ -72,7 +80,7 @@ static void open_log(struct bench *b)
 
 static void append_one(struct bench *b, int64_t n)
 {
-    static const char body[BODY_LEN] = "\"_timestamp\":1770000000123,\"value\":\"255\"";
+    const char *body = b->bodies[n % BODIES];
     bool quiet = n % (b->records / QUIET_RECORDS) == 7;
     int64_t offset;
     struct wz_record_parts parts = {.value = {wz_slice(body, 100), wz_slice(body + 100, 150)},
@@ -121,6 +129,28 @@ static void make_keys(struct bench *b)
         (void)snprintf(b->keys[i], KEY_CAP, "house.room%06d.sensor%d.value", (int)i, (int)(i % 10));
 }
 
+// Stamped JSON bodies, each with an identifier, a time and a reading of its own.
+static void make_bodies(struct bench *b)
+{
+    b->bodies = wz_zalloc(BODIES, sizeof(b->bodies[0]));
+    for (int i = 0; i < BODIES; i++) {
+        uint8_t r[16];
+        int len;
+
+        wz_rand_bytes(r, sizeof(r));
+        len = snprintf(b->bodies[i], BODY_LEN + 1,
+                       "{\"_id\":\"019c1c38-%02x%02x-7%x%02x-98%02x-%02x%02x%02x%02x%02x%02x\","
+                       "\"_timestamp\":%lld,\"_topic\":\"house.room%06d.sensor%d.value\","
+                       "\"value\":%d.%02d,\"unit\":\"C\",\"battery\":%d,\"rssi\":-%d,\"ok\":true",
+                       r[0], r[1], r[2] & 15, r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10],
+                       1770000000000ll + i * 37ll, i, i % 10, 15 + r[11] % 12, r[12] % 100,
+                       40 + r[13] % 60, 40 + r[14] % 50);
+        (void)snprintf(b->bodies[i] + len, (size_t)(BODY_LEN + 1 - len), ",\"note\":\"%.*s\"}",
+                       BODY_LEN - len - 11,
+                       "the sensor in the corner behind the shelf, second floor");
+    }
+}
+
 static void bench_append(struct bench *b)
 {
     double cpu = cpu_us(RUSAGE_SELF);
@@ -167,6 +197,27 @@ static void bench_read(struct bench *b)
     }
 }
 
+// Has what is sealed compressed, as fast as that goes beside nothing else.
+static void bench_pack(struct bench *b)
+{
+    int64_t before = wz_metric_get(WZ_METRIC_STREAM_PACKED);
+    double cpu = cpu_us(RUSAGE_SELF);
+    int64_t start = wz_clock_mono_us();
+    struct wz_log_info info;
+    int64_t bytes;
+    int left;
+
+    b->opt.compress = true;
+    open_log(b);
+    wz_log_info(b->log, &info);
+    bytes = info.size_bytes;
+    left = info.segment_count - 1;
+    while (wz_metric_get(WZ_METRIC_STREAM_PACKED) - before < left)
+        (void)usleep(10000); // it is not told
+    b->pack_per_s = (double)bytes * 1e6 / (double)(wz_clock_mono_us() - start);
+    b->pack_cpu_us = (cpu_us(RUSAGE_SELF) - cpu) * 1048576.0 / (double)bytes;
+}
+
 static int by_size(const void *a, const void *b)
 {
     const double *left = a;
@@ -208,6 +259,21 @@ static void print_one(const struct bench *b, const char *name, double value, con
     printf("}\n");
 }
 
+// What is measured before and after: NAME is ", compressed" then.
+static void print_reading(const struct bench *b, const char *name)
+{
+    char text[4][80];
+
+    (void)snprintf(text[0], sizeof(text[0]), "log: sequential read%s", name);
+    (void)snprintf(text[1], sizeof(text[1]), "log: lookback of 100%s", name);
+    (void)snprintf(text[2], sizeof(text[2]), "log: the same, first time%s", name);
+    (void)snprintf(text[3], sizeof(text[3]), "log: size%s", name);
+    print_one(b, text[0], b->read_per_s, "records/s", "", false);
+    print_one(b, text[1], b->lookback_us, "us", "", false);
+    print_one(b, text[2], b->first_lookback_us, "us", "", false);
+    print_one(b, text[3], (double)b->size_bytes, "bytes", "", false);
+}
+
 static void print(const struct bench *b)
 {
     print_one(b, "log: append, synced", b->append_per_s, "records/s", "", false);
@@ -231,6 +297,8 @@ static void options(struct bench *b, int argc, char **argv)
             b->json = true;
         else if (strcmp(argv[i], "--keep") == 0)
             b->keep = true;
+        else if (strcmp(argv[i], "--packed") == 0)
+            b->packed = true;
         else if (strcmp(argv[i], "--os") == 0)
             b->opt.durability = WZ_DURABILITY_OS;
         else if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
@@ -265,6 +333,7 @@ int main(int argc, char **argv)
     wz_mailbox_init(&b.mailbox, 16, NULL, NULL);
     b.opt.loop_mail = &b.mailbox;
     make_keys(&b);
+    make_bodies(&b);
     open_log(&b);
     bench_append(&b);
     bench_read(&b);
@@ -279,7 +348,20 @@ int main(int argc, char **argv)
     b.open_us = (double)(wz_clock_mono_us() - start);
     need(wz_log_close(b.log), "close");
     print(&b);
+    if (b.packed) {
+        bench_pack(&b);
+        b.read_per_s = 0;
+        bench_read(&b);
+        b.lookback_us = bench_lookback(&b, "house.cellar.quiet.sensor", &b.first_lookback_us);
+        wz_log_info(b.log, &info);
+        b.size_bytes = info.size_bytes;
+        need(wz_log_close(b.log), "close");
+        print_reading(&b, ", compressed");
+        print_one(&b, "log: compressing, CPU of the process", b.pack_cpu_us, "us/MiB", "", false);
+        print_one(&b, "log: compressing, rate", b.pack_per_s, "bytes/s", "", false);
+    }
     wz_free(b.keys);
+    wz_free(b.bodies);
     if (!b.keep) {
         need(wz_fs_walk(b.dir, remove_name, &b), "remove");
         (void)rmdir(b.dir); // stays if somebody else put something there

@@ -17,6 +17,7 @@
 #include "broker/retained.h"
 #include "bus/desk.h"
 #include "bus/embedded.h"
+#include "bus/trimmer.h"
 #include "cli/document_check.h"
 #include "cli/mapping_text.h"
 #include "cli/worker_path.h"
@@ -28,7 +29,7 @@
 #include "router/mapping_keeper.h"
 #include "router/router.h"
 #include "store/store.h"
-#include "stream/space.h"
+#include "stream/retention.h"
 
 // The most a peer's output may hold before it counts as slow.
 #define OUT_BYTES_MAX (4 * 1024 * 1024)
@@ -62,6 +63,8 @@ struct node {
     struct wz_log *script_log;
     struct wz_journal *journal;
     struct wz_space *space;
+    struct wz_retention *retention;
+    struct wz_trimmer *trimmer;
     struct wz_queues *queues;
     struct wz_retained *retained;
     struct wz_accounts *accounts;
@@ -268,6 +271,8 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
         wz_passthrough_durable(node->passthrough);
     if (node->engine != NULL)
         wz_engine_durable(node->engine);
+    if (node->retention != NULL)
+        wz_retention_durable(node->retention);
 }
 
 // A compaction of the journal has met damaged batches.
@@ -303,6 +308,75 @@ static void on_space(void *arg)
     wz_bus_durable(node->bus);
 }
 
+// The disks and the streams on them were looked at.
+static void on_measured(void *arg)
+{
+    struct node *node = arg;
+
+    wz_retention_look(node->retention, wz_clock_wall_ms(), wz_clock_mono_us() / 1000);
+}
+
+// What retention must leave alone: commands that are to be sent, and outputs that a crash would
+// have looked for. Both are on processed-stream; who lags there is told of a gap instead.
+static int64_t on_needed(void *arg, const struct wz_log *log)
+{
+    const struct node *node = arg;
+    int64_t commands;
+    int64_t outputs;
+
+    if (log != node->processed)
+        return INT64_MAX;
+    commands = wz_commands_needed(node->commands);
+    outputs = wz_accounts_needed(node->accounts);
+    return commands < outputs ? commands : outputs;
+}
+
+// What a stream may keep, as it is configured.
+static struct wz_log_caps caps_of(const struct node *node, size_t stream)
+{
+    static const struct {
+        enum wz_config_key bytes;
+        enum wz_config_key age;
+    } keys[] = {
+        {WZ_CONFIG_STREAMS_RAW_BYTES, WZ_CONFIG_STREAMS_RAW_AGE},
+        {WZ_CONFIG_STREAMS_PROCESSED_BYTES, WZ_CONFIG_STREAMS_PROCESSED_AGE},
+    };
+
+    if (stream == SCRIPT_LOG)
+        return (struct wz_log_caps){.max_bytes =
+                                        wz_config_int(node->config, WZ_CONFIG_SCRIPTS_LOG_BYTES)};
+    return (struct wz_log_caps){
+        .max_bytes = wz_config_int(node->config, keys[stream].bytes),
+        .max_age_ms = wz_config_int(node->config, keys[stream].age),
+    };
+}
+
+// The space is there, and is not started.
+static void retention_open(struct node *node)
+{
+    struct wz_log *const logs[] = {
+        [0] = node->raw, [1] = node->processed, [SCRIPT_LOG] = node->script_log};
+    struct wz_retention_options options = {
+        .space = node->space,
+        .keep_free = (int)wz_config_int(node->config, WZ_CONFIG_STREAMS_KEEP_FREE),
+        .needed = on_needed,
+        .arg = node,
+    };
+
+    node->retention = wz_retention_new(&options);
+    node->trimmer = wz_trimmer_new(node->desk, node->retention);
+    for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++) {
+        struct wz_log_caps caps;
+
+        if (logs[i] == NULL)
+            continue; // the journal keeps what is alive
+        caps = caps_of(node, i);
+        wz_space_watch(node->space, logs[i]);
+        wz_retention_add(node->retention, logs[i], &caps);
+        wz_trimmer_add(node->trimmer, node->streams[i].name, logs[i]);
+    }
+}
+
 // The floor, as it is configured.
 static void space_options(const struct node *node, struct wz_space_options *ret_options)
 {
@@ -323,11 +397,11 @@ static void space_open(struct node *node)
     space_options(node, &options);
     options.loop = &node->loop;
     options.looked = on_space;
+    options.measured = on_measured;
     options.arg = node;
     node->space = wz_space_new(&options);
-    wz_space_watch(node->space, node->raw);
-    wz_space_watch(node->space, node->processed);
     wz_space_watch(node->space, wz_journal_log(node->journal));
+    retention_open(node);
     wz_space_start(node->space);
     wz_bus_join_space(node->bus, node->space);
 }
@@ -418,13 +492,17 @@ static void log_recovery(const char *name, const struct wz_log_recovery *recover
 static int stream_open(struct node *node, struct node_stream *stream, const char *name,
                        struct wz_log **ret_log)
 {
-    int64_t segment_bytes = wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES);
-    int64_t said_bytes = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_LOG_BYTES) / 8;
-    bool said = stream == &node->streams[SCRIPT_LOG]; // nobody waits for it, and little is kept
+    size_t number = (size_t)(stream - node->streams);
     struct wz_log_options options = {
-        .durability = said ? WZ_DURABILITY_OS : durability(node),
-        .segment_bytes = said && said_bytes < segment_bytes ? said_bytes : segment_bytes,
+        // Nobody waits for what scripts say.
+        .durability = number == SCRIPT_LOG ? WZ_DURABILITY_OS : durability(node),
+        .segment_bytes = wz_retention_segment_bytes(
+            caps_of(node, number).max_bytes,
+            wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES)),
         .ahead_bytes = ahead_bytes(node),
+        .compress =
+            number != SCRIPT_LOG && wz_config_int(node->config, WZ_CONFIG_STREAMS_COMPRESSION) == 0,
+        .compress_keep_free = (int)wz_config_int(node->config, WZ_CONFIG_STREAMS_KEEP_FREE) + 1,
         .loop_mail = &node->loop.mail,
         .on_durable = on_durable,
         .arg = stream,
@@ -613,7 +691,6 @@ static void engine_open(struct node *node)
         .raw = node->raw,
         .processed = node->processed,
         .script_log = node->script_log,
-        .log_bytes = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_LOG_BYTES),
         .journal = node->journal,
         .accounts = node->accounts,
         .max_message_ms = wz_config_int(node->config, WZ_CONFIG_SCRIPTS_MAX_MESSAGE_TIME),
@@ -639,9 +716,9 @@ static int gateway_open(struct node *node)
                 .board = node->board,
                 .desk = node->desk,
                 .config = node->config,
-                .streams = {{"raw-stream", node->raw},
-                            {"processed-stream", node->processed},
-                            {"script-log", node->script_log}},
+                .streams = {{"raw-stream", node->raw, caps_of(node, 0)},
+                            {"processed-stream", node->processed, caps_of(node, 1)},
+                            {"script-log", node->script_log, caps_of(node, SCRIPT_LOG)}},
                 .stream_count = 3,
                 .journal = wz_journal_log(node->journal),
                 .budget = &node->loop.budget,
@@ -680,6 +757,8 @@ static void stop(struct node *node)
         wz_mqtt_close(node->mqtt);
     if (node->space != NULL)
         wz_space_stop(node->space);
+    if (node->trimmer != NULL)
+        wz_trimmer_stop(node->trimmer);
     if (node->journal != NULL)
         wz_journal_stop(node->journal);
     if (node->commands != NULL)
@@ -828,6 +907,8 @@ static int finish(struct node *node)
         wz_accounts_free(node->accounts);
     r = streams_close(node);
     wz_space_free(node->space); // asked until the last ack has left
+    wz_trimmer_free(node->trimmer);
+    wz_retention_free(node->retention);
     if (node->loop_made)
         wz_loop_release(&node->loop);
     wz_bus_free(node->bus);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads a stream's folder without any of wyze's code: the records with Debian's python3-kafka, the two
-Kafka indexes with struct alone. For the system tests, and by hand:
+"""Reads a stream's folder without any of wyze's code: the records with Debian's python3-kafka (and
+python3-zstandard, where they are compressed), the two Kafka indexes with struct alone. For the system tests, and by hand:
 
     python3 tests/log_reader_check.py FOLDER
 """

@@ -152,6 +152,21 @@ int wz_fs_size(int fd, int64_t *ret_len)
     return WZ_OK;
 }
 
+int wz_fs_identity(int fd, uint64_t *ret_identity)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return last_error();
+    *ret_identity = (uint64_t)st.st_ino;
+    return WZ_OK;
+}
+
+void wz_fs_uncache(int fd)
+{
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); // a hint
+}
+
 int wz_fs_space(const char *path, int64_t *ret_free, int64_t *ret_total)
 {
     struct statvfs vfs;

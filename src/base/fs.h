@@ -57,6 +57,12 @@ WZ_MUST int wz_fs_truncate(int fd, int64_t len);
 // The length of an open file in bytes.
 WZ_MUST int wz_fs_size(int fd, int64_t *ret_len);
 
+// A number that no other file in its folder has while this one is there.
+WZ_MUST int wz_fs_identity(int fd, uint64_t *ret_identity);
+
+// Lets go of what the page cache has of the file and is on the disk.
+void wz_fs_uncache(int fd);
+
 // The free bytes of the file system that holds PATH, for an ordinary user, and its whole size.
 WZ_MUST int wz_fs_space(const char *path, int64_t *ret_free, int64_t *ret_total);
 

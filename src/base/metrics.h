@@ -68,6 +68,9 @@
     X(STREAM_FAILURES, "wyze_stream_failures_total", "counter", "writes or syncs that failed")     \
     X(STREAM_CUT_BYTES, "wyze_stream_cut_bytes", "counter", "bytes cut off as torn at a start")    \
     X(STREAM_DAMAGED, "wyze_stream_damaged_batches_total", "counter", "batches found damaged")     \
+    X(STREAM_PACKED, "wyze_stream_packed_segments_total", "counter", "segments compressed")        \
+    X(STREAM_PACKED_SAVED, "wyze_stream_packed_saved_bytes_total", "counter",                      \
+      "bytes by which compressed segments got shorter")                                            \
     X(DISK_FREE, "wyze_disk_free_bytes", "gauge",                                                  \
       "bytes free on the disk under the streams that has the least above its floor")               \
     X(DISK_LOW, "wyze_disk_low", "gauge",                                                          \

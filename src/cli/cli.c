@@ -85,6 +85,13 @@ static const struct wz_option script_log_options[] = {
     {"--diff", NULL, "with what changed in the code"},
 };
 
+static const struct wz_option log_trim_options[] = {
+    {"--before", "WHEN", "segments with records from before only: -30d, a time"},
+    {"--keep", "SIZE", "the oldest segments, until no more is left than this: 1GiB"},
+    {"--offset", "N", "segments with records below it only"},
+    {"--dry-run", NULL, "say what would go, and remove nothing"},
+};
+
 static const struct wz_option quarantine_drop_options[] = {
     {"--all", NULL, "all messages"},
 };
@@ -221,6 +228,9 @@ const struct wz_command wz_commands[] = {
      "wyze log verify\n  wyze log verify journal\n  wyze log verify /backup/raw-stream", 0, 1,
      NULL, 0,
      WZ_LOCAL_LOGS, wz_cmd_log_verify},
+    {"log trim", "STREAM", "remove the oldest segments of a stream",
+     "wyze log trim raw --before -30d --dry-run\n  wyze log trim processed --keep 1GiB", 1, 1,
+     OPTIONS(log_trim_options), WZ_LOCAL_LOGS, wz_cmd_log_trim},
     {"version", "", "the version of this program, and of the server if one runs", "wyze version",
      0, 0, NULL, 0, 0, wz_cmd_version},
     {"help", "[COMMAND]", "this page, or that of a command", "wyze help map set", 0, 2, NULL, 0, 0,

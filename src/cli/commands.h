@@ -64,6 +64,7 @@ int wz_cmd_script_rollback(struct wz_cli *cli);
 // log.c: the streams' files.
 int wz_cmd_log_info(struct wz_cli *cli);
 int wz_cmd_log_verify(struct wz_cli *cli);
+int wz_cmd_log_trim(struct wz_cli *cli); // trim.c
 
 // status.c: how the server is.
 int wz_cmd_status(struct wz_cli *cli);

@@ -15,9 +15,10 @@
 int wz_cmd_log_info(struct wz_cli *cli)
 {
     static const struct wz_column columns[] = {
-        {"STREAM", "name"},       {"FIRST", "first_offset"},      {"NEXT", "next_offset"},
-        {"SINCE", "first_time"},  {"LAST", "last_time"},          {"BYTES", "size_bytes"},
-        {"SEGMENTS", "segments"}, {"DAMAGED", "damaged_batches"}, {"STATE", "state"},
+        {"STREAM", "name"},      {"FIRST", "first_offset"}, {"NEXT", "next_offset"},
+        {"SINCE", "first_time"}, {"LAST", "last_time"},     {"BYTES", "size_bytes"},
+        {"KEPT", "max_bytes"},   {"SEGMENTS", "segments"},  {"DAMAGED", "damaged_batches"},
+        {"STATE", "state"},
     };
     struct wz_reply reply = {0};
     json_t *answer;

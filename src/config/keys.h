@@ -72,11 +72,25 @@
       "bytes of messages that are under way to one worker")                                        \
     X(SCRIPTS_LOG_BYTES, "scripts.log_bytes", SIZE, "64MiB", WZ_MIB, 64 * WZ_GIB, NULL,            \
       "how much of what scripts say is kept")                                                      \
+    X(STREAMS_COMPRESSION, "streams.compression", CHOICE, "zstd", 0, 0, "zstd|none",               \
+      "whether the files of raw-stream and processed-stream that are full are compressed")         \
+    X(STREAMS_KEEP_FREE, "streams.keep_free", COUNT, "5", 0, 90, NULL,                             \
+      "per cent of the disk that stay free: with less, the oldest segments of the largest stream " \
+      "are removed; 0: none are")                                                                  \
     X(STREAMS_MIN_FREE, "streams.min_free", SIZE, "64MiB", 0, WZ_TIB, NULL,                        \
       "with less free on the disk no messages are taken in, so that those that are there can be "  \
       "taken out; when not given, at most a twentieth of the disk; 0B: no such floor")             \
+    X(STREAMS_PROCESSED_AGE, "streams.processed_age", DURATION, "0ms", 0, 36500 * WZ_DAY_MS, NULL, \
+      "how long records of processed-stream are kept; 0: for ever")                                \
+    X(STREAMS_PROCESSED_BYTES, "streams.processed_bytes", SIZE, "10GiB", 0, 1024 * WZ_TIB, NULL,   \
+      "how much of processed-stream is kept: beyond, its oldest segments are removed; 0B: all")    \
+    X(STREAMS_RAW_AGE, "streams.raw_age", DURATION, "0ms", 0, 36500 * WZ_DAY_MS, NULL,             \
+      "how long records of raw-stream are kept; 0: for ever")                                      \
+    X(STREAMS_RAW_BYTES, "streams.raw_bytes", SIZE, "10GiB", 0, 1024 * WZ_TIB, NULL,               \
+      "how much of raw-stream is kept: beyond, its oldest segments are removed; 0B: all")          \
     X(STREAMS_SEGMENT_BYTES, "streams.segment_bytes", SIZE, "256MiB", WZ_MIB, WZ_GIB, NULL,        \
-      "the length at which a stream begins its next file")
+      "the length at which a stream begins its next file, but an eighth of what is kept of it at " \
+      "the most")
 
 #define WZ_KIB INT64_C(1024)
 #define WZ_MIB (1024 * WZ_KIB)

@@ -239,12 +239,27 @@ static int finish_commits(struct wz_account *account)
     return r;
 }
 
+int64_t wz_accounts_needed(const struct wz_accounts *accounts)
+{
+    int64_t from = INT64_MAX;
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &accounts->all)
+    {
+        const struct wz_account *account = WZ_CONTAINER(it, struct wz_account, link);
+
+        if (!wz_list_empty(&account->outputs) && account->mark < from)
+            from = account->mark;
+    }
+    return from;
+}
+
 // Puts all accounts in order. RET_FROM: where to look for outputs; INT64_MAX: there are none.
 static int finish_all(struct wz_accounts *accounts, int64_t *ret_from)
 {
     struct wz_list *it;
     struct wz_list *tmp;
-    int64_t from = INT64_MAX;
 
     WZ_LIST_EACH(it, tmp, &accounts->all)
     {
@@ -259,10 +274,8 @@ static int finish_all(struct wz_accounts *accounts, int64_t *ret_from)
         r = finish_commits(account);
         if (r < 0)
             return r;
-        if (!wz_list_empty(&account->outputs) && account->mark < from)
-            from = account->mark;
     }
-    *ret_from = from;
+    *ret_from = wz_accounts_needed(accounts);
     return WZ_OK;
 }
 

@@ -26,6 +26,10 @@ void wz_accounts_free(struct wz_accounts *accounts);
 WZ_MUST int wz_accounts_recover(struct wz_accounts *accounts, struct wz_log *processed,
                                 struct wz_problem *ret_problem);
 
+// The offset on processed-stream from which on a crash now would have outputs looked for;
+// INT64_MAX: nowhere.
+int64_t wz_accounts_needed(const struct wz_accounts *accounts);
+
 // The account of the script NAME that nobody uses, made if there is none. Whoever asks uses it.
 struct wz_account *wz_accounts_use(struct wz_accounts *accounts, const char *name);
 

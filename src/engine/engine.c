@@ -14,10 +14,6 @@
 #define WZ_ENGINE_DRAIN_MS 5000
 #define WZ_ENGINE_RETRY_MS 100
 #define WZ_ENGINE_MAX_QUARANTINED 10000
-#define WZ_ENGINE_LOG_BYTES ((int64_t)64 * 1024 * 1024)
-
-// How often script-log is looked at, in records.
-#define WZ_ENGINE_LOG_RECORDS 1000
 #define WZ_ENGINE_WINDOW_BYTES (1024 * 1024)
 
 // Counters on the board are at most this old.
@@ -46,8 +42,7 @@ struct wz_engine {
     uv_timer_t board_timer;
     struct waiter *waiter;
     struct wz_requests *requests;
-    int64_t trimmed_at; // of script-log: when its size was looked at last
-    int open_count;     // handles
+    int open_count; // handles
     bool stopping;
     wz_engine_stopped_fn stopped;
     void *stopped_arg;
@@ -114,23 +109,6 @@ static void on_fed(void *arg, struct wz_script *script)
     wz_list_push(&engine->fed, &links->fed);
 }
 
-// Lets old segments of script-log go.
-static void trim_log(struct wz_engine *engine)
-{
-    struct wz_log *log = engine->options.script_log;
-    int64_t most = engine->options.log_bytes > 0 ? engine->options.log_bytes : WZ_ENGINE_LOG_BYTES;
-    struct wz_log_info info;
-    int64_t end;
-
-    if (wz_log_next_offset(log) - engine->trimmed_at < WZ_ENGINE_LOG_RECORDS)
-        return;
-    engine->trimmed_at = wz_log_next_offset(log);
-    wz_log_info(log, &info);
-    end = info.size_bytes > most ? wz_log_first_segment_end(log) : -1;
-    if (end >= 0)
-        wz_log_trim(log, end);
-}
-
 static void on_wake(void *arg)
 {
     struct wz_engine *engine = arg;
@@ -145,7 +123,6 @@ static void on_flush(void *arg)
     struct wz_list *link;
 
     wz_log_flush(engine->options.script_log);
-    trim_log(engine);
     if (!uv_is_active((uv_handle_t *)&engine->awake))
         return;
     engine->filled = false;

@@ -35,7 +35,6 @@ struct wz_engine_options {
     size_t max_state_bytes;       // of the state of one worker; 256 MiB
     size_t window_bytes;          // of records in memory for each script and stream; 1 MiB
     size_t max_quarantined;       // messages of one script; 10,000
-    int64_t log_bytes;            // of script_log: older segments go; 64 MiB
     bool without_landlock;        // scripts run also where the kernel cannot keep them from files
 };
 

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "gateway/request.h"
 #include "store/store.h"
+#include "stream/log.h"
 
 struct wz_budget;
 
@@ -19,6 +20,7 @@ struct wz_budget;
 struct wz_api_stream {
     const char *name;
     struct wz_log *log;
+    struct wz_log_caps caps;
 };
 
 // The documents of one moment, by collection.

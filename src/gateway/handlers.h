@@ -31,6 +31,9 @@ void wz_handle_stream(struct wz_request *req);
 void wz_handle_records(struct wz_request *req);
 void wz_handle_live(struct wz_request *req);
 
+// trim.c: old records are to go.
+void wz_handle_stream_trim(struct wz_request *req);
+
 // scripts.c: what the engine does. The first answers a request that has removed the document of the
 // script NAME (borrowed from the request) with 204, when no crash can bring back what the script
 // has kept.

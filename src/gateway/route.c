@@ -34,6 +34,7 @@ const struct wz_route wz_routes[] = {
     {WZ_METHOD_GET,    "/api/v1/streams/{stream}",         wz_handle_stream, 0},
     {WZ_METHOD_GET,    "/api/v1/streams/{stream}/records", wz_handle_records, 0},
     {WZ_METHOD_GET,    "/api/v1/streams/{stream}/live",    wz_handle_live, 0},
+    {WZ_METHOD_POST,   "/api/v1/streams/{stream}/trim",    wz_handle_stream_trim, 0},
     {WZ_METHOD_POST,   "/api/v1/engine/restart",          wz_handle_engine_restart, 0},
     {WZ_METHOD_POST,   "/api/v1/scripts/{name}/restart",  wz_handle_script_restart, 0},
     {WZ_METHOD_GET,    "/api/v1/scripts/{name}/versions", wz_handle_script_versions, 0},

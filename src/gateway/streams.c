@@ -19,17 +19,38 @@ static json_t *describe_time(int64_t time_ms)
     return json_stringn((const char *)text.ptr, text.len);
 }
 
+// A limit, of which 0 is none.
+static json_t *describe_cap(int64_t cap) { return cap > 0 ? json_integer(cap) : json_null(); }
+
+// How many records were removed, by reason.
+static json_t *describe_removed(const struct wz_log *log)
+{
+    json_t *object = json_object();
+
+    for (int i = 0; i < WZ_LOG_REASON_COUNT; i++) {
+        struct wz_log_removed removed;
+
+        wz_log_removed(log, (enum wz_log_reason)i, &removed);
+        (void)json_object_set_new(object, wz_log_reason_word((enum wz_log_reason)i),
+                                  json_integer(removed.records)); // our own words
+    }
+    return object;
+}
+
 json_t *wz_streams_describe(const struct wz_api_stream *stream)
 {
     struct wz_log_info info;
 
     wz_log_info(stream->log, &info);
-    return json_pack(
-        "{s:s, s:I, s:I, s:o, s:o, s:I, s:i, s:I, s:s}", "name", stream->name, "first_offset",
-        (json_int_t)info.first_offset, "next_offset", (json_int_t)info.next_offset, "first_time",
-        describe_time(info.first_ms), "last_time", describe_time(info.last_ms), "size_bytes",
-        (json_int_t)info.size_bytes, "segments", info.segment_count, "damaged_batches",
-        (json_int_t)info.damaged_batches, "state", wz_err_word(wz_log_state(stream->log)));
+    return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:o, s:o, s:i, s:o, s:I, s:s}", "name",
+                     stream->name, "first_offset", (json_int_t)info.first_offset, "next_offset",
+                     (json_int_t)info.next_offset, "first_time", describe_time(info.first_ms),
+                     "last_time", describe_time(info.last_ms), "size_bytes",
+                     (json_int_t)info.size_bytes, "max_bytes", describe_cap(stream->caps.max_bytes),
+                     "max_age_ms", describe_cap(stream->caps.max_age_ms), "segments",
+                     info.segment_count, "removed_records", describe_removed(stream->log),
+                     "damaged_batches", (json_int_t)info.damaged_batches, "state",
+                     wz_err_word(wz_log_state(stream->log)));
 }
 
 json_t *wz_streams_list(const struct wz_api *api)
@@ -67,6 +88,50 @@ static void print_gauge(const struct gauge *gauge, const struct wz_api_stream *s
                 (long long)gauge->read(&info));
 }
 
+// A counter of what was removed: how it is called and where it stands.
+struct removal {
+    const char *name;
+    const char *help;
+    int64_t (*read)(const struct wz_log_removed *removed);
+};
+
+static int64_t read_removed_segments(const struct wz_log_removed *removed)
+{
+    return removed->segments;
+}
+
+static int64_t read_removed_records(const struct wz_log_removed *removed)
+{
+    return removed->records;
+}
+
+static int64_t read_removed_bytes(const struct wz_log_removed *removed) { return removed->bytes; }
+
+static void print_removed(const struct wz_api *api, struct wz_buf *ret_buf)
+{
+    static const struct removal removals[] = {
+        {"wyze_stream_removed_segments_total", "segments removed to keep within limits",
+         read_removed_segments},
+        {"wyze_stream_removed_records_total", "records in them", read_removed_records},
+        {"wyze_stream_removed_bytes_total", "bytes of them", read_removed_bytes},
+    };
+
+    for (size_t c = 0; c < sizeof(removals) / sizeof(removals[0]); c++) {
+        wz_buf_addf(ret_buf, "# HELP %s %s\n# TYPE %s counter\n", removals[c].name,
+                    removals[c].help, removals[c].name);
+        for (size_t i = 0; i < api->parts.stream_count * WZ_LOG_REASON_COUNT; i++) {
+            const struct wz_api_stream *stream = &api->parts.streams[i / WZ_LOG_REASON_COUNT];
+            enum wz_log_reason reason = (enum wz_log_reason)(i % WZ_LOG_REASON_COUNT);
+            struct wz_log_removed removed;
+
+            wz_log_removed(stream->log, reason, &removed);
+            wz_buf_addf(ret_buf, "%s{stream=\"%s\",reason=\"%s\"} %lld\n", removals[c].name,
+                        stream->name, wz_log_reason_word(reason),
+                        (long long)removals[c].read(&removed));
+        }
+    }
+}
+
 void wz_streams_print_metrics(const struct wz_api *api, struct wz_buf *ret_buf)
 {
     static const struct gauge gauges[] = {
@@ -86,6 +151,8 @@ void wz_streams_print_metrics(const struct wz_api *api, struct wz_buf *ret_buf)
         if (journal.log != NULL)
             print_gauge(&gauges[g], &journal, ret_buf);
     }
+    if (api->parts.stream_count > 0)
+        print_removed(api, ret_buf);
 }
 
 void wz_streams_tell_damage(const char *name, const struct wz_reader *reader, int64_t *told)

@@ -23,3 +23,8 @@ void wz_streams_tell_damage(const char *name, const struct wz_reader *reader, in
 // The stream that the request's first capture names; NULL when there is none: the request is then
 // answered.
 const struct wz_api_stream *wz_streams_of_request(struct wz_request *req);
+
+// The offset below which whole segments of LOG are to go, as BODY says by one of "before",
+// "keep_bytes" and "offset". WZ_ERR_INVALID when it does not, with RET_PROBLEM.
+WZ_MUST int wz_streams_trim_offset(const json_t *body, struct wz_log *log, int64_t *ret_offset,
+                                   struct wz_problem *ret_problem);

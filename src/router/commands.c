@@ -166,6 +166,22 @@ static int64_t front(const struct wz_commands *commands)
     return looked_at < durable_end ? looked_at : durable_end;
 }
 
+int64_t wz_commands_needed(const struct wz_commands *commands)
+{
+    int64_t from = commands->recovered ? front(commands) : 0;
+    struct wz_list *it;
+    struct wz_list *tmp;
+
+    WZ_LIST_EACH(it, tmp, &commands->buckets.waiting)
+    {
+        const struct wz_bucket *bucket = WZ_CONTAINER(it, struct wz_bucket, link);
+
+        if (bucket->from < from)
+            from = bucket->from;
+    }
+    return from;
+}
+
 // Topics that wait come before the front that has passed their commands: a group that is too large
 // to be one is written in this order.
 static void put_topics(struct wz_commands *commands)

@@ -48,6 +48,9 @@ void wz_commands_set_mapping(struct wz_commands *commands, const struct wz_mappi
 // each of them in the order of their offsets.
 void wz_commands_add(struct wz_commands *commands, const struct wz_command *command);
 
+// The offset on processed-stream from which on there may be commands that have not been sent.
+int64_t wz_commands_needed(const struct wz_commands *commands);
+
 // Sends nothing any more and closes what it has on the loop.
 void wz_commands_stop(struct wz_commands *commands);
 

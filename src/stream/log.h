@@ -29,6 +29,8 @@ struct wz_log_options {
     size_t backlog_bytes;         // appended and not yet written at the most; 0: 32 MiB
     int64_t ahead_bytes;          // disk space taken ahead at the most; 0: 16 MiB
     bool keys_unindexed;          // keys are not topics: no reader asks for some of them
+    bool compress;                // sealed segments, in the background,
+    int compress_keep_free;       // as long as so many per cent of the disk stay free meanwhile
     bool read_only;               // no lock, no repair, no append: for looking at a folder
     struct wz_mailbox *loop_mail; // where the writer's answers go; needed unless read_only
     wz_log_durable_fn on_durable; // runs on the loop thread
@@ -54,6 +56,38 @@ struct wz_log_info {
     int segment_count;
     int64_t damaged_batches;
     int rebuilt_indexes; // of sealed segments, found damaged when a reader needed them
+};
+
+// What a stream may keep; zero is no limit of each.
+struct wz_log_caps {
+    int64_t max_bytes;
+    int64_t max_age_ms;
+};
+
+// Why a segment was removed.
+enum wz_log_reason {
+    WZ_LOG_REASON_SIZE,  // the stream was larger than it may be
+    WZ_LOG_REASON_AGE,   // its records had had their time
+    WZ_LOG_REASON_DISK,  // room on the disk was short
+    WZ_LOG_REASON_ASKED, // somebody has said so
+    WZ_LOG_REASON_COUNT, // how many reasons there are; or none of them
+};
+
+// What is to go, in whole segments, oldest first; zero is no limit of each but the last. The
+// segment that is written to stays, and so does one with a record at or above needed_offset.
+struct wz_log_limits {
+    int64_t max_bytes;     // of all segments together
+    int64_t before_ms;     // segments whose records were all appended before, as time has gone by
+    int64_t below_offset;  // segments whose records all stand below
+    int64_t free_bytes;    // so many more, for the disk's sake
+    int64_t needed_offset; // somebody has yet to read from here on; INT64_MAX: nobody
+};
+
+// What went, or would go.
+struct wz_log_removed {
+    int64_t segments;
+    int64_t records;
+    int64_t bytes;
 };
 
 // Opens, or makes, the log in the folder DIR and starts its writer thread. RET_PROBLEM may be NULL;
@@ -92,6 +126,29 @@ int64_t wz_log_first_segment_end(struct wz_log *log);
 // OFFSET, but never the one that is written to. It is done some time later and not promised: a
 // failure is counted, and the next call tries again. Readers skip to what is left.
 void wz_log_trim(struct wz_log *log, int64_t offset);
+
+// Asks the writer to remove what LIMITS say, each segment durably before the next. It is done some
+// time later, once; a failure is counted. What goes stands in the program's log.
+void wz_log_retain(struct wz_log *log, const struct wz_log_limits *limits);
+
+// Whether all is done that wz_log_retain has asked for; on_durable is called when it is. Loop
+// thread.
+bool wz_log_retained(const struct wz_log *log);
+
+// What LIMITS would remove now; RET_OFFSET is the first offset behind. Any thread.
+void wz_log_plan(struct wz_log *log, const struct wz_log_limits *limits,
+                 struct wz_log_removed *ret_removed, int64_t *ret_offset);
+
+// What wz_log_retain has removed for REASON since the log was opened. Any thread.
+void wz_log_removed(const struct wz_log *log, enum wz_log_reason reason,
+                    struct wz_log_removed *ret_removed);
+
+// A reason as one word ("size").
+const char *wz_log_reason_word(enum wz_log_reason reason);
+
+// The wall clock was set by JUMP_MS: what was appended before is no older than it was a moment ago.
+// Kept durably, some time later.
+void wz_log_clock_set(struct wz_log *log, int64_t jump_ms);
 
 // Hands what was appended to the writer, if the writer is idle or a batch is full; else it goes on
 // collecting. The loop calls it once before it sleeps.

@@ -21,18 +21,17 @@
 // So much more than the floor, as a part of it, must be free until messages are taken in again.
 #define CALM_PART 4
 
-// The disk under one log.
+// One log and the disk under it.
 struct disk {
     struct wz_log *log;
-    int64_t free_bytes;
-    int64_t floor_bytes;
-    bool known; // it has answered
+    struct wz_space_view view;
 };
 
-// What a disk answers. The pool's while a look runs.
+// What a disk answers, and its log. The pool's while a look runs.
 struct answer {
     int64_t free_bytes;
     int64_t total_bytes;
+    struct wz_log_info info;
     int err;
 };
 
@@ -126,6 +125,7 @@ static void ask(uv_work_t *work)
 
         answer->err =
             wz_fs_space(wz_log_dir(space->disks[i].log), &answer->free_bytes, &answer->total_bytes);
+        wz_log_info(space->disks[i].log, &answer->info);
     }
 }
 
@@ -136,29 +136,37 @@ static void begin(struct wz_space *space)
     space->begun_settled = settled(space);
 }
 
+static void take_answer(const struct wz_space *space, const struct answer *answer,
+                        struct wz_space_view *view)
+{
+    view->log_bytes = answer->info.size_bytes;
+    view->log_segments = answer->info.segment_count;
+    if (answer->err < 0)
+        return;
+    view->known = true;
+    view->free_bytes = answer->free_bytes;
+    view->total_bytes = answer->total_bytes;
+    view->floor_bytes = wz_space_floor(&space->opt, answer->total_bytes);
+}
+
 static void measure(struct wz_space *space)
 {
     space->room_bytes = INT64_MAX;
     space->calm_bytes = INT64_MAX;
     for (size_t i = 0; i < space->count; i++) {
-        struct disk *disk = &space->disks[i];
-        const struct answer *answer = &space->answers[i];
+        struct wz_space_view *view = &space->disks[i].view;
         int64_t room;
 
-        if (answer->err == WZ_OK) {
-            disk->known = true;
-            disk->free_bytes = answer->free_bytes;
-            disk->floor_bytes = wz_space_floor(&space->opt, answer->total_bytes);
-        }
-        if (!disk->known)
+        take_answer(space, &space->answers[i], view);
+        if (!view->known)
             continue; // a disk that does not answer is the writer's to tell
-        room = disk->free_bytes - disk->floor_bytes;
+        room = view->free_bytes - view->floor_bytes;
         if (room < space->room_bytes) {
             space->room_bytes = room;
             space->tightest = i;
         }
-        if (room - disk->floor_bytes / CALM_PART < space->calm_bytes)
-            space->calm_bytes = room - disk->floor_bytes / CALM_PART;
+        if (room - view->floor_bytes / CALM_PART < space->calm_bytes)
+            space->calm_bytes = room - view->floor_bytes / CALM_PART;
     }
 }
 
@@ -173,6 +181,8 @@ static void end(struct wz_space *space)
     measure(space);
     wz_metric_add(WZ_METRIC_DISK_FREE, wz_space_free_bytes(space) - space->shown_free);
     space->shown_free = wz_space_free_bytes(space);
+    if (space->opt.measured != NULL)
+        space->opt.measured(space->opt.arg);
     if (space->opt.min_free_bytes == 0)
         return;
     taken = appended(space) - space->settled;
@@ -277,10 +287,20 @@ bool wz_space_takes(struct wz_space *space)
 
 int64_t wz_space_free_bytes(const struct wz_space *space)
 {
-    return space->disks[space->tightest].free_bytes;
+    return space->disks[space->tightest].view.free_bytes;
 }
 
 int64_t wz_space_floor_bytes(const struct wz_space *space)
 {
-    return space->disks[space->tightest].floor_bytes;
+    return space->disks[space->tightest].view.floor_bytes;
+}
+
+const struct wz_space_view *wz_space_view(const struct wz_space *space, const struct wz_log *log)
+{
+    size_t i = 0;
+
+    while (i < space->count && space->disks[i].log != log)
+        i++;
+    WZ_ASSERT(i < space->count); // who asks has it watched
+    return &space->disks[i].view;
 }

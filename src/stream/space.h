@@ -22,15 +22,26 @@ struct wz_space;
 // enough again.
 typedef void (*wz_space_fn)(void *arg);
 
+// What was found at the last look of a log and the disk that holds it.
+struct wz_space_view {
+    int64_t free_bytes;
+    int64_t total_bytes;
+    int64_t floor_bytes;
+    int64_t log_bytes;
+    int log_segments;
+    bool known; // the disk has answered
+};
+
 // As floor_part for a floor that nobody has chosen.
 #define WZ_SPACE_PRESET_PART 20
 
-// How it is made; all of it is needed.
+// How it is made; all of it is needed, but for what may be NULL.
 struct wz_space_options {
     struct wz_loop *loop;
     int64_t min_free_bytes; // the floor, for each disk; 0: there is none
     int floor_part;         // the floor is a disk's size by this at the most; 0: as it is
     wz_space_fn looked;
+    wz_space_fn measured; // called after each look, before LOOKED; NULL: nobody
     void *arg;
 };
 
@@ -61,6 +72,9 @@ bool wz_space_takes(struct wz_space *space);
 
 // Whether no messages are taken in for want of room; NULL: never. Any thread.
 bool wz_space_low(const struct wz_space *space);
+
+// What was found of LOG, which is watched; borrowed until the next look. Loop thread.
+const struct wz_space_view *wz_space_view(const struct wz_space *space, const struct wz_log *log);
 
 // What was free at the last look on the disk with the least above its floor, and that floor. Loop
 // thread.

@@ -24,8 +24,11 @@
 // What the 8-byte offset and the 4-byte length in front do not count in that length.
 #define WZ_BATCH_PREFIX_LEN 12
 
-// Attributes: timestamp type LogAppendTime, no compression.
+// Attributes: timestamp type LogAppendTime; which codec compresses the records (wire/codec.h):
+// none, or zstd.
 #define WZ_BATCH_LOG_APPEND_TIME 0x0008
+#define WZ_BATCH_CODEC 0x0007
+#define WZ_BATCH_ZSTD 0x0004
 
 // A batch is closed at this many bytes or records; only a single record may make it longer.
 #define WZ_BATCH_MAX_BYTES 65536
@@ -81,7 +84,8 @@ struct wz_batch_info {
     int32_t sequence; // base sequence; ours have the base offset modulo 2^31
     uint16_t attributes;
     int32_t count;
-    size_t len; // of the whole batch, with the 12 bytes in front
+    size_t len;        // of the whole batch, with the 12 bytes in front
+    size_t packed_len; // of the batch before wz_codec_unpack; 0: it was not compressed
 };
 
 // A batch that is being built in memory. The bytes are of fixed capacity; they do not move.
@@ -133,7 +137,8 @@ struct wz_record_iter {
     int32_t index;
 };
 
-// Starts a walk over the batch S, whose header wz_batch_read has read into INFO.
+// Starts a walk over the batch S, whose header wz_batch_read has read into INFO and which is not
+// compressed.
 void wz_record_iter_init(struct wz_record_iter *it, struct wz_slice s,
                          const struct wz_batch_info *info);
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Record batches of any bytes: nothing is read outside of them, and a batch of ours whose records
-// are written again is the same batch.
+// Record batches of any bytes: nothing is read outside of them, a batch of ours whose records are
+// written again is the same batch, what is decompressed is no longer than a batch may be, and what
+// is compressed comes back.
 #include "base/mem.h"
-#include "wire/batch.h"
+#include "wire/codec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -39,12 +40,49 @@ static void write_again(struct wz_slice s, const struct wz_batch_info *info)
     wz_free(copy);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+// Walks the records of a batch that is not compressed.
+static void walk(struct wz_slice s, const struct wz_batch_info *info)
 {
-    struct wz_slice s = wz_slice(bytes, len);
-    struct wz_batch_info info;
     struct wz_record_iter it;
     struct wz_record record;
+
+    wz_record_iter_init(&it, s, info);
+    for (int32_t count = 0; wz_record_next(&it, &record) == WZ_OK; count++) {
+        struct wz_record_header header;
+
+        WZ_ASSERT(count < info->count && record.offset <= info->last_offset);
+        WZ_ASSERT(record.key.len + record.value.len + record.headers.len < info->len);
+        while (wz_record_header_next(&record.headers, &header) == WZ_OK)
+            WZ_ASSERT(header.key.len + header.value.len < info->len);
+    }
+    write_again(s, info);
+}
+
+// Compresses a batch and holds what comes back against it.
+static void pack_again(struct wz_codec *codec, struct wz_slice s)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf packed = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    struct wz_batch_info info;
+    struct wz_slice back;
+
+    if (wz_codec_pack(codec, s, 1, &packed) != WZ_OK)
+        return;
+    WZ_ASSERT(packed.len < s.len && wz_batch_crc_ok(wz_buf_slice(&packed)));
+    WZ_ASSERT(wz_batch_read(wz_buf_slice(&packed), &info) == WZ_OK);
+    WZ_ASSERT(wz_codec_unpack(codec, wz_buf_slice(&packed), &info, &buf, &back, &info) == WZ_OK);
+    WZ_ASSERT(back.len == s.len &&
+              memcmp(back.ptr + WZ_BATCH_HEADER_LEN, s.ptr + WZ_BATCH_HEADER_LEN,
+                     s.len - WZ_BATCH_HEADER_LEN) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    WZ_AUTO(wz_codec_release) struct wz_codec codec = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    struct wz_slice s = wz_slice(bytes, len);
+    struct wz_batch_info info;
+    int r;
 
     if (wz_batch_read(s, &info) != WZ_OK) {
         WZ_ASSERT(info.len == 0 || info.len > len);
@@ -53,15 +91,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     WZ_ASSERT(info.len <= len && info.count > 0 && info.last_offset >= info.base_offset);
     s = wz_slice_sub(s, 0, info.len);
     wz_ignore(wz_batch_crc_ok(s)); // what it says does not matter here, what it reads does
-    wz_record_iter_init(&it, s, &info);
-    for (int32_t count = 0; wz_record_next(&it, &record) == WZ_OK; count++) {
-        struct wz_record_header header;
-
-        WZ_ASSERT(count < info.count && record.offset <= info.last_offset);
-        WZ_ASSERT(record.key.len + record.value.len + record.headers.len < info.len);
-        while (wz_record_header_next(&record.headers, &header) == WZ_OK)
-            WZ_ASSERT(header.key.len + header.value.len < info.len);
-    }
-    write_again(s, &info);
+    r = wz_codec_unpack(&codec, s, &info, &buf, &s, &info);
+    WZ_ASSERT(buf.cap <= 2 * WZ_BATCH_LIMIT_BYTES);
+    if (r < 0)
+        return 0;
+    WZ_ASSERT(info.len == s.len && s.len <= WZ_BATCH_LIMIT_BYTES);
+    walk(s, &info);
+    pack_again(&codec, s);
     return 0;
 }

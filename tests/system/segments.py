@@ -69,7 +69,7 @@ def batch_at(data, pos, base):
     sequence, count = fields[11], fields[12]
     if length < 49 or length + 12 > BATCH_MAX or pos + 12 + length > len(data):
         return None
-    if (magic, epoch, attributes) != (2, -1, 8) or count < 1 or last_delta != count - 1:
+    if (magic, epoch) != (2, -1) or attributes not in (8, 12) or count < 1 or last_delta != count - 1:
         return None
     if not base <= offset <= offset + last_delta < base + 2**31 or offset % 2**31 != sequence:
         return None

@@ -260,7 +260,8 @@ def test_full_disk(make_trial, tmp_path):
         wyze = Wyze(disk.path / "wyze")
         wyze.log_path = tmp_path / "wyze.log"
         trial = make_trial(make_seed("full"), wyze,
-                           flags=("--streams-segment-bytes=1MiB", "--streams-min-free=0B")).begin()
+                           flags=("--streams-segment-bytes=1MiB", "--streams-min-free=0B",
+                                  "--streams-keep-free=0")).begin()  # nothing goes to make room
         trial.ledger.wait_acked(1000)
         ballast = disk.path / "ballast"
         with open(ballast, "wb") as file:

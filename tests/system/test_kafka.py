@@ -4,7 +4,8 @@
 import json
 import sys
 
-from conftest import ROOT
+from conftest import ROOT, until
+from mqtt_wire import metric
 
 sys.path.insert(0, str(ROOT / "tests"))
 import log_reader_check  # noqa: E402
@@ -36,6 +37,39 @@ def test_indexes_say_what_the_segments_hold(make_wyze):
     assert len(list(folder.glob("*.log"))) > 1
     assert log_reader_check.check_indexes(folder) > 10
     assert len(list(log_reader_check.records(folder))) == 6000
+
+
+def test_kafka_reads_what_was_compressed(make_wyze):
+    """Sealed segments get smaller in the background; Kafka's library, the checker and our own readers
+    find in them what they found before, also when the files are of both kinds."""
+    wyze = make_wyze().start("--streams-segment-bytes=1MiB")
+    wyze.import_mapping('[Device]\n"mesh/b5ea3f/42" = "bedroom.light"\n[Subtopic]\n"M" = "brightness"\n')
+    fill(wyze, 12000)
+    until(lambda: metric(wyze, "wyze_stream_packed_segments_total") > 1, 30, "nothing is compressed")
+    ours = wyze.records()
+    assert [int(record["body"]["value"]) for record in ours] == list(range(12000))
+    assert wyze.stop() == 0
+    folder = wyze.data / "raw-stream"
+    sizes = [path.stat().st_size for path in sorted(folder.glob("*.log"))]
+    assert sizes[0] < 1024 * 1024 * 0.9
+    codecs = {log[22] & 7 for log in (path.read_bytes() for path in folder.glob("*.log"))}
+    assert codecs == {0, 4}  # zstd, and the one that was written to
+    kafkas = list(log_reader_check.records(folder))
+    assert [json.loads(r["value"]) for r in kafkas] == [r["body"] for r in ours]
+    assert [r["offset"] for r in kafkas] == [r["offset"] for r in ours]
+    assert log_reader_check.check_indexes(folder) > 10
+    assert json.loads(wyze.cli("log", "verify", "raw", "--json").stdout)["records"] == 12000
+    wyze.start("--streams-segment-bytes=1MiB", "--streams-compression=none")
+    assert wyze.records() == ours
+    assert wyze.records(start="@6000") == ours[6000:]
+
+
+def test_nothing_is_compressed_that_is_not_to_be(make_wyze):
+    wyze = make_wyze().start("--streams-segment-bytes=1MiB", "--streams-compression=none")
+    fill(wyze, 6000)
+    assert wyze.stop() == 0
+    assert {path.read_bytes()[22] & 7 for path in (wyze.data / "raw-stream").glob("*.log")} <= {0}
+    assert "stream.packed" not in wyze.log()
 
 
 def test_a_damaged_byte_is_found_by_the_checker(wyze):

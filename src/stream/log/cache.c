@@ -76,14 +76,18 @@ static void shrink(struct wz_cache *cache)
 }
 
 // Makes the indexes anew out of the batches, and mends the files if it may.
-static int rebuild(struct wz_cache *cache, const struct wz_seal *facts, struct wz_sealed *sealed)
+static int rebuild(struct wz_cache *cache, const struct wz_place *place, struct wz_sealed *sealed)
 {
     struct wz_segment *seg;
     struct wz_seal mended;
-    int r = wz_recover_indexes(&cache->opt, facts, INT64_MAX, &seg);
+    int r = wz_recover_indexes(&cache->opt, &place->facts, INT64_MAX, &seg);
 
     if (r < 0)
         return r;
+    if (place->file_id != 0 && seg->file_id != place->file_id) {
+        wz_segment_free(seg);
+        return WZ_ERR_NOT_FOUND;
+    }
     cache->rebuilt++;
     if (!cache->opt.read_only)
         // The next start checks the files again.
@@ -96,19 +100,18 @@ static int rebuild(struct wz_cache *cache, const struct wz_seal *facts, struct w
 }
 
 // Loads one into the cache; under the lock.
-static int load(struct wz_cache *cache, uint64_t id, const struct wz_seal *facts,
-                struct wz_sealed **ret_sealed)
+static int load(struct wz_cache *cache, const struct wz_place *place, struct wz_sealed **ret_sealed)
 {
     struct wz_sealed *sealed = wz_zalloc(1, sizeof(*sealed));
-    int r = wz_segment_load(cache->opt.dir, facts, &sealed->index, &sealed->topics);
+    int r = wz_segment_load(cache->opt.dir, &place->facts, &sealed->index, &sealed->topics);
 
     if (r == WZ_ERR_CORRUPT)
-        r = rebuild(cache, facts, sealed);
+        r = rebuild(cache, place, sealed);
     if (r < 0) {
         sealed_free(sealed);
         return r;
     }
-    sealed->id = id;
+    sealed->id = place->id;
     sealed->bytes = sealed->topics.cap + sealed->index.cap * sizeof(sealed->index.entries[0]) +
                     sealed->index.time_cap * sizeof(sealed->index.times[0]);
     if (cache->count == cache->cap) {
@@ -121,7 +124,7 @@ static int load(struct wz_cache *cache, uint64_t id, const struct wz_seal *facts
     return WZ_OK;
 }
 
-int wz_cache_get(struct wz_cache *cache, uint64_t id, const struct wz_seal *facts,
+int wz_cache_get(struct wz_cache *cache, const struct wz_place *place,
                  struct wz_sealed **ret_sealed)
 {
     struct wz_sealed *sealed = NULL;
@@ -129,11 +132,11 @@ int wz_cache_get(struct wz_cache *cache, uint64_t id, const struct wz_seal *fact
 
     lock(cache);
     for (size_t i = 0; i < cache->count && sealed == NULL; i++) {
-        if (cache->entries[i]->id == id)
+        if (cache->entries[i]->id == place->id)
             sealed = cache->entries[i];
     }
     if (sealed == NULL)
-        r = load(cache, id, facts, &sealed);
+        r = load(cache, place, &sealed);
     if (r == WZ_OK) {
         sealed->used = ++cache->clock;
         sealed->refs++;

@@ -2,7 +2,7 @@
 // The indexes of sealed segments, as far as readers have used them lately. Any thread.
 #pragma once
 
-#include "stream/log/segment.h"
+#include "stream/log/shelf.h"
 
 struct wz_cache;
 struct wz_log_options;
@@ -24,9 +24,10 @@ struct wz_cache *wz_cache_new(const char *dir, const struct wz_log_options *opti
 // Frees it; nothing may be held. NULL is fine.
 void wz_cache_free(struct wz_cache *cache);
 
-// The indexes of the segment ID with FACTS, out of its files, or made anew out of its batches when
-// the files are damaged. The caller holds RET_SEALED until wz_cache_unref.
-WZ_MUST int wz_cache_get(struct wz_cache *cache, uint64_t id, const struct wz_seal *facts,
+// The indexes of the segment at PLACE, out of its files, or made anew out of its batches when the
+// files are damaged. WZ_ERR_NOT_FOUND when it is not there any more, or another file has taken its
+// place. The caller holds RET_SEALED until wz_cache_unref.
+WZ_MUST int wz_cache_get(struct wz_cache *cache, const struct wz_place *place,
                          struct wz_sealed **ret_sealed);
 
 // Lets go of it; NULL is fine.

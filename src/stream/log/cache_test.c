@@ -36,8 +36,8 @@ static void test_cache_gives_the_same_indexes_until_they_are_let_go(void **state
     make(&t);
     assert_int_equal(wz_shelf_find(wz_log_shelf(t.log), 0, &place), WZ_OK);
     assert_false(place.live);
-    assert_int_equal(wz_cache_get(wz_log_cache(t.log), place.id, &place.facts, &first), WZ_OK);
-    assert_int_equal(wz_cache_get(wz_log_cache(t.log), place.id, &place.facts, &second), WZ_OK);
+    assert_int_equal(wz_cache_get(wz_log_cache(t.log), &place, &first), WZ_OK);
+    assert_int_equal(wz_cache_get(wz_log_cache(t.log), &place, &second), WZ_OK);
     assert_ptr_equal(first, second);
     assert_true(first->index.count > 0);
     wz_cache_unref(wz_log_cache(t.log), first);
@@ -66,7 +66,7 @@ static void test_cache_makes_damaged_indexes_anew_and_mends_the_file(void **stat
     assert_int_equal(wz_fs_write(fd, &piece, 1, 40), WZ_OK);
     wz_fs_close(fd);
     assert_int_equal(wz_shelf_find(wz_log_shelf(t.log), 0, &place), WZ_OK);
-    assert_int_equal(wz_cache_get(wz_log_cache(t.log), place.id, &place.facts, &sealed), WZ_OK);
+    assert_int_equal(wz_cache_get(wz_log_cache(t.log), &place, &sealed), WZ_OK);
     assert_int_equal(wz_cache_rebuilt(wz_log_cache(t.log)), 1);
     assert_int_equal(sealed->topics.len, before.len);
     assert_memory_equal(sealed->topics.ptr, before.ptr, before.len);

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "stream/log/inside.h"
+#include "stream/log/packer.h"
 #include "stream/log/recovery.h"
 #include "stream/log/writer.h"
 
@@ -35,6 +36,7 @@ struct wz_log {
     struct wz_shelf shelf;
     struct wz_cache *cache;
     struct wz_writer *writer; // NULL: read only
+    struct wz_packer *packer; // NULL: segments stay as they are
     struct wz_log_options opt;
     char *dir;
     int lock_fd;
@@ -54,11 +56,13 @@ struct wz_log {
     int64_t reserved_end;
     int64_t reserve_at; // when next_offset gets here, more is asked for
     int64_t now_ms;
-    int64_t last_ms; // of the batch begun last
-    int state_err;   // told to the owner
-    bool hurried;    // the writer has been told so
-    bool wanted;     // somebody waits for what was appended so far
-    bool refused;    // an append, for want of reserved offsets; the owner waits to be told
+    int64_t last_ms;   // of the batch begun last
+    int state_err;     // told to the owner
+    bool hurried;      // the writer has been told so
+    bool wanted;       // somebody waits for what was appended so far
+    uint64_t retains;  // the number of the last call of wz_writer_retain,
+    uint64_t retained; // and that of the last one that is dealt with
+    bool refused;      // an append, for want of reserved offsets; the owner waits to be told
 };
 
 static void options_init(struct wz_log_options *opt, const struct wz_log_options *given)
@@ -99,7 +103,8 @@ static void give_back(struct wz_log *log, struct wz_pending *pending)
 // Takes over what the writer has done; returns whether the owner must hear of it.
 static bool take_news(struct wz_log *log, struct wz_news *news)
 {
-    bool tell = news->durable_end != log->durable_end || news->state_err != log->state_err;
+    bool tell = news->durable_end != log->durable_end || news->state_err != log->state_err ||
+                news->retained != log->retained;
 
     while (!wz_list_empty(&news->done))
         give_back(log, WZ_CONTAINER(wz_list_shift(&news->done), struct wz_pending, link));
@@ -107,6 +112,7 @@ static bool take_news(struct wz_log *log, struct wz_news *news)
         log->hurried = false;
     log->durable_end = news->durable_end;
     log->state_err = news->state_err;
+    log->retained = news->retained;
     if (news->reserved_end > log->reserved_end) {
         log->reserved_end = news->reserved_end;
         log->reserve_at = log->reserved_end - log->opt.reserve_offsets / 2;
@@ -205,6 +211,18 @@ static int start_writer(struct wz_log *log, struct wz_recovered *found)
     return r;
 }
 
+static int load_jumps(struct wz_log *log, int64_t next_offset, struct wz_problem *ret_problem)
+{
+    struct wz_jumps jumps;
+    int r = wz_jumps_load(log->dir, next_offset, &jumps);
+
+    if (r < 0)
+        return wz_problem_set(ret_problem, r, WZ_CODE_STREAM_IO,
+                              "How the clock was set cannot be read: %s.", wz_err_text(r));
+    wz_shelf_set_jumps(&log->shelf, jumps);
+    return WZ_OK;
+}
+
 static int open_log(struct wz_log *log, struct wz_log_recovery *ret_recovery,
                     struct wz_problem *ret_problem)
 {
@@ -220,6 +238,11 @@ static int open_log(struct wz_log *log, struct wz_log_recovery *ret_recovery,
     r = wz_recover(&opt, &log->shelf, &found, ret_problem);
     if (r < 0)
         return r;
+    r = load_jumps(log, found.next_offset, ret_problem);
+    if (r < 0) {
+        wz_fs_close(found.meta_fd);
+        return r;
+    }
     atomic_store_explicit(&log->next_offset, found.next_offset, memory_order_relaxed);
     log->found_end = found.found_end;
     log->opened_at = found.next_offset;
@@ -236,6 +259,8 @@ static int open_log(struct wz_log *log, struct wz_log_recovery *ret_recovery,
     if (r < 0)
         (void)wz_problem_set(ret_problem, r, WZ_CODE_STREAM_IO,
                              "The writer's thread cannot be started: %s.", wz_err_text(r));
+    if (r == WZ_OK && log->opt.compress)
+        log->packer = wz_packer_start(log->dir, &log->shelf, log->opt.compress_keep_free);
     return r;
 }
 
@@ -285,6 +310,7 @@ int wz_log_close(struct wz_log *log)
     bool letter_out;
     int r = WZ_OK;
 
+    wz_packer_stop(log->packer);
     if (log->writer != NULL) {
         if (log->open != NULL)
             post_open(log);
@@ -440,6 +466,46 @@ void wz_log_trim(struct wz_log *log, int64_t offset)
         wz_writer_trim(log->writer, offset);
 }
 
+const char *wz_log_reason_word(enum wz_log_reason reason)
+{
+    static const char *const words[] = {
+        [WZ_LOG_REASON_SIZE] = "size",
+        [WZ_LOG_REASON_AGE] = "age",
+        [WZ_LOG_REASON_DISK] = "disk",
+        [WZ_LOG_REASON_ASKED] = "asked",
+    };
+
+    return words[reason];
+}
+
+void wz_log_retain(struct wz_log *log, const struct wz_log_limits *limits)
+{
+    if (log->writer != NULL)
+        log->retains = wz_writer_retain(log->writer, limits);
+}
+
+bool wz_log_retained(const struct wz_log *log) { return log->retained == log->retains; }
+
+void wz_log_plan(struct wz_log *log, const struct wz_log_limits *limits,
+                 struct wz_log_removed *ret_removed, int64_t *ret_offset)
+{
+    wz_shelf_plan(&log->shelf, limits, ret_removed, ret_offset);
+}
+
+void wz_log_removed(const struct wz_log *log, enum wz_log_reason reason,
+                    struct wz_log_removed *ret_removed)
+{
+    *ret_removed = (struct wz_log_removed){0};
+    if (log->writer != NULL)
+        wz_writer_removed(log->writer, reason, ret_removed);
+}
+
+void wz_log_clock_set(struct wz_log *log, int64_t jump_ms)
+{
+    if (log->writer != NULL)
+        wz_writer_clock_set(log->writer, jump_ms, next_offset(log));
+}
+
 void wz_log_flush(struct wz_log *log)
 {
     if (log->durable_end == log->posted_end) {
@@ -495,6 +561,36 @@ void wz_log_info(struct wz_log *log, struct wz_log_info *ret_info)
 void wz_log_watch(struct wz_log *log, wz_log_written_fn fn, void *arg)
 {
     wz_shelf_watch(&log->shelf, fn, arg);
+}
+
+int wz_log_look_again(struct wz_log *log, const struct wz_place *place)
+{
+    struct wz_recovery_options opt = {
+        .dir = log->dir, .read_only = true, .unindexed = log->opt.keys_unindexed};
+    struct wz_seal facts = {.base_offset = place->facts.base_offset};
+    WZ_AUTO(wz_fs_close_auto) int fd = -1;
+    struct wz_place now = *place;
+    char path[WZ_SEGMENT_PATH_MAX];
+    struct wz_segment *seg;
+    int r;
+
+    if (wz_shelf_refresh(&log->shelf, &now) < 0 || now.held)
+        return WZ_OK;
+    if (!log->opt.read_only)
+        return WZ_ERR_NOT_FOUND;
+    wz_segment_path(log->dir, facts.base_offset, WZ_SEGMENT_LOG, path);
+    r = wz_fs_open(path, WZ_FS_READ, &fd);
+    if (r == WZ_ERR_NOT_FOUND) {
+        wz_shelf_forget(&log->shelf, place->id);
+        return WZ_OK;
+    }
+    if (r == WZ_OK)
+        r = wz_fs_size(fd, &facts.log_len);
+    if (r == WZ_OK)
+        r = wz_recover_indexes(&opt, &facts, now.limit_offset, &seg);
+    if (r == WZ_OK)
+        (void)wz_shelf_replace(&log->shelf, place->id, seg); // it is there: nobody else removes it
+    return r == WZ_ERR_NOT_FOUND ? WZ_OK : r; // removed just now: the next look says so
 }
 
 struct wz_shelf *wz_log_shelf(struct wz_log *log) { return &log->shelf; }

@@ -11,6 +11,7 @@
 #include "stream/log/inside.h"
 #include "stream/log/scan.h"
 #include "stream/log/topics_file.h"
+#include "wire/codec.h"
 
 // The topic index of a live segment is asked again when this many blocks have come since.
 #define UNASKED_BLOCKS 64
@@ -37,6 +38,13 @@ struct wz_reader {
     struct wz_scan scan;
     bool in_batch;
     struct wz_record_iter it;
+
+    // What compressed batches are without compression: that at hand, or backward those of the block
+    // at hand.
+    struct wz_codec codec;
+    struct wz_buf *unpacked;
+    size_t unpacked_count;
+    size_t unpacked_cap;
 
     // Backward: the records of the block at hand.
     struct wz_record *records;
@@ -68,6 +76,10 @@ int wz_reader_open(struct wz_log *log, const struct wz_reader_options *options,
 // Leaves the segment at hand.
 static void leave(struct wz_reader *reader)
 {
+    // The next one may not need it, and whoever reads live stays in one that does not.
+    for (size_t i = 0; i < reader->unpacked_cap; i++)
+        wz_buf_release(&reader->unpacked[i]);
+    wz_codec_release(&reader->codec);
     wz_fs_close(reader->fd);
     reader->fd = -1;
     wz_cache_unref(wz_log_cache(reader->log), reader->sealed);
@@ -83,6 +95,7 @@ void wz_reader_close(struct wz_reader *reader)
     leave(reader);
     wz_filter_release(&reader->filter);
     wz_scan_release(&reader->scan);
+    wz_free(reader->unpacked);
     wz_free(reader->records);
     wz_free(reader);
 }
@@ -90,6 +103,29 @@ void wz_reader_close(struct wz_reader *reader)
 int64_t wz_reader_position(const struct wz_reader *reader) { return reader->position; }
 
 int64_t wz_reader_damaged(const struct wz_reader *reader) { return reader->damaged; }
+
+// Opens the .log at PLACE. WZ_ERR_NOT_FOUND when it is gone, or another file has taken its place.
+static int open_log(struct wz_log *log, const struct wz_place *place, int *ret_fd)
+{
+    char path[WZ_SEGMENT_PATH_MAX];
+    uint64_t file_id;
+    int fd;
+    int r;
+
+    wz_segment_path(wz_log_dir(log), place->facts.base_offset, WZ_SEGMENT_LOG, path);
+    r = wz_fs_open(path, WZ_FS_READ, &fd);
+    if (r < 0)
+        return r;
+    r = wz_fs_identity(fd, &file_id);
+    if (r == WZ_OK && place->file_id != 0 && place->file_id != file_id)
+        r = WZ_ERR_NOT_FOUND;
+    if (r < 0) {
+        wz_fs_close(fd);
+        return r;
+    }
+    *ret_fd = fd;
+    return WZ_OK;
+}
 
 // The block of the segment at hand from which on to look for OFFSET, and how many there are.
 // WZ_ERR_NOT_FOUND, here and below, when the segment is not live any more.
@@ -163,16 +199,43 @@ static void count_damage(struct wz_reader *reader, int64_t count, int64_t pos)
     wz_shelf_damage(wz_log_shelf(reader->log), reader->place.facts.base_offset, pos);
 }
 
-// A segment whose file is not there. It is on the shelf no more, or another is in its place: look
-// again. Or somebody has removed it: it costs no more than its own records.
+// The next buffer for a batch without compression.
+static struct wz_buf *unpacked_next(struct wz_reader *reader)
+{
+    if (reader->unpacked_count == reader->unpacked_cap) {
+        size_t cap = reader->unpacked_cap == 0 ? 1 : reader->unpacked_cap * 2;
+
+        reader->unpacked = wz_realloc(reader->unpacked, cap * sizeof(reader->unpacked[0]));
+        memset(reader->unpacked + reader->unpacked_cap, 0,
+               (cap - reader->unpacked_cap) * sizeof(reader->unpacked[0]));
+        reader->unpacked_cap = cap;
+    }
+    return &reader->unpacked[reader->unpacked_count++];
+}
+
+// Starts a walk over the records of the batch S. One that cannot be decompressed is damaged.
+static int walk_batch(struct wz_reader *reader, struct wz_slice s, const struct wz_batch_info *info,
+                      struct wz_record_iter *ret_it)
+{
+    struct wz_batch_info unpacked = *info;
+    int r = WZ_OK;
+
+    if ((info->attributes & WZ_BATCH_CODEC) != 0)
+        r = wz_codec_unpack(&reader->codec, s, info, unpacked_next(reader), &s, &unpacked);
+    if (r < 0) {
+        count_damage(reader, 1, reader->scan.pos);
+        return r;
+    }
+    wz_record_iter_init(ret_it, s, &unpacked);
+    return WZ_OK;
+}
+
+// A segment that is on the shelf, and whose file somebody has removed or replaced: it costs no more
+// than its own records.
 static void pass_missing(struct wz_reader *reader)
 {
     const struct wz_seal *facts = &reader->place.facts;
-    struct wz_place now;
 
-    if (wz_shelf_find(wz_log_shelf(reader->log), facts->last_offset, &now) != WZ_OK ||
-        now.id != reader->place.id)
-        return;
     count_damage(reader, 1, 0);
     if (reader->direction == WZ_FORWARD && reader->position <= facts->last_offset)
         reader->position = facts->last_offset + 1;
@@ -181,24 +244,26 @@ static void pass_missing(struct wz_reader *reader)
 }
 
 // Opens the segment of reader->place; with its indexes, unless it is live or read from its start.
+// WZ_ERR_NOT_FOUND when the shelf is to be asked again.
 static int open_place(struct wz_reader *reader)
 {
     const struct wz_seal *facts = &reader->place.facts;
     bool from_start = reader->direction == WZ_FORWARD && wz_filter_all(&reader->filter) &&
                       reader->position <= facts->first_offset;
-    char path[WZ_SEGMENT_PATH_MAX];
-    int r;
+    int r = open_log(reader->log, &reader->place, &reader->fd);
 
-    wz_segment_path(wz_log_dir(reader->log), facts->base_offset, WZ_SEGMENT_LOG, path);
-    r = wz_fs_open(path, WZ_FS_READ, &reader->fd);
+    if (r == WZ_OK && !reader->place.live && !from_start)
+        r = wz_cache_get(wz_log_cache(reader->log), &reader->place, &reader->sealed);
+    if (r == WZ_OK) {
+        wz_fs_no_readahead(reader->fd);
+        return WZ_OK;
+    }
+    if (r != WZ_ERR_NOT_FOUND)
+        return r;
+    r = wz_log_look_again(reader->log, &reader->place);
     if (r == WZ_ERR_NOT_FOUND)
         pass_missing(reader);
-    if (r < 0)
-        return r;
-    wz_fs_no_readahead(reader->fd);
-    if (reader->place.live || from_start)
-        return WZ_OK;
-    return wz_cache_get(wz_log_cache(reader->log), reader->place.id, facts, &reader->sealed);
+    return r < 0 ? r : WZ_ERR_NOT_FOUND;
 }
 
 // Whether the record is to be given out.
@@ -379,7 +444,9 @@ static int next_batch(struct wz_reader *reader)
         }
         if (info.last_offset < reader->position)
             continue;
-        wz_record_iter_init(&reader->it, batch, &info);
+        reader->unpacked_count = 0;
+        if (walk_batch(reader, batch, &info, &reader->it) < 0)
+            continue;
         reader->in_batch = true;
         return WZ_OK;
     }
@@ -427,6 +494,7 @@ static int collect(struct wz_reader *reader, int64_t pos, int64_t end_pos)
 
     scan_run(reader, pos, end_pos);
     reader->scan.window = (size_t)(end_pos - pos);
+    reader->unpacked_count = 0;
     while ((r = wz_scan_next(&reader->scan, &batch, &info)) == WZ_OK) {
         struct wz_record_iter it;
 
@@ -436,7 +504,8 @@ static int collect(struct wz_reader *reader, int64_t pos, int64_t end_pos)
             reader->ended = true;
             continue;
         }
-        wz_record_iter_init(&it, batch, &info);
+        if (walk_batch(reader, batch, &info, &it) < 0)
+            continue;
         while (wz_record_next(&it, &record) == WZ_OK) {
             if (record.offset < reader->position && wanted(reader, &record))
                 keep_record(reader, &record);
@@ -500,7 +569,7 @@ static int next_backward(struct wz_reader *reader, struct wz_record *ret_record)
         if (is_cancelled(reader))
             return WZ_ERR_CLOSED;
         r = reader->fd >= 0 ? previous_block(reader) : start_backward(reader);
-        if (r == WZ_ERR_NOT_FOUND) { // it was sealed in between: look again
+        if (r == WZ_ERR_NOT_FOUND) { // it was sealed or replaced in between: look again
             leave(reader);
             continue;
         }
@@ -528,7 +597,7 @@ static int time_pos(struct wz_log *log, const struct wz_place *place, int64_t ms
     *ret_pos = place->pos;
     if (place->live)
         return WZ_OK;
-    r = wz_cache_get(wz_log_cache(log), place->id, &place->facts, &sealed);
+    r = wz_cache_get(wz_log_cache(log), place, &sealed);
     if (r < 0)
         return r;
     *ret_pos =
@@ -537,38 +606,52 @@ static int time_pos(struct wz_log *log, const struct wz_place *place, int64_t ms
     return WZ_OK;
 }
 
-int wz_log_find_time(struct wz_log *log, int64_t time_ms, int64_t *ret_offset)
+// The offset of the first record in the segment at PLACE of time MS or later.
+static int find_in(struct wz_log *log, const struct wz_place *place, int64_t ms,
+                   int64_t *ret_offset)
 {
     WZ_AUTO(wz_scan_release) struct wz_scan scan = {0};
     WZ_AUTO(wz_fs_close_auto) int fd = -1;
-    char path[WZ_SEGMENT_PATH_MAX];
     struct wz_batch_info info;
-    struct wz_place place;
     struct wz_slice batch;
     int64_t pos = 0;
-    int r = wz_shelf_find_time(wz_log_shelf(log), time_ms, &place);
+    int r = open_log(log, place, &fd);
 
-    if (r == WZ_END) {
-        *ret_offset = wz_log_next_offset(log);
-        return WZ_OK;
-    }
-    wz_segment_path(wz_log_dir(log), place.facts.base_offset, WZ_SEGMENT_LOG, path);
-    r = wz_fs_open(path, WZ_FS_READ, &fd);
-    if (r == WZ_ERR_NOT_FOUND) { // as in pass_missing, or it has just been trimmed
-        *ret_offset = place.facts.last_offset + 1;
-        return WZ_OK;
-    }
     if (r == WZ_OK)
-        r = time_pos(log, &place, time_ms, &pos);
+        r = time_pos(log, place, ms, &pos);
     if (r < 0)
         return r;
-    wz_scan_init(&scan, fd, place.facts.base_offset, pos, place.facts.log_len);
+    wz_scan_init(&scan, fd, place->facts.base_offset, pos, place->facts.log_len);
     scan.window = WZ_BATCH_MAX_BYTES;
-    while ((r = wz_scan_next(&scan, &batch, &info)) == WZ_OK && info.max_ms < time_ms)
+    while ((r = wz_scan_next(&scan, &batch, &info)) == WZ_OK && info.max_ms < ms)
         ;
     if (r < 0)
         return r;
     // Where the batch that should be there is damaged, what comes behind it.
-    *ret_offset = r == WZ_OK ? info.base_offset : place.facts.last_offset + 1;
+    *ret_offset = r == WZ_OK ? info.base_offset : place->facts.last_offset + 1;
     return WZ_OK;
+}
+
+int wz_log_find_time(struct wz_log *log, int64_t time_ms, int64_t *ret_offset)
+{
+    struct wz_place place;
+    int r;
+
+    for (;;) {
+        r = wz_shelf_find_time(wz_log_shelf(log), time_ms, &place);
+        if (r == WZ_END) {
+            *ret_offset = wz_log_next_offset(log);
+            return WZ_OK;
+        }
+        r = find_in(log, &place, time_ms, ret_offset);
+        if (r != WZ_ERR_NOT_FOUND)
+            return r;
+        r = wz_log_look_again(log, &place); // it was replaced in between
+        if (r == WZ_ERR_NOT_FOUND) {        // as in pass_missing
+            *ret_offset = place.facts.last_offset + 1;
+            return WZ_OK;
+        }
+        if (r < 0)
+            return r;
+    }
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "stream/log/topics_file.h"
+#include "wire/codec.h"
 
 #define BASE_DIGITS 20
 
@@ -126,6 +127,18 @@ static int file_len(const char *dir, int64_t base, enum wz_segment_file file, in
     return r < 0 ? r : wz_fs_size(fd, ret_len);
 }
 
+// Notes which file the .log of SEG is.
+static int identify(const char *dir, struct wz_segment *seg)
+{
+    WZ_AUTO(wz_fs_close_auto) int fd = -1;
+    char path[WZ_SEGMENT_PATH_MAX];
+    int r;
+
+    wz_segment_path(dir, seg->facts.base_offset, WZ_SEGMENT_LOG, path);
+    r = wz_fs_open(path, WZ_FS_READ, &fd);
+    return r < 0 ? r : wz_fs_identity(fd, &seg->file_id);
+}
+
 // Reads the seal of a segment; WZ_ERR_CORRUPT when there is none that can be believed. Counts a
 // damaged seal, and index files whose lengths are not what it says.
 static int read_seal(struct recovery *rec, int64_t base, int64_t limit_offset,
@@ -147,6 +160,7 @@ static int read_seal(struct recovery *rec, int64_t base, int64_t limit_offset,
         return WZ_ERR_CORRUPT;
     }
     if (file_len(rec->opt->dir, base, WZ_SEGMENT_LOG, &len) < 0 || len < seal.log_len ||
+        (seal.packing == WZ_PACKING_ZSTD && len != seal.log_len) ||
         (seal.batch_count > 0 && seal.last_offset >= limit_offset))
         return WZ_ERR_CORRUPT;
     for (int i = 0; i < 3; i++)
@@ -163,6 +177,8 @@ static int read_seal(struct recovery *rec, int64_t base, int64_t limit_offset,
 static int scan_segment(struct wz_segment *seg, int fd, int64_t end_pos, int64_t limit_offset)
 {
     WZ_AUTO(wz_scan_release) struct wz_scan scan = {0};
+    WZ_AUTO(wz_codec_release) struct wz_codec codec = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf unpacked = {0};
     struct wz_batch_info info;
     struct wz_slice batch;
     int r;
@@ -173,7 +189,13 @@ static int scan_segment(struct wz_segment *seg, int fd, int64_t end_pos, int64_t
     if (seg->facts.batch_count > 0)
         scan.next_offset = seg->facts.last_offset + 1;
     while ((r = wz_scan_next(&scan, &batch, &info)) == WZ_OK) {
-        seg->facts.log_len = scan.pos - (int64_t)batch.len; // bytes between are damaged
+        int64_t pos = scan.pos - (int64_t)batch.len;
+
+        if (wz_codec_unpack(&codec, batch, &info, &unpacked, &batch, &info) < 0) {
+            seg->facts.damaged++;
+            continue;
+        }
+        seg->facts.log_len = pos; // bytes between are damaged
         wz_segment_add(seg, batch, &info);
         seg->facts.damaged += (uint32_t)scan.damaged;
         scan.damaged = 0;
@@ -195,7 +217,9 @@ int wz_recover_indexes(const struct wz_recovery_options *options, const struct w
         return r;
     seg = wz_segment_new(facts->base_offset);
     seg->unindexed = options->unindexed;
-    r = scan_segment(seg, fd, facts->log_len, limit_offset);
+    r = wz_fs_identity(fd, &seg->file_id);
+    if (r == WZ_OK)
+        r = scan_segment(seg, fd, facts->log_len, limit_offset);
     if (r < 0) {
         wz_segment_free(seg);
         return r;
@@ -226,8 +250,9 @@ static int take_sealed(struct recovery *rec, int64_t base, int64_t limit_offset)
         seg = wz_segment_new(base);
         wz_segment_forget(seg);
         seg->facts = facts;
+        r = identify(rec->opt->dir, seg);
         wz_shelf_add(rec->shelf, seg);
-        return WZ_OK;
+        return r < 0 ? fail(rec, r, base, "A segment cannot be read") : WZ_OK;
     }
     facts = (struct wz_seal){.base_offset = base};
     r = file_len(rec->opt->dir, base, WZ_SEGMENT_LOG, &facts.log_len);
@@ -311,6 +336,8 @@ static int take_last(struct recovery *rec, int64_t base, struct wz_segment **ret
     r = wz_fs_open(path, rec->opt->read_only ? WZ_FS_READ : WZ_FS_WRITE, &seg->fd);
     if (r == WZ_OK)
         r = wz_fs_size(seg->fd, &len);
+    if (r == WZ_OK)
+        r = wz_fs_identity(seg->fd, &seg->file_id);
     if (r == WZ_OK)
         r = scan_segment(seg, seg->fd, len, INT64_MAX);
     if (r < 0)

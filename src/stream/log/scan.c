@@ -37,6 +37,25 @@ void wz_scan_release(struct wz_scan *scan)
     *scan = (struct wz_scan){.fd = -1};
 }
 
+// Reads up to LEN bytes, some at a time: a disk that is busy with a large read holds up everybody's
+// syncs.
+static int read_some(int fd, uint8_t *ret_bytes, size_t len, int64_t pos, size_t *ret_len)
+{
+    *ret_len = 0;
+    while (*ret_len < len) {
+        size_t want = len - *ret_len < SCAN_WINDOW ? len - *ret_len : SCAN_WINDOW;
+        size_t got;
+        int r = wz_fs_read(fd, ret_bytes + *ret_len, want, pos + (int64_t)*ret_len, &got);
+
+        if (r < 0)
+            return r;
+        *ret_len += got;
+        if (got < want)
+            break;
+    }
+    return WZ_OK;
+}
+
 // Makes the window hold the LEN bytes at POS, or as many as there are before end_pos and the end of
 // the file, and sets RET_S to all it holds from POS on.
 static int fill(struct wz_scan *scan, int64_t pos, size_t len, struct wz_slice *ret_s)
@@ -64,7 +83,7 @@ static int fill(struct wz_scan *scan, int64_t pos, size_t len, struct wz_slice *
     }
     scan->bytes_pos = pos;
     scan->len = keep;
-    r = wz_fs_read(scan->fd, scan->bytes + keep, want - keep, pos + (int64_t)keep, &got);
+    r = read_some(scan->fd, scan->bytes + keep, want - keep, pos + (int64_t)keep, &got);
     if (r < 0)
         return r;
     scan->len += got;
@@ -79,7 +98,8 @@ static enum verdict judge(const struct wz_scan *scan, struct wz_slice s,
     struct wz_batch_info info;
 
     if (wz_batch_read(s, &info) != WZ_OK || info.epoch != -1 ||
-        info.attributes != WZ_BATCH_LOG_APPEND_TIME ||
+        (info.attributes != WZ_BATCH_LOG_APPEND_TIME &&
+         info.attributes != (WZ_BATCH_LOG_APPEND_TIME | WZ_BATCH_ZSTD)) ||
         info.last_offset - info.base_offset != info.count - 1 ||
         info.base_offset < scan->base_offset || info.last_offset - scan->base_offset > INT32_MAX ||
         info.sequence != (int32_t)(info.base_offset & INT32_MAX) ||
@@ -130,7 +150,7 @@ static size_t candidate(struct wz_slice s)
         if (pos + WZ_BATCH_HEADER_LEN > s.len)
             break;
         if (s.ptr[pos + WZ_BATCH_ATTRIBUTES_POS] == 0 &&
-            s.ptr[pos + WZ_BATCH_ATTRIBUTES_POS + 1] == WZ_BATCH_LOG_APPEND_TIME)
+            (s.ptr[pos + WZ_BATCH_ATTRIBUTES_POS + 1] & ~WZ_BATCH_ZSTD) == WZ_BATCH_LOG_APPEND_TIME)
             return pos;
         pos++;
     }

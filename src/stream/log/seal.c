@@ -29,7 +29,8 @@ void wz_seal_encode(const struct wz_seal *seal, uint8_t *ret_bytes)
         wz_pen_put_u64(&pen, (uint64_t)seal->file_len[i]);
     for (int i = 0; i < 3; i++)
         wz_pen_put_u32(&pen, seal->file_crc[i]);
-    wz_pen_put_u64(&pen, 0);
+    wz_pen_put_u32(&pen, (uint32_t)seal->packing);
+    wz_pen_put_u32(&pen, 0);
     wz_pen_put_u32(&pen, wz_crc32c(0, ret_bytes, SEAL_CRC_POS));
     WZ_ASSERT(!pen.failed && pen.pos == pen.end);
 }
@@ -59,9 +60,10 @@ int wz_seal_decode(struct wz_slice s, struct wz_seal *ret_seal)
         seal.file_len[i] = (int64_t)wz_cursor_get_u64(&cur);
     for (int i = 0; i < 3; i++)
         seal.file_crc[i] = wz_cursor_get_u32(&cur);
-    (void)wz_cursor_get_u64(&cur); // zero
+    seal.packing = (enum wz_packing)wz_cursor_get_u32(&cur);
+    (void)wz_cursor_get_u32(&cur); // zero
     if (wz_cursor_get_u32(&cur) != wz_crc32c(0, s.ptr, SEAL_CRC_POS) || magic != SEAL_MAGIC ||
-        version != SEAL_VERSION ||
+        version != SEAL_VERSION || seal.packing > WZ_PACKING_VAIN ||
         (seal.state != WZ_SEAL_SEALED && seal.state != WZ_SEAL_CHECKPOINT))
         return WZ_ERR_CORRUPT;
     *ret_seal = seal;

@@ -12,6 +12,13 @@ enum wz_seal_state {
     WZ_SEAL_CHECKPOINT = 2, // the segment was in order up to here
 };
 
+// Whether the segment's batches are compressed.
+enum wz_packing {
+    WZ_PACKING_NONE, // it was not tried
+    WZ_PACKING_ZSTD, // those that get shorter are
+    WZ_PACKING_VAIN, // it would not be worth it
+};
+
 // What is known of the first LOG_LEN bytes of a segment. With no batch in them, BATCH_COUNT is 0
 // and the offsets and times mean nothing.
 struct wz_seal {
@@ -27,6 +34,7 @@ struct wz_seal {
     int64_t batch_count;
     int64_t file_len[3]; // of .index, .timeindex, .topics
     uint32_t file_crc[3];
+    enum wz_packing packing;
 };
 
 // Writes the WZ_SEAL_LEN bytes of a .seal file.

@@ -91,7 +91,9 @@ void wz_segment_add(struct wz_segment *seg, struct wz_slice batch, const struct 
     facts->last_ms = info->max_ms;
     facts->record_count += info->count;
     facts->batch_count++;
-    facts->log_len += (int64_t)batch.len;
+    facts->log_len += (int64_t)(info->packed_len > 0 ? info->packed_len : batch.len);
+    if (info->packed_len > 0)
+        facts->packing = WZ_PACKING_ZSTD;
 }
 
 void wz_segment_cut(struct wz_segment *seg)
@@ -158,6 +160,14 @@ static int save_durable(const char *dir, int64_t base_offset, enum wz_segment_fi
     return wz_fs_replace(dir, name, s);
 }
 
+int wz_segment_save_seal(const char *dir, const struct wz_seal *facts)
+{
+    uint8_t bytes[WZ_SEAL_LEN];
+
+    wz_seal_encode(facts, bytes);
+    return save_durable(dir, facts->base_offset, WZ_SEGMENT_SEAL, wz_slice(bytes, sizeof(bytes)));
+}
+
 int wz_segment_save(const struct wz_segment *seg, const char *dir, enum wz_seal_state state,
                     struct wz_seal *ret_seal)
 {
@@ -181,11 +191,12 @@ int wz_segment_save(const struct wz_segment *seg, const char *dir, enum wz_seal_
         if (r < 0)
             return r;
     }
-    wz_seal_encode(&seal, bytes);
-    if (state == WZ_SEAL_SEALED)
-        r = save_durable(dir, seal.base_offset, WZ_SEGMENT_SEAL, wz_slice(bytes, sizeof(bytes)));
-    else
+    if (state == WZ_SEAL_SEALED) {
+        r = wz_segment_save_seal(dir, &seal);
+    } else {
+        wz_seal_encode(&seal, bytes);
         r = save_quick(dir, seal.base_offset, WZ_SEGMENT_SEAL, wz_slice(bytes, sizeof(bytes)));
+    }
     if (r == WZ_OK)
         *ret_seal = seal;
     return r;

@@ -24,10 +24,12 @@ enum wz_segment_file {
 // rest is the writer's.
 struct wz_segment {
     uint64_t id;              // never given to another segment of this process
+    uint64_t file_id;         // of its .log (wz_fs_identity); 0: not known
     struct wz_seal facts;     // log_len is where the bytes that readers may see end
     struct wz_index index;    // of a segment that grows, or could not be sealed
     bool unindexed;           // its keys are not topics and stay out of TOPICS
     struct wz_topics *topics; // NULL: index and topics are in their files
+    bool held;                // the packer's for a moment: it is neither removed nor saved
 
     int fd; // for writing; -1 when it is not written
     struct wz_tail tail;
@@ -48,7 +50,8 @@ void wz_segment_free(struct wz_segment *seg);
 void wz_segment_path(const char *dir, int64_t base_offset, enum wz_segment_file file,
                      char ret_path[static WZ_SEGMENT_PATH_MAX]);
 
-// Takes a batch that stands at the end of the segment into its facts and indexes.
+// Takes a batch that stands at the end of the segment into its facts and indexes; as it is without
+// compression, INFO saying how long it stands there.
 void wz_segment_add(struct wz_segment *seg, struct wz_slice batch,
                     const struct wz_batch_info *info);
 
@@ -60,6 +63,9 @@ void wz_segment_cut(struct wz_segment *seg);
 // what the facts of SEG are then to be.
 WZ_MUST int wz_segment_save(const struct wz_segment *seg, const char *dir, enum wz_seal_state state,
                             struct wz_seal *ret_seal);
+
+// Replaces the seal by FACTS, durably.
+WZ_MUST int wz_segment_save_seal(const char *dir, const struct wz_seal *facts);
 
 // Removes the files of the segment of BASE_OFFSET, the .log last, and makes that durable. What is
 // missing already is fine.

@@ -18,6 +18,7 @@ void wz_shelf_init(struct wz_shelf *shelf)
     *shelf = (struct wz_shelf){0};
     WZ_ASSERT(pthread_mutex_init(&shelf->lock, NULL) == 0);
     WZ_ASSERT(pthread_mutex_init(&shelf->watch_lock, NULL) == 0);
+    WZ_ASSERT(pthread_cond_init(&shelf->sealed, NULL) == 0);
 }
 
 void wz_shelf_release(struct wz_shelf *shelf)
@@ -26,8 +27,10 @@ void wz_shelf_release(struct wz_shelf *shelf)
         wz_segment_free(shelf->segments[i]);
     wz_free(shelf->segments);
     wz_free(shelf->marks);
+    wz_jumps_release(&shelf->jumps);
     (void)pthread_mutex_destroy(&shelf->lock); // fails only while held, which is a bug
     (void)pthread_mutex_destroy(&shelf->watch_lock);
+    (void)pthread_cond_destroy(&shelf->sealed);
 }
 
 static void lock(struct wz_shelf *shelf) { WZ_ASSERT(pthread_mutex_lock(&shelf->lock) == 0); }
@@ -43,13 +46,18 @@ void wz_shelf_add(struct wz_shelf *shelf, struct wz_segment *seg)
     }
     seg->unindexed = shelf->unindexed;
     shelf->segments[shelf->count++] = seg;
+    (void)pthread_cond_broadcast(
+        &shelf->sealed); // the one before it may be, and is not the last now
     unlock(shelf);
 }
 
-// Whether the first segment can go; under the lock.
-static bool can_trim(const struct wz_shelf *shelf)
+// Whether segment number I can go when all before it have gone; under the lock. The last one never
+// does, nor does the one before it if a crash has left the last one empty.
+static bool can_go(const struct wz_shelf *shelf, size_t i)
 {
-    return shelf->count > 1 && shelf->segments[0]->topics == NULL;
+    if (i + 1 >= shelf->count || shelf->segments[i]->topics != NULL || shelf->segments[i]->held)
+        return false;
+    return i + 2 < shelf->count || shelf->segments[i + 1]->facts.batch_count > 0;
 }
 
 int64_t wz_shelf_first_end(struct wz_shelf *shelf)
@@ -57,10 +65,20 @@ int64_t wz_shelf_first_end(struct wz_shelf *shelf)
     int64_t end = -1;
 
     lock(shelf);
-    if (can_trim(shelf))
+    if (can_go(shelf, 0))
         end = shelf->segments[0]->facts.last_offset + 1;
     unlock(shelf);
     return end;
+}
+
+// Takes the first segment out of the list; under the lock.
+static struct wz_segment *shift(struct wz_shelf *shelf)
+{
+    struct wz_segment *seg = shelf->segments[0];
+
+    shelf->count--;
+    memmove(shelf->segments, shelf->segments + 1, shelf->count * sizeof(shelf->segments[0]));
+    return seg;
 }
 
 bool wz_shelf_trim(struct wz_shelf *shelf, int64_t offset, int64_t *ret_base)
@@ -68,17 +86,122 @@ bool wz_shelf_trim(struct wz_shelf *shelf, int64_t offset, int64_t *ret_base)
     struct wz_segment *seg = NULL;
 
     lock(shelf);
-    if (can_trim(shelf) && shelf->segments[0]->facts.last_offset < offset) {
-        seg = shelf->segments[0];
-        shelf->count--;
-        memmove(shelf->segments, shelf->segments + 1, shelf->count * sizeof(shelf->segments[0]));
-    }
+    if (can_go(shelf, 0) && shelf->segments[0]->facts.last_offset < offset)
+        seg = shift(shelf);
     unlock(shelf);
     if (seg == NULL)
         return false;
     *ret_base = seg->facts.base_offset;
     wz_segment_free(seg);
     return true;
+}
+
+void wz_shelf_set_jumps(struct wz_shelf *shelf, struct wz_jumps jumps)
+{
+    lock(shelf);
+    wz_jumps_release(&shelf->jumps);
+    shelf->jumps = jumps;
+    unlock(shelf);
+}
+
+void wz_shelf_jump(struct wz_shelf *shelf, int64_t jump_ms, int64_t end, struct wz_buf *ret_buf)
+{
+    lock(shelf);
+    if (shelf->count > 0)
+        wz_jumps_cut(&shelf->jumps, shelf->segments[0]->facts.base_offset);
+    wz_jumps_add(&shelf->jumps, end, jump_ms);
+    wz_jumps_encode(&shelf->jumps, ret_buf);
+    unlock(shelf);
+}
+
+// The last offset of segment number I, and its append time as the clock has been set since; an
+// empty one's are where the next one begins. Under the lock.
+static void last_of(const struct wz_shelf *shelf, size_t i, int64_t *ret_offset, int64_t *ret_ms)
+{
+    const struct wz_seal *facts = &shelf->segments[i]->facts;
+    const struct wz_seal *next = &shelf->segments[i + 1]->facts;
+    bool empty = facts->batch_count == 0;
+
+    *ret_offset = empty ? next->base_offset - 1 : facts->last_offset;
+    *ret_ms = INT64_MAX;
+    if (!empty || next->batch_count > 0)
+        *ret_ms =
+            (empty ? next->first_ms : facts->last_ms) + wz_jumps_ms(&shelf->jumps, *ret_offset);
+}
+
+// Why segment number I is to go, when all before it have gone and LEFT bytes are left; under the
+// lock.
+static enum wz_log_reason reason_of(const struct wz_shelf *shelf, size_t i,
+                                    const struct wz_log_limits *limits, int64_t left)
+{
+    int64_t last_offset;
+    int64_t last_ms;
+
+    last_of(shelf, i, &last_offset, &last_ms);
+    if (last_offset >= limits->needed_offset)
+        return WZ_LOG_REASON_COUNT;
+    if (limits->max_bytes > 0 && left > limits->max_bytes)
+        return WZ_LOG_REASON_SIZE;
+    if (last_ms < limits->before_ms)
+        return WZ_LOG_REASON_AGE;
+    if (last_offset < limits->below_offset)
+        return WZ_LOG_REASON_ASKED;
+    return limits->free_bytes > 0 ? WZ_LOG_REASON_DISK : WZ_LOG_REASON_COUNT;
+}
+
+// Under the lock.
+static int64_t size_of(const struct wz_shelf *shelf)
+{
+    int64_t bytes = 0;
+
+    for (size_t i = 0; i < shelf->count; i++)
+        bytes += shelf->segments[i]->facts.log_len;
+    return bytes;
+}
+
+bool wz_shelf_retain(struct wz_shelf *shelf, struct wz_log_limits *limits,
+                     struct wz_seal *ret_facts, enum wz_log_reason *ret_reason)
+{
+    enum wz_log_reason reason = WZ_LOG_REASON_COUNT;
+    struct wz_segment *seg = NULL;
+
+    lock(shelf);
+    if (can_go(shelf, 0))
+        reason = reason_of(shelf, 0, limits, size_of(shelf));
+    if (reason != WZ_LOG_REASON_COUNT)
+        seg = shift(shelf);
+    unlock(shelf);
+    if (seg == NULL)
+        return false;
+    limits->free_bytes -= seg->facts.log_len;
+    *ret_facts = seg->facts;
+    *ret_reason = reason;
+    wz_segment_free(seg);
+    return true;
+}
+
+void wz_shelf_plan(struct wz_shelf *shelf, const struct wz_log_limits *limits,
+                   struct wz_log_removed *ret_removed, int64_t *ret_offset)
+{
+    struct wz_log_removed removed = {0};
+    struct wz_log_limits left = *limits;
+    int64_t bytes;
+    size_t i = 0;
+
+    lock(shelf);
+    bytes = size_of(shelf);
+    while (can_go(shelf, i) && reason_of(shelf, i, &left, bytes) != WZ_LOG_REASON_COUNT) {
+        const struct wz_seal *facts = &shelf->segments[i++]->facts;
+
+        removed.segments++;
+        removed.records += facts->record_count;
+        removed.bytes += facts->log_len;
+        bytes -= facts->log_len;
+        left.free_bytes -= facts->log_len;
+    }
+    *ret_offset = i < shelf->count ? shelf->segments[i]->facts.base_offset : 0;
+    unlock(shelf);
+    *ret_removed = removed;
 }
 
 void wz_shelf_drop(struct wz_shelf *shelf, struct wz_segment *seg)
@@ -116,6 +239,7 @@ void wz_shelf_seal(struct wz_shelf *shelf, struct wz_segment *seg, const struct 
     topics = seg->topics;
     seg->index = (struct wz_index){0};
     seg->topics = NULL;
+    (void)pthread_cond_broadcast(&shelf->sealed); // cannot fail for a valid condition
     unlock(shelf);
     wz_index_release(&index); // may be large, so nobody waits for it
     wz_topics_free(topics);
@@ -153,10 +277,139 @@ static void place_of(const struct wz_shelf *shelf, size_t i, struct wz_place *re
 {
     const struct wz_segment *seg = shelf->segments[i];
 
-    *ret_place = (struct wz_place){
-        .id = seg->id, .facts = seg->facts, .limit_offset = INT64_MAX, .live = seg->topics != NULL};
+    *ret_place = (struct wz_place){.id = seg->id,
+                                   .file_id = seg->file_id,
+                                   .facts = seg->facts,
+                                   .limit_offset = INT64_MAX,
+                                   .live = seg->topics != NULL,
+                                   .held = seg->held};
     if (i + 1 < shelf->count)
         ret_place->limit_offset = shelf->segments[i + 1]->facts.base_offset;
+}
+
+// The number of the segment ID, which is most often the last; count when it is gone. Under the
+// lock.
+static size_t number_of(const struct wz_shelf *shelf, uint64_t id)
+{
+    for (size_t i = shelf->count; i-- > 0;) {
+        if (shelf->segments[i]->id == id)
+            return i;
+    }
+    return shelf->count;
+}
+
+bool wz_shelf_is_unsaved(struct wz_shelf *shelf, const struct wz_segment *seg)
+{
+    bool unsaved;
+
+    lock(shelf);
+    unsaved = seg->topics != NULL && !seg->held;
+    unlock(shelf);
+    return unsaved;
+}
+
+// Whether the batches of SEG could be compressed, and were not tried; under the lock.
+static bool is_unpacked(const struct wz_segment *seg)
+{
+    return seg->topics == NULL && !seg->held && seg->facts.packing == WZ_PACKING_NONE &&
+           seg->facts.damaged == 0 && seg->facts.batch_count > 0;
+}
+
+bool wz_shelf_wait_unpacked(struct wz_shelf *shelf, struct wz_place *ret_place)
+{
+    bool found = false;
+
+    lock(shelf);
+    for (;;) {
+        size_t i = shelf->count > 0 ? shelf->count - 1 : 0; // the last one is not sealed
+
+        while (i > 0 && !is_unpacked(shelf->segments[i - 1]))
+            i--;
+        found = i > 0 && !shelf->unwaited;
+        if (found)
+            place_of(shelf, i - 1, ret_place);
+        if (found || shelf->unwaited)
+            break;
+        (void)pthread_cond_wait(&shelf->sealed, &shelf->lock); // cannot fail under the lock
+    }
+    unlock(shelf);
+    return found;
+}
+
+void wz_shelf_unwait(struct wz_shelf *shelf)
+{
+    lock(shelf);
+    shelf->unwaited = true;
+    (void)pthread_cond_broadcast(&shelf->sealed); // cannot fail for a valid condition
+    unlock(shelf);
+}
+
+bool wz_shelf_hold(struct wz_shelf *shelf, uint64_t id)
+{
+    size_t i;
+
+    lock(shelf);
+    i = number_of(shelf, id);
+    if (i < shelf->count)
+        shelf->segments[i]->held = true;
+    unlock(shelf);
+    return i < shelf->count;
+}
+
+void wz_shelf_unhold(struct wz_shelf *shelf, uint64_t id, enum wz_packing packing)
+{
+    size_t i;
+
+    lock(shelf);
+    i = number_of(shelf, id);
+    if (i < shelf->count) {
+        shelf->segments[i]->held = false;
+        shelf->segments[i]->facts.packing = packing;
+    }
+    unlock(shelf);
+}
+
+struct wz_segment *wz_shelf_replace(struct wz_shelf *shelf, uint64_t id, struct wz_segment *seg)
+{
+    struct wz_segment *there = NULL;
+    size_t i;
+
+    lock(shelf);
+    i = number_of(shelf, id);
+    if (i < shelf->count) {
+        struct wz_segment old;
+
+        there = shelf->segments[i];
+        old = *there;
+        there->id = seg->id;
+        there->file_id = seg->file_id;
+        there->facts = seg->facts;
+        there->durable = seg->facts;
+        there->index = seg->index;
+        there->topics = seg->topics;
+        seg->index = old.index;
+        seg->topics = old.topics;
+    }
+    unlock(shelf);
+    wz_segment_free(seg); // with what was there
+    return there;
+}
+
+void wz_shelf_forget(struct wz_shelf *shelf, uint64_t id)
+{
+    struct wz_segment *seg = NULL;
+    size_t i;
+
+    lock(shelf);
+    i = number_of(shelf, id);
+    if (i < shelf->count) {
+        seg = shelf->segments[i];
+        shelf->count--;
+        memmove(shelf->segments + i, shelf->segments + i + 1,
+                (shelf->count - i) * sizeof(shelf->segments[0]));
+    }
+    unlock(shelf);
+    wz_segment_free(seg);
 }
 
 int wz_shelf_find(struct wz_shelf *shelf, int64_t offset, struct wz_place *ret_place)
@@ -220,17 +473,6 @@ int wz_shelf_find_time(struct wz_shelf *shelf, int64_t ms, struct wz_place *ret_
     }
     unlock(shelf);
     return r;
-}
-
-// The number of the segment ID, which is most often the last; count when it is gone. Under the
-// lock.
-static size_t number_of(const struct wz_shelf *shelf, uint64_t id)
-{
-    for (size_t i = shelf->count; i-- > 0;) {
-        if (shelf->segments[i]->id == id)
-            return i;
-    }
-    return shelf->count;
 }
 
 int wz_shelf_refresh(struct wz_shelf *shelf, struct wz_place *place)

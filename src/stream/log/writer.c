@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "stream/log/saver.h"
@@ -50,7 +51,9 @@ struct wz_writer {
     struct wz_segment *seg; // written to, or poisoned; NULL: none yet
     int64_t last_ms;
     int64_t paced_until_us;
-    int64_t doomed_base; // of a segment off the shelf whose files are still there; -1: none
+    int64_t doomed_base;   // of a segment off the shelf whose files are still there; -1: none
+    struct wz_seal doomed; // its facts,
+    enum wz_log_reason doomed_reason; // and why, if it goes for one
 
     // LOCK guards all below; CHANGED is signalled when the thread has something to do.
     pthread_mutex_t lock;
@@ -59,13 +62,24 @@ struct wz_writer {
     size_t queue_bytes;
     bool hurry; // somebody waits for what is in the queue, or for what comes behind it
     struct wz_news news;
-    int64_t reserve_end; // asked for
-    int64_t trim_end;    // asked for: segments with nothing from here on are to go
-    bool trims;          // it has been asked since
-    bool letter_out;     // the letter is in the mailbox
+    int64_t reserve_end;         // asked for
+    int64_t trim_end;            // asked for: segments with nothing from here on are to go
+    bool trims;                  // it has been asked since
+    struct wz_log_limits limits; // asked for
+    uint64_t retains;            // how often; news.retained: as far as it was dealt with
+    int64_t jump_ms;             // by which the clock was set; 0: not since
+    int64_t jump_end;
+    bool letter_out; // the letter is in the mailbox
     bool stopping;
     int64_t next_offset; // told by stop
     _Atomic int state_err;
+
+    // The thread writes, any other reads.
+    struct {
+        _Atomic int64_t segments;
+        _Atomic int64_t records;
+        _Atomic int64_t bytes;
+    } removed[WZ_LOG_REASON_COUNT];
 };
 
 static void lock(struct wz_writer *w) { WZ_ASSERT(pthread_mutex_lock(&w->lock) == 0); }
@@ -100,7 +114,7 @@ static void seal_old(struct wz_writer *w)
     for (size_t i = 0; i < w->opt.shelf->count; i++) {
         struct wz_segment *seg = w->opt.shelf->segments[i];
 
-        if (seg != w->seg)
+        if (seg != w->seg && wz_shelf_is_unsaved(w->opt.shelf, seg))
             wz_saver_seal(w->saver, seg); // a failure is counted; tried again with the next one
     }
 }
@@ -166,17 +180,21 @@ static int make_file(struct wz_writer *w, int64_t base_offset, int *ret_fd)
 static int open_segment(struct wz_writer *w, int64_t base_offset)
 {
     struct wz_segment *seg;
+    uint64_t file_id;
     int fd = -1;
     int r = make_file(w, base_offset, &fd);
 
     if (r < 0)
         return r;
     r = wz_fs_sync_dir(w->dir);
+    if (r == WZ_OK)
+        r = wz_fs_identity(fd, &file_id);
     if (r < 0) {
         wz_fs_close(fd);
         return r;
     }
     seg = wz_segment_new(base_offset);
+    seg->file_id = file_id;
     seg->fd = fd;
     w->seg = seg;
     wz_shelf_add(w->opt.shelf, seg);
@@ -418,17 +436,67 @@ static int reserve(struct wz_writer *w, int64_t end)
     return WZ_OK;
 }
 
-// Removes segments as asked, each durably before the next: one whose files cannot be removed comes
-// back at the next start, and then all that came behind it must still be there.
+// Says and counts what went for a reason.
+static void note_removed(struct wz_writer *w)
+{
+    const struct wz_seal *facts = &w->doomed;
+    const char *name = strrchr(w->dir, '/');
+    enum wz_log_reason reason = w->doomed_reason;
+
+    if (reason == WZ_LOG_REASON_COUNT)
+        return;
+    atomic_fetch_add_explicit(&w->removed[reason].segments, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->removed[reason].records, facts->record_count,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->removed[reason].bytes, facts->log_len, memory_order_relaxed);
+    WZ_LOG(WZ_LOG_INFO, "stream.removed", WZ_F_STR("stream", name != NULL ? name + 1 : w->dir),
+           WZ_F_STR("reason", wz_log_reason_word(reason)),
+           WZ_F_INT("first_offset", facts->base_offset),
+           WZ_F_INT("last_offset", facts->last_offset), WZ_F_INT("last_ms", facts->last_ms),
+           WZ_F_INT("records", facts->record_count), WZ_F_INT("bytes", facts->log_len));
+}
+
+// Removes the files of the segment that was taken off the shelf last, durably before any other: one
+// whose files cannot be removed comes back at the next start, and then all that came behind it must
+// still be there. Returns whether none is left.
+static bool remove_doomed(struct wz_writer *w)
+{
+    if (w->doomed_base < 0)
+        return true;
+    if (wz_segment_remove(w->dir, w->doomed_base) < 0) {
+        wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
+        return false;
+    }
+    w->doomed_base = -1;
+    note_removed(w);
+    return true;
+}
+
+// Removes segments below END.
 static void trim(struct wz_writer *w, int64_t end)
 {
-    while (w->doomed_base >= 0 || wz_shelf_trim(w->opt.shelf, end, &w->doomed_base)) {
-        if (wz_segment_remove(w->dir, w->doomed_base) < 0) {
-            wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
-            return;
-        }
-        w->doomed_base = -1;
-    }
+    while (remove_doomed(w) && wz_shelf_trim(w->opt.shelf, end, &w->doomed_base))
+        w->doomed_reason = WZ_LOG_REASON_COUNT;
+}
+
+// Removes segments as LIMITS say, and tells the loop.
+static void retain(struct wz_writer *w, struct wz_log_limits *limits, uint64_t number)
+{
+    while (remove_doomed(w) && wz_shelf_retain(w->opt.shelf, limits, &w->doomed, &w->doomed_reason))
+        w->doomed_base = w->doomed.base_offset;
+    lock(w);
+    w->news.retained = number;
+    answer_and_unlock(w);
+}
+
+// Keeps that the clock was set. If that fails it is known until the stop.
+static void note_jump(struct wz_writer *w, int64_t jump_ms, int64_t end)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+
+    wz_shelf_jump(w->opt.shelf, jump_ms, end, &buf);
+    if (wz_fs_replace(w->dir, WZ_JUMPS_NAME, wz_buf_slice(&buf)) < 0)
+        wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
 }
 
 static int work(struct wz_writer *w, int64_t reserve_end)
@@ -485,12 +553,46 @@ static bool is_paced(const struct wz_writer *w)
            wz_clock_mono_us() < w->paced_until_us;
 }
 
+// What is asked of the thread besides writing.
+struct chores {
+    int64_t trim_end; // 0: none
+    struct wz_log_limits limits;
+    uint64_t retains; // 0: none
+    int64_t jump_ms;  // 0: none
+    int64_t jump_end;
+};
+
+// Takes them; under the lock.
+static void take_chores(struct wz_writer *w, struct chores *ret_chores)
+{
+    *ret_chores = (struct chores){
+        .trim_end = w->trims ? w->trim_end : 0,
+        .limits = w->limits,
+        .retains = w->retains != w->news.retained ? w->retains : 0,
+        .jump_ms = w->jump_ms,
+        .jump_end = w->jump_end,
+    };
+    w->trims = false;
+    w->limits = (struct wz_log_limits){0};
+    w->jump_ms = 0;
+}
+
+static void do_chores(struct wz_writer *w, struct chores *chores)
+{
+    if (chores->jump_ms != 0)
+        note_jump(w, chores->jump_ms, chores->jump_end);
+    if (chores->trim_end > 0)
+        trim(w, chores->trim_end);
+    if (chores->retains > 0)
+        retain(w, &chores->limits, chores->retains);
+}
+
 // Waits for work and takes it. After a failure, work waits for RETRY_US at most. False when the
 // thread is to end.
 static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
 {
     int64_t until_us = wz_clock_mono_us() + RETRY_US;
-    int64_t trim_end;
+    struct chores chores;
     bool stopping;
 
     lock(w);
@@ -498,8 +600,8 @@ static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
         while (!w->stopping && wz_clock_mono_us() < until_us)
             wait_until(w, until_us);
     }
-    while (!w->stopping && !w->trims && wz_list_empty(&w->pending) &&
-           w->reserve_end <= w->opt.meta.reserved_end) {
+    while (!w->stopping && !w->trims && w->retains == w->news.retained && w->jump_ms == 0 &&
+           wz_list_empty(&w->pending) && w->reserve_end <= w->opt.meta.reserved_end) {
         if (is_paced(w))
             wait_until(w, w->paced_until_us);
         else if (wz_list_empty(&w->queue))
@@ -513,11 +615,9 @@ static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
         wz_list_push(&w->pending, wz_list_shift(&w->queue));
     *ret_reserve_end = w->reserve_end;
     stopping = w->stopping;
-    trim_end = w->trims ? w->trim_end : 0;
-    w->trims = false;
+    take_chores(w, &chores);
     unlock(w);
-    if (trim_end > 0)
-        trim(w, trim_end);
+    do_chores(w, &chores);
     return !stopping;
 }
 
@@ -660,6 +760,51 @@ void wz_writer_trim(struct wz_writer *w, int64_t offset)
     if (offset > w->trim_end)
         w->trim_end = offset;
     w->trims = true;
+    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
+    unlock(w);
+}
+
+// What both ask for together.
+static void join_limits(struct wz_log_limits *into, const struct wz_log_limits *more)
+{
+    if (more->max_bytes > 0 && (into->max_bytes == 0 || more->max_bytes < into->max_bytes))
+        into->max_bytes = more->max_bytes;
+    if (more->before_ms > into->before_ms)
+        into->before_ms = more->before_ms;
+    if (more->below_offset > into->below_offset)
+        into->below_offset = more->below_offset;
+    if (more->free_bytes > into->free_bytes)
+        into->free_bytes = more->free_bytes;
+    into->needed_offset = more->needed_offset; // it only rises
+}
+
+uint64_t wz_writer_retain(struct wz_writer *w, const struct wz_log_limits *limits)
+{
+    uint64_t number;
+
+    lock(w);
+    join_limits(&w->limits, limits);
+    number = ++w->retains;
+    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
+    unlock(w);
+    return number;
+}
+
+void wz_writer_removed(const struct wz_writer *w, enum wz_log_reason reason,
+                       struct wz_log_removed *ret_removed)
+{
+    *ret_removed = (struct wz_log_removed){
+        .segments = atomic_load_explicit(&w->removed[reason].segments, memory_order_relaxed),
+        .records = atomic_load_explicit(&w->removed[reason].records, memory_order_relaxed),
+        .bytes = atomic_load_explicit(&w->removed[reason].bytes, memory_order_relaxed),
+    };
+}
+
+void wz_writer_clock_set(struct wz_writer *w, int64_t jump_ms, int64_t end)
+{
+    lock(w);
+    w->jump_ms += jump_ms;
+    w->jump_end = end;
     (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
     unlock(w);
 }

@@ -40,6 +40,7 @@ struct wz_news {
     int64_t durable_end;  // all offsets below are durable
     int64_t reserved_end; // offsets below may be handed out
     int state_err;        // why nothing is being made durable, or WZ_OK
+    uint64_t retained;    // so many calls of wz_writer_retain are dealt with
     struct wz_list done;  // wz_pending that are durable; the taker's
 };
 
@@ -58,6 +59,17 @@ void wz_writer_reserve(struct wz_writer *writer, int64_t end);
 
 // Asks for segments whose records all have offsets below OFFSET to be removed. Loop thread.
 void wz_writer_trim(struct wz_writer *writer, int64_t offset);
+
+// Asks for segments to be removed as LIMITS say; what was asked for before and is not begun is put
+// together with it. Returns the number of the call, from 1 on. Loop thread.
+uint64_t wz_writer_retain(struct wz_writer *writer, const struct wz_log_limits *limits);
+
+// What was removed for REASON. Any thread.
+void wz_writer_removed(const struct wz_writer *writer, enum wz_log_reason reason,
+                       struct wz_log_removed *ret_removed);
+
+// Says that the wall clock was set by JUMP_MS when the next offset was END. Loop thread.
+void wz_writer_clock_set(struct wz_writer *writer, int64_t jump_ms, int64_t end);
 
 // Takes the news; RET_NEWS's list is made here. Loop thread.
 void wz_writer_take(struct wz_writer *writer, struct wz_news *ret_news);
