@@ -26,6 +26,8 @@
 #include "engine/passthrough.h"
 #include "gateway/gateway.h"
 #include "router/commands.h"
+#include "router/ignores.h"
+#include "router/inbox.h"
 #include "router/mapping_keeper.h"
 #include "router/router.h"
 #include "store/store.h"
@@ -43,6 +45,7 @@ struct node;
 
 // Of the streams and the journal, the one that scripts' words go to.
 #define SCRIPT_LOG 3
+#define UNMAPPED 4
 
 // One of the streams, or the journal, for the one who is told what became of it.
 struct node_stream {
@@ -52,7 +55,7 @@ struct node_stream {
 };
 
 struct node {
-    struct node_stream streams[4];
+    struct node_stream streams[5];
     const struct wz_config *config;
     struct wz_problem *problem;
     struct wz_loop loop;
@@ -61,6 +64,7 @@ struct node {
     struct wz_log *raw;
     struct wz_log *processed;
     struct wz_log *script_log;
+    struct wz_log *unmapped;
     struct wz_journal *journal;
     struct wz_space *space;
     struct wz_retention *retention;
@@ -70,6 +74,7 @@ struct node {
     struct wz_accounts *accounts;
     struct wz_commands *commands;
     struct wz_passthrough *passthrough;
+    struct wz_inbox *inbox;
     struct wz_bus *bus;
     struct wz_board *board;
     struct wz_desk *desk;
@@ -186,6 +191,41 @@ static void on_rules(struct wz_mail *mail)
     wz_free(letter);
 }
 
+// Filters of topics that are not to be kept, on their way from the store thread to the loop.
+struct ignores_mail {
+    struct wz_mail mail;
+    struct node *node;
+    struct wz_trie *ignores;
+};
+
+static void on_ignores(struct wz_mail *mail)
+{
+    struct ignores_mail *letter = WZ_CONTAINER(mail, struct ignores_mail, mail);
+
+    if (letter->node->router != NULL)
+        wz_router_set_ignores(letter->node->router, letter->ignores);
+    else
+        wz_trie_free(letter->ignores);
+    wz_free(letter);
+}
+
+static void ignores_send(struct node *node, struct wz_store_view *view)
+{
+    WZ_AUTO(wz_document_list_release) struct wz_document_list list = {0};
+    int r = wz_store_view_list(view, WZ_COLLECTION_IGNORES, &list);
+    struct ignores_mail *letter;
+
+    if (r < 0) {
+        WZ_LOG(WZ_LOG_ERROR, "ignores.unreadable", WZ_F_ERR(r));
+        return;
+    }
+    letter = wz_zalloc(1, sizeof(*letter));
+    letter->mail.run = on_ignores;
+    letter->node = node;
+    letter->ignores = wz_ignores_compile(&list);
+    wz_mailbox_answer(&node->loop.mail, &letter->mail);
+}
+
 static void mapping_send(struct node *node, struct wz_store_view *view)
 {
     struct mapping_mail *letter = wz_zalloc(1, sizeof(*letter));
@@ -242,6 +282,8 @@ static void on_store_changed(void *arg, struct wz_store_view *view, unsigned cha
 {
     if ((changed & WZ_MAPPING_COLLECTIONS) != 0)
         mapping_send(arg, view);
+    if ((changed & 1u << WZ_COLLECTION_IGNORES) != 0)
+        ignores_send(arg, view);
     if ((changed & 1u << WZ_COLLECTION_SCRIPTS) != 0)
         scripts_send(arg, view, changed);
     if ((changed & 1u << WZ_COLLECTION_PASSTHROUGH) != 0)
@@ -273,6 +315,8 @@ static void on_durable(void *arg, int64_t durable_end, int state_err)
         wz_engine_durable(node->engine);
     if (node->retention != NULL)
         wz_retention_durable(node->retention);
+    if (node->inbox != NULL)
+        wz_inbox_durable(node->inbox);
 }
 
 // A compaction of the journal has met damaged batches.
@@ -345,6 +389,9 @@ static struct wz_log_caps caps_of(const struct node *node, size_t stream)
     if (stream == SCRIPT_LOG)
         return (struct wz_log_caps){.max_bytes =
                                         wz_config_int(node->config, WZ_CONFIG_SCRIPTS_LOG_BYTES)};
+    if (stream == UNMAPPED)
+        return (struct wz_log_caps){.max_bytes =
+                                        wz_config_int(node->config, WZ_CONFIG_INBOX_MAX_BYTES)};
     return (struct wz_log_caps){
         .max_bytes = wz_config_int(node->config, keys[stream].bytes),
         .max_age_ms = wz_config_int(node->config, keys[stream].age),
@@ -499,9 +546,9 @@ static int stream_open(struct node *node, struct node_stream *stream, const char
         .segment_bytes = wz_retention_segment_bytes(
             caps_of(node, number).max_bytes,
             wz_config_int(node->config, WZ_CONFIG_STREAMS_SEGMENT_BYTES)),
+        .keys_unindexed = stream == &node->streams[UNMAPPED],
         .ahead_bytes = ahead_bytes(node),
-        .compress =
-            number != SCRIPT_LOG && wz_config_int(node->config, WZ_CONFIG_STREAMS_COMPRESSION) == 0,
+        .compress = number < 2 && wz_config_int(node->config, WZ_CONFIG_STREAMS_COMPRESSION) == 0,
         .compress_keep_free = (int)wz_config_int(node->config, WZ_CONFIG_STREAMS_KEEP_FREE) + 1,
         .loop_mail = &node->loop.mail,
         .on_durable = on_durable,
@@ -546,6 +593,22 @@ static struct wz_passthrough *passthrough_new(struct node *node)
     };
 
     return wz_passthrough_new(&options);
+}
+
+static struct wz_inbox *inbox_new(struct node *node)
+{
+    struct wz_inbox_options options = {
+        .loop = &node->loop,
+        .journal = node->journal,
+        .raw = node->raw,
+        .unmapped = node->unmapped,
+        .board = node->board,
+        .desk = node->desk,
+        .max_bytes = wz_config_int(node->config, WZ_CONFIG_INBOX_MAX_BYTES),
+        .max_rate = wz_config_int(node->config, WZ_CONFIG_INBOX_MAX_RATE),
+    };
+
+    return wz_inbox_new(&options);
 }
 
 // The journal, and what it remembers: queues and retained messages, scripts' accounts, how far
@@ -597,6 +660,7 @@ static int journal_open(struct node *node)
     node->accounts = wz_accounts_new(node->journal);
     node->commands = commands_new(node);
     node->passthrough = passthrough_new(node);
+    node->inbox = inbox_new(node);
     r = wz_journal_replay(node->journal, node->problem);
     if (r == WZ_OK)
         r = wz_queues_recover(node->queues, node->problem);
@@ -606,6 +670,8 @@ static int journal_open(struct node *node)
         r = wz_commands_recover(node->commands, node->problem);
     if (r == WZ_OK)
         r = wz_passthrough_recover(node->passthrough, node->problem);
+    if (r == WZ_OK)
+        r = wz_inbox_recover(node->inbox, node->problem);
     wz_retained_settle(node->retained);
     if (r == WZ_OK)
         wz_bus_join_queues(node->bus, node->queues);
@@ -727,6 +793,8 @@ static int gateway_open(struct node *node)
                 .export = wz_mapping_text_export,
                 .ready = wz_mapping_text_ready,
                 .explain = wz_mapping_text_explain,
+                .suggest = wz_mapping_text_suggest,
+                .accept = wz_mapping_text_accept,
                 .started_ms = node->started_ms,
                 .started_us = node->started_us,
             },
@@ -765,6 +833,8 @@ static void stop(struct node *node)
         wz_commands_stop(node->commands);
     if (node->passthrough != NULL)
         wz_passthrough_stop(node->passthrough);
+    if (node->inbox != NULL)
+        wz_inbox_stop(node->inbox);
     if (node->engine != NULL)
         wz_engine_stop(node->engine, on_engine_stopped, node);
     else
@@ -822,6 +892,8 @@ static int start(struct node *node)
         r = stream_open(node, &node->streams[1], "processed-stream", &node->processed);
     if (r == WZ_OK)
         r = stream_open(node, &node->streams[SCRIPT_LOG], "script-log", &node->script_log);
+    if (r == WZ_OK)
+        r = stream_open(node, &node->streams[UNMAPPED], "unmapped", &node->unmapped);
     if (r < 0)
         return r;
     node->bus = wz_bus_new(&node->loop);
@@ -835,6 +907,7 @@ static int start(struct node *node)
     router.raw = node->raw;
     router.processed = node->processed;
     router.commands = node->commands;
+    router.inbox = node->inbox;
     r = wz_router_open(&router, &node->router);
     if (r < 0)
         return r;
@@ -855,16 +928,20 @@ static int streams_close(struct node *node)
     int raw = node->raw != NULL ? wz_log_close(node->raw) : WZ_OK;
     int processed = node->processed != NULL ? wz_log_close(node->processed) : WZ_OK;
     int said = node->script_log != NULL ? wz_log_close(node->script_log) : WZ_OK;
+    int unmapped = node->unmapped != NULL ? wz_log_close(node->unmapped) : WZ_OK;
     int journal = wz_journal_close(node->journal);
 
     node->raw = NULL;
     node->processed = NULL;
     node->script_log = NULL;
+    node->unmapped = NULL;
     node->journal = NULL;
     if (raw == WZ_OK)
         raw = processed;
     if (raw == WZ_OK)
         raw = said;
+    if (raw == WZ_OK)
+        raw = unmapped;
     return raw < 0 ? raw : journal;
 }
 
@@ -898,6 +975,8 @@ static int finish(struct node *node)
         wz_passthrough_put_position(node->passthrough);
     wz_passthrough_free(node->passthrough);
     node->passthrough = NULL;
+    wz_inbox_free(node->inbox);
+    node->inbox = NULL;
     if (node->queues != NULL)
         wz_queues_stop(node->queues);
     wz_queues_free(node->queues);

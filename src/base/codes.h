@@ -37,6 +37,9 @@
     X(MAPFILE_DUPLICATE, 2202, "A mapping file says one thing twice")                              \
     X(MAPFILE_EXPORT, 2203, "The mapping holds what the file format cannot say")                   \
     X(PASSTHROUGH_INVALID, 2301, "A rule of the passthrough is not valid")                         \
+    X(INBOX_IGNORE, 2401, "A filter of topics to be ignored is not valid")                         \
+    X(INBOX_TOPIC, 2402, "The inbox has no such topic")                                            \
+    X(INBOX_SUGGESTION, 2403, "There is no suggestion for the topic")                              \
     X(STORE_FOREIGN, 3001, "The database file is not one of wyze")                                 \
     X(STORE_DAMAGED, 3002, "The database file is damaged")                                         \
     X(STORE_NEWER, 3003, "The database file was made by a newer wyze")                             \

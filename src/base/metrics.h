@@ -50,6 +50,23 @@
       "messages not retained because a limit was reached")                                         \
     X(DEMUX_MAPPED, "wyze_demux_mapped_total", "counter", "messages that got a logical name")      \
     X(DEMUX_UNMAPPED, "wyze_demux_unmapped_total", "counter", "messages that no rule maps")        \
+    X(UNMAPPED_DEVICE, "wyze_demux_unmapped_unknown_device_total", "counter",                      \
+      "unmapped messages of which no device id is a prefix")                                       \
+    X(UNMAPPED_TYPE, "wyze_demux_unmapped_unknown_type_total", "counter",                          \
+      "unmapped messages that have none of the shapes of their device's topics")                   \
+    X(UNMAPPED_UNSAFE, "wyze_demux_unmapped_unsafe_level_total", "counter",                        \
+      "unmapped messages with a level that cannot be a word")                                      \
+    X(UNMAPPED_COLLISION, "wyze_demux_unmapped_collision_total", "counter",                        \
+      "unmapped messages whose topic would be another's")                                          \
+    X(UNMAPPED_LONG, "wyze_demux_unmapped_too_long_total", "counter",                              \
+      "unmapped messages whose topic would be too long")                                           \
+    X(INBOX_KEPT, "wyze_inbox_kept_total", "counter", "unmapped messages that were kept")          \
+    X(INBOX_REFUSED, "wyze_inbox_refused_total", "counter",                                        \
+      "unmapped messages not kept because of inbox.max_rate, or as the disk takes nothing")        \
+    X(INBOX_IGNORED, "wyze_inbox_ignored_total", "counter",                                        \
+      "unmapped messages not kept because they are ignored")                                       \
+    X(INBOX_REENTERED, "wyze_inbox_reentered_total", "counter",                                    \
+      "messages that were kept unmapped and then put on raw-stream")                               \
     X(DEMUX_UNTYPED, "wyze_demux_untyped_total", "counter",                                        \
       "bodies that are not of their channel's type, kept as text")                                 \
     X(DEMUX_COMMANDS, "wyze_demux_commands_total", "counter", "commands sent to devices")          \

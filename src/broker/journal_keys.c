@@ -57,6 +57,7 @@ static const struct {
     [WZ_JOURNAL_KEY_PASS_POSITION] = {0, false},
     [WZ_JOURNAL_KEY_PASS_RULE] = {8, false},
     [WZ_JOURNAL_KEY_PASS_STATE] = {8 + 1, true},
+    [WZ_JOURNAL_KEY_REENTRY] = {0, true},
 };
 
 const char *wz_journal_key_name(enum wz_journal_key kind) { return kinds[kind].name; }
@@ -238,6 +239,8 @@ static bool is_value(enum wz_journal_key kind, struct wz_slice value)
         return is_pass_rule(&cur);
     case WZ_JOURNAL_KEY_PASS_STATE:
         return is_pass_state(value);
+    case WZ_JOURNAL_KEY_REENTRY: // how far, marks, or what was wished
+        return value.len == 24 || value.len == 512 || (value.len > 0 && value.ptr[0] == '{');
     default: // a number
         return value.len == 8;
     }
@@ -249,6 +252,9 @@ static bool is_key(enum wz_journal_key kind, struct wz_slice rest)
         return false;
     if (kind == WZ_JOURNAL_KEY_RECEIVED) // packet identifiers begin with 1
         return rest.ptr[8] != 0 || rest.ptr[9] != 0;
+    if (kind == WZ_JOURNAL_KEY_REENTRY)
+        return rest.len == 0 || (rest.len == 1 && rest.ptr[0] == 's') ||
+               (rest.len == 9 && rest.ptr[0] == 'm');
     if (kind == WZ_JOURNAL_KEY_ENTRY)
         return memcmp(rest.ptr + ID_BYTES, LAST, 8) != 0;
     if (kind == WZ_JOURNAL_KEY_SHARED)

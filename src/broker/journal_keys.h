@@ -25,7 +25,8 @@
     X(QUARANTINED, 'X', "quarantined messages")                                                    \
     X(PASS_POSITION, 'T', "passthrough positions")                                                 \
     X(PASS_RULE, 'U', "passthrough rules")                                                         \
-    X(PASS_STATE, 'V', "passthrough states")
+    X(PASS_STATE, 'V', "passthrough states")                                                       \
+    X(REENTRY, 'W', "re-entry marks")
 
 enum wz_journal_key {
 #define WZ_JOURNAL_KEYS_ENUM(id, letter, name) WZ_JOURNAL_KEY_##id,

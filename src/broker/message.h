@@ -15,7 +15,8 @@ struct wz_message {
     struct wz_slice from;   // on raw and processed: the physical topic or the exchange it came from
     struct wz_slice script; // a script's output: its name, and the _id of the record behind it
     struct wz_slice parent;
-    struct wz_slice commit;               // and which output of which step of the script it is
+    struct wz_slice commit;   // and which output of which step of the script it is
+    struct wz_slice unmapped; // it was kept unmapped: its offset there, as decimal digits
     const struct wz_record_parts *record; // on raw and processed: as it was appended, or NULL
     int64_t timestamp_ms;                 // the publisher's own time, or 0
     int64_t offset;     // on raw and processed: its place on the stream; elsewhere -1

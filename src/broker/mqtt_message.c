@@ -162,7 +162,8 @@ static int publish_once(struct wz_mqtt_client *client, struct wz_message *msg, u
     r = wz_mqtt_publish_message(client->mqtt, msg, ret_ticket);
     if (r == WZ_OK)
         wz_queues_received(durable, packet_id,
-                           ret_ticket->stream != NULL ? ret_ticket->offset : offset);
+                           wz_queues_records(queues, ret_ticket->stream) ? ret_ticket->offset
+                                                                         : offset);
     wz_queues_end(queues, ret_ticket);
     return r;
 }

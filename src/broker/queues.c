@@ -99,6 +99,11 @@ void wz_queues_received_ticket(struct wz_queues *queues, const struct wz_receive
     };
 }
 
+bool wz_queues_records(const struct wz_queues *queues, const struct wz_log *stream)
+{
+    return stream != NULL && stream == queues->options.raw;
+}
+
 void wz_queues_begin(struct wz_queues *queues) { wz_journal_begin(queues->options.journal); }
 
 void wz_queues_end(struct wz_queues *queues, struct wz_ticket *ticket)

@@ -75,6 +75,9 @@ void wz_queues_delete(struct wz_durable_queue *queue);
 // raw-stream, or -1.
 void wz_queues_received(struct wz_durable_queue *queue, uint16_t packet_id, int64_t offset);
 
+// Whether records of STREAM are what QoS 2 messages are looked for in after a crash.
+bool wz_queues_records(const struct wz_queues *queues, const struct wz_log *stream);
+
 // Notes its release, inside a group.
 void wz_queues_forget_received(struct wz_durable_queue *queue, uint16_t packet_id);
 

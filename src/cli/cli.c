@@ -49,6 +49,22 @@ static const struct wz_option device_set_options[] = {
     {"--unset", "NAME", "take a member of its own away; may be given several times"},
 };
 
+static const struct wz_option inbox_ls_options[] = {
+    {"--limit", "N", "so many topics; without it 100"},
+};
+
+static const struct wz_option inbox_accept_options[] = {
+    {"--route", "ROUTE", "not the one that is suggested"},
+    {"--template", "NAME", "not the one that is suggested; \"\": none"},
+    {"--device", "ID", "not the one that is suggested"},
+    {"--all-like", NULL, "all devices like this one, as they are suggested"},
+    {"--no-reenter", NULL, "leave what is kept of them where it is"},
+};
+
+static const struct wz_option inbox_ignore_options[] = {
+    {"--rm", NULL, "do not ignore it any more"},
+};
+
 static const struct wz_option script_get_options[] = {
     {"--code", NULL, "the code alone"},
 };
@@ -144,6 +160,22 @@ const struct wz_command wz_commands[] = {
      1, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_test},
     {"map rm", "device|subtopic|type NAME", "remove an entry", "wyze map rm subtopic M",
      2, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_rm},
+    {"map inbox ls", "", "list the topics that no rule maps, with what is suggested",
+     "wyze map inbox ls --limit 20", 0, 0, OPTIONS(inbox_ls_options), 0, wz_cmd_inbox_ls},
+    {"map inbox show", "TOPIC", "show one of them", "wyze map inbox show tele/plug/SENSOR", 1, 1,
+     NULL, 0, 0, wz_cmd_inbox_show},
+    {"map inbox accept", "TOPIC", "save the device that is suggested; what is kept enters",
+     "wyze map inbox accept tele/plug/SENSOR --route kitchen.plug\n"
+     "  wyze map inbox accept tele/plug/SENSOR --all-like",
+     1, 1, OPTIONS(inbox_accept_options), 0, wz_cmd_inbox_accept},
+    {"map inbox ignore", "[FILTER]", "keep nothing of topics, or list the filters",
+     "wyze map inbox ignore 'homeassistant/#'", 0, 1, OPTIONS(inbox_ignore_options),
+     WZ_LOCAL_STORE, wz_cmd_inbox_ignore},
+    {"map inbox forget", "TOPIC...", "drop what is kept of topics",
+     "wyze map inbox forget tele/plug/SENSOR", 1, WZ_ARGS_WORDS_MAX, NULL, 0, 0,
+     wz_cmd_inbox_forget},
+    {"map inbox reenter", "[DEVICE...]", "let what is kept of devices, or of all, enter raw-stream",
+     "wyze map inbox reenter plug", 0, WZ_ARGS_WORDS_MAX, NULL, 0, 0, wz_cmd_inbox_reenter},
     {"device ls", "", "list the devices", "wyze device ls", 0, 0, NULL, 0, WZ_LOCAL_STORE,
      wz_cmd_device_ls},
     {"device get", "ID", "show a device", "wyze device get mesh/b5ea3f/42", 1, 1, NULL, 0,

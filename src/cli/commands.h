@@ -19,6 +19,14 @@ int wz_cmd_map_set(struct wz_cli *cli);
 int wz_cmd_map_test(struct wz_cli *cli);
 int wz_cmd_map_rm(struct wz_cli *cli);
 
+// inbox.c: messages that no rule maps.
+int wz_cmd_inbox_ls(struct wz_cli *cli);
+int wz_cmd_inbox_show(struct wz_cli *cli);
+int wz_cmd_inbox_accept(struct wz_cli *cli);
+int wz_cmd_inbox_ignore(struct wz_cli *cli);
+int wz_cmd_inbox_forget(struct wz_cli *cli);
+int wz_cmd_inbox_reenter(struct wz_cli *cli);
+
 // device.c: devices.
 int wz_cmd_device_ls(struct wz_cli *cli);
 int wz_cmd_device_get(struct wz_cli *cli);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "engine/pass_rule.h"
 #include "engine/script_document.h"
+#include "router/ignores.h"
 #include "router/mapping_keeper.h"
 
 static int check_mapping(struct wz_mapping_keeper *keeper, struct wz_store_view *view,
@@ -44,6 +45,16 @@ static int check_passthrough(struct wz_store_view *view, struct wz_problem *ret_
     return WZ_ERR_INVALID;
 }
 
+static int check_ignores(struct wz_store_view *view, struct wz_problem *ret_problem)
+{
+    WZ_AUTO(wz_document_list_release) struct wz_document_list list = {0};
+    int r = wz_store_view_list(view, WZ_COLLECTION_IGNORES, &list);
+
+    for (size_t i = 0; r == WZ_OK && i < list.count; i++)
+        r = wz_ignore_check(list.items[i].name, list.items[i].body, ret_problem);
+    return r;
+}
+
 int wz_document_check(void *arg, struct wz_store_view *view, struct wz_problem *ret_problem)
 {
     unsigned changed = wz_store_view_changed(view);
@@ -55,5 +66,7 @@ int wz_document_check(void *arg, struct wz_store_view *view, struct wz_problem *
         r = check_scripts(view, ret_problem);
     if (r == WZ_OK && (changed & 1u << WZ_COLLECTION_PASSTHROUGH) != 0)
         r = check_passthrough(view, ret_problem);
+    if (r == WZ_OK && (changed & 1u << WZ_COLLECTION_IGNORES) != 0)
+        r = check_ignores(view, ret_problem);
     return r;
 }

@@ -235,7 +235,7 @@ static int verify(struct wz_cli *cli, const char *dir, json_t *rows)
 }
 
 // What has a folder of the same name in the data folder.
-static const char *const streams[] = {"raw-stream", "processed-stream", "journal"};
+static const char *const streams[] = {"raw-stream", "processed-stream", "unmapped", "journal"};
 
 static int verify_data(struct wz_cli *cli, json_t *rows)
 {

@@ -5,6 +5,7 @@
 #include "router/mapfile.h"
 #include "router/mapping_explain.h"
 #include "router/ready_templates.h"
+#include "router/suggestions.h"
 #include "topic/pattern.h"
 
 int wz_mapping_text_import(void *arg, struct wz_slice text,
@@ -37,6 +38,19 @@ json_t *wz_mapping_text_ready(enum wz_collection collection, size_t index, const
         return NULL;
     *ret_name = wz_ready_template_name((int)index);
     return wz_ready_template(*ret_name);
+}
+
+void wz_mapping_text_suggest(void *arg, const struct wz_api_documents *documents, json_t *items)
+{
+    (void)arg; // likewise
+    wz_suggest(documents->lists, items);
+}
+
+int wz_mapping_text_accept(void *arg, const json_t *items, const json_t *wish, json_t **ret_devices,
+                           struct wz_problem *ret_problem)
+{
+    (void)arg; // likewise
+    return wz_suggestions_accept(items, wish, ret_devices, ret_problem);
 }
 
 // Whether a script has a binding on STREAM whose pattern matches.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The router's mapping file and ready templates as the functions that the API is given for them
-// (gateway/api.h): the gateway itself never includes the router.
+// The router's mapping file, ready templates and suggestions as the functions that the API is given
+// for them (gateway/api.h): the gateway itself never includes the router.
 #pragma once
 
 #include "gateway/api.h"
@@ -15,6 +15,13 @@ WZ_MUST int wz_mapping_text_import(void *arg, struct wz_slice text,
 WZ_MUST int wz_mapping_text_explain(void *arg, const struct wz_api_documents *documents,
                                     struct wz_slice topic, struct wz_slice body, json_t **ret_steps,
                                     struct wz_problem *ret_problem);
+
+// A wz_api_suggest_fn; ARG is not used. Any thread.
+void wz_mapping_text_suggest(void *arg, const struct wz_api_documents *documents, json_t *items);
+
+// A wz_api_accept_fn; ARG is not used. Any thread.
+WZ_MUST int wz_mapping_text_accept(void *arg, const json_t *items, const json_t *wish,
+                                   json_t **ret_devices, struct wz_problem *ret_problem);
 
 // A wz_api_export_fn; ARG is not used. Any thread.
 WZ_MUST int wz_mapping_text_export(void *arg, const struct wz_api_documents *documents,

@@ -21,6 +21,10 @@
       "system has it")                                                                             \
     X(HTTP_LISTEN, "http.listen", ADDRESS, "127.0.0.1:5081", 0, 0, NULL,                           \
       "where the API listens, or off")                                                             \
+    X(INBOX_MAX_BYTES, "inbox.max_bytes", SIZE, "64MiB", 8 * WZ_MIB, 64 * WZ_GIB, NULL,            \
+      "how much is kept of messages that no rule maps; the oldest go")                             \
+    X(INBOX_MAX_RATE, "inbox.max_rate", SIZE, "1MiB", 0, WZ_GIB, NULL,                             \
+      "how much of them is kept in a second; what is beyond is counted only; 0B: nothing is kept") \
     X(LOG_LEVEL, "log.level", CHOICE, "info", 0, 0, "error|warn|info|debug",                       \
       "the least important lines that the program's own log shows")                                \
     X(MEMORY_MAX, "memory.max", SIZE, "256MiB", 16 * WZ_MIB, WZ_TIB, NULL,                         \

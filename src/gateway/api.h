@@ -55,6 +55,15 @@ typedef int (*wz_api_explain_fn)(void *arg, const struct wz_api_documents *docum
 typedef json_t *(*wz_api_ready_fn)(enum wz_collection collection, size_t index,
                                    const char **ret_name);
 
+// Adds what is suggested for topics of the inbox to its list ITEMS.
+typedef void (*wz_api_suggest_fn)(void *arg, const struct wz_api_documents *documents,
+                                  json_t *items);
+
+// Makes the devices that the body WISH of a request accepts, with suggestions in ITEMS: documents
+// by id, the caller's.
+typedef int (*wz_api_accept_fn)(void *arg, const json_t *items, const json_t *wish,
+                                json_t **ret_devices, struct wz_problem *ret_problem);
+
 // What the API speaks to. Each may be missing (NULL, or no streams): what needs it is then refused.
 // All of it must outlive the API.
 struct wz_api_parts {
@@ -71,6 +80,8 @@ struct wz_api_parts {
     wz_api_import_fn import;
     wz_api_export_fn export;
     wz_api_explain_fn explain;
+    wz_api_suggest_fn suggest;
+    wz_api_accept_fn accept;
     void *mapping_arg;
     wz_api_ready_fn ready;
     int64_t started_ms; // of the wall clock

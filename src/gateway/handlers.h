@@ -22,6 +22,13 @@ void wz_handle_mapping_get(struct wz_request *req);
 void wz_handle_mapping_put(struct wz_request *req);
 void wz_handle_mapping_test(struct wz_request *req);
 
+// inbox.c: messages that no rule maps.
+void wz_handle_inbox_list(struct wz_request *req);
+void wz_handle_inbox_topic(struct wz_request *req);
+void wz_handle_inbox_accept(struct wz_request *req);
+void wz_handle_inbox_reenter(struct wz_request *req);
+void wz_handle_inbox_forget(struct wz_request *req);
+
 // publish.c: a message into the system.
 void wz_handle_publish(struct wz_request *req);
 

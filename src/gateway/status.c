@@ -92,6 +92,14 @@ static json_t *board_section(const struct wz_api *api, const char *section)
     return api->parts.board != NULL ? wz_board_section(api->parts.board, section) : json_object();
 }
 
+// One entry; an empty object when there is none.
+static json_t *board_entry(const struct wz_api *api, const char *section, const char *name)
+{
+    json_t *entry = api->parts.board != NULL ? wz_board_get(api->parts.board, section, name) : NULL;
+
+    return entry != NULL ? entry : json_object();
+}
+
 // The journal as a stream is described, and how much of it counts; null when there is none.
 static json_t *describe_journal(const struct wz_api *api)
 {
@@ -114,10 +122,11 @@ void wz_handle_status(struct wz_request *req)
 
     wz_moment_add_time(&started, api->parts.started_ms);
     wz_answer_json(req, 200,
-                   json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "version", WZ_VERSION,
-                             "started", wz_buf_str(&started), "uptime_ms", (json_int_t)uptime_ms,
-                             "listeners", board_section(api, "listeners"), "streams",
-                             wz_streams_list(api), "journal", describe_journal(api), "scripts",
-                             board_section(api, "scripts"), "passthrough",
-                             board_section(api, "passthrough"), "counters", list_counters()));
+                   json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "version",
+                             WZ_VERSION, "started", wz_buf_str(&started), "uptime_ms",
+                             (json_int_t)uptime_ms, "listeners", board_section(api, "listeners"),
+                             "streams", wz_streams_list(api), "journal", describe_journal(api),
+                             "scripts", board_section(api, "scripts"), "passthrough",
+                             board_section(api, "passthrough"), "inbox",
+                             board_entry(api, "inbox", "state"), "counters", list_counters()));
 }

@@ -44,7 +44,7 @@ void wz_preprocess_release(struct wz_preprocess *pp)
 {
     wz_buf_release(&pp->members);
     wz_buf_release(&pp->headers);
-    wz_buf_release(&pp->commit);
+    wz_buf_release(&pp->once);
     wz_buf_release(&pp->client);
 }
 
@@ -276,9 +276,11 @@ void wz_preprocess_stamp(struct wz_preprocess *pp, const struct wz_unstamped *so
 
     write_stamps(pp, source->timestamp_ms != 0 ? source->timestamp_ms : now_ms, now_ms);
     make_headers(pp, source, form);
-    pp->commit.len = 0;
+    pp->once.len = 0;
     if (source->commit.len > 0)
-        add_header(&pp->commit, WZ_SLICE_LIT("commit"), source->commit);
+        add_header(&pp->once, WZ_SLICE_LIT("commit"), source->commit);
+    if (source->unmapped.len > 0)
+        add_header(&pp->once, WZ_SLICE_LIT("unmapped"), source->unmapped);
     if (members.len == 0)
         topic_text.len--; // nothing follows the comma
     *ret_parts = (struct wz_record_parts){
@@ -291,8 +293,9 @@ void wz_preprocess_stamp(struct wz_preprocess *pp, const struct wz_unstamped *so
                 WZ_SLICE_LIT("}"),
             },
         .value_count = 4,
-        .headers = {source->from, wz_buf_slice(&pp->headers), wz_buf_slice(&pp->commit)},
+        .headers = {source->from, wz_buf_slice(&pp->headers), wz_buf_slice(&pp->once)},
         .header_pieces = 3,
-        .header_count = 1 + pp->header_count + (source->commit.len > 0 ? 1 : 0),
+        .header_count = 1 + pp->header_count + (source->commit.len > 0 ? 1 : 0) +
+                        (source->unmapped.len > 0 ? 1 : 0),
     };
 }

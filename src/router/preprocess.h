@@ -43,9 +43,10 @@ struct wz_unstamped {
     enum wz_body_type type;
     struct wz_slice script; // a script's output: its name and the _id of its cause
     struct wz_slice parent;
-    struct wz_slice commit; // which output of which step of the script, or empty
-    int64_t timestamp_ms;   // the publisher's own time; 0: now
-    uint16_t packet_id;     // of a QoS 2 message that may come again after a crash, or 0
+    struct wz_slice commit;   // which output of which step of the script, or empty
+    struct wz_slice unmapped; // its offset among the unmapped messages, or empty
+    int64_t timestamp_ms;     // the publisher's own time; 0: now
+    uint16_t packet_id;       // of a QoS 2 message that may come again after a crash, or 0
     uint8_t hops;
 };
 
@@ -57,7 +58,7 @@ struct wz_preprocess {
     int64_t stamped_ms; // the time that stands in them
     struct wz_buf members;
     struct wz_buf headers; // client, form, hops, packet, as they were for the last message
-    struct wz_buf commit;  // the header of that name
+    struct wz_buf once;    // headers that no other message has
     struct wz_buf client;  // whose they are
     enum wz_form form;
     bool untyped; // the last body was not of its type, and became text

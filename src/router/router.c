@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the way of a message through the router tier:
 //   devices -> demux -> stamp -> raw-stream -> exchange raw
+//                  \-> inbox, when nothing maps it
 //   ingress ----------> stamp -> raw-stream -> exchange raw
 //   egress -----------> stamp -> processed-stream -> exchange processed
 //                                               \-> commands -> devices
@@ -49,6 +50,7 @@ struct route {
     bool silent;             // nobody listens to them on exchange raw,
     uint64_t version;        // with the bindings of this version
     bool commands;           // egress: it ends in the word `output`
+    bool ignored;            // devices: unmapped, and not to be kept
     enum wz_outcome outcome; // devices: why it is no reading
     enum wz_body_type type;  // devices: of its bodies
     struct wz_slice topic;   // logical
@@ -106,8 +108,12 @@ static struct route *route_of_device(struct wz_router *router, struct wz_slice p
     enum wz_outcome outcome = wz_mapping_in(router->mapping, physical, &translation);
     struct route *route;
 
-    if (outcome != WZ_OUTCOME_MAPPED)
-        return route_without_records(outcome);
+    if (outcome != WZ_OUTCOME_MAPPED) {
+        route = route_without_records(outcome);
+        route->ignored =
+            router->options.inbox != NULL && wz_inbox_ignores(router->options.inbox, physical);
+        return route;
+    }
     route = route_new(router, wz_slice(translation.topic, translation.topic_len), physical);
     route->type = translation.type;
     return route;
@@ -171,6 +177,7 @@ static int record(struct wz_router *router, const struct route *route, const str
         .script = msg->script,
         .parent = msg->parent,
         .commit = msg->commit,
+        .unmapped = msg->unmapped,
         .timestamp_ms = msg->timestamp_ms,
         .packet_id = msg->packet_id,
         .hops = msg->hops,
@@ -216,12 +223,22 @@ static int record_raw(struct wz_router *router, struct route *route, const struc
     return WZ_OK;
 }
 
-static void count_unmapped(struct wz_router *router, const struct wz_message *msg,
-                           enum wz_outcome outcome)
+static void keep_unmapped(struct wz_router *router, const struct route *route,
+                          const struct wz_message *msg, struct wz_ticket *ret_ticket)
 {
+    enum wz_outcome outcome = route->outcome;
+
     if (outcome == WZ_OUTCOME_COMMAND || outcome == WZ_OUTCOME_IGNORED)
         return; // on its way to a device, or nothing that is to be kept: the broker's alone
+    if (msg->retain && msg->body.len == 0)
+        return; // it clears a retained value (3.3.1.3)
     router->counts.unmapped++;
+    if (router->options.inbox != NULL && outcome != WZ_OUTCOME_HIDDEN) {
+        if (route->ignored)
+            wz_inbox_ignore(router->options.inbox);
+        else
+            wz_inbox_take(router->options.inbox, msg, outcome, ret_ticket);
+    }
     if (wz_log_allow(&router->log_us))
         WZ_LOG(WZ_LOG_INFO, "demux.unmapped", WZ_F_SLICE("topic", msg->topic),
                WZ_F_STR("why", wz_outcome_word(outcome)));
@@ -236,7 +253,7 @@ static int on_devices(void *arg, const struct wz_message *msg, void **slot,
     if (route == NULL)
         *slot = route = route_of_device(router, msg->topic);
     if (!route->records) {
-        count_unmapped(router, msg, route->outcome);
+        keep_unmapped(router, route, msg, ret_ticket);
         return WZ_OK;
     }
     if (msg->retain && msg->body.len == 0)
@@ -245,6 +262,23 @@ static int on_devices(void *arg, const struct wz_message *msg, void **slot,
         return WZ_OK;
     router->counts.mapped++;
     return record_raw(router, route, msg, ret_ticket);
+}
+
+// A message that was kept unmapped: it has been a message of its exchange before, so it becomes a
+// record and nothing else.
+static int on_reentry(void *arg, const struct wz_message *msg, int64_t *ret_offset)
+{
+    struct wz_router *router = arg;
+    struct route *route = route_of_device(router, msg->topic);
+    struct wz_ticket ticket = {0};
+    int r = WZ_OK;
+
+    if (route->records) {
+        r = record_raw(router, route, msg, &ticket);
+        *ret_offset = r == WZ_OK ? ticket.offset : -1;
+    }
+    wz_free(route);
+    return r;
 }
 
 static int on_ingress(void *arg, const struct wz_message *msg, void **slot,
@@ -352,6 +386,8 @@ int wz_router_open(const struct wz_router_options *options, struct wz_router **r
     router->part = (struct wz_loop_part){.wake = on_wake, .flush = on_flush, .arg = router};
     wz_loop_join(options->loop, &router->part);
     on_wake(router);
+    if (options->inbox != NULL)
+        wz_inbox_set_append(options->inbox, on_reentry, router);
     r = bind_all(router);
     if (r < 0) {
         wz_router_close(router);
@@ -368,7 +404,19 @@ struct wz_mapping *wz_router_set_mapping(struct wz_router *router, struct wz_map
     router->mapping = mapping;
     wz_bus_forget(router->options.bus);
     wz_commands_set_mapping(router->options.commands, mapping);
+    if (router->options.inbox != NULL)
+        wz_inbox_set_mapping(router->options.inbox, mapping);
     return before;
+}
+
+void wz_router_set_ignores(struct wz_router *router, struct wz_trie *ignores)
+{
+    if (router->options.inbox == NULL) {
+        wz_trie_free(ignores);
+        return;
+    }
+    wz_inbox_set_ignores(router->options.inbox, ignores);
+    wz_bus_forget(router->options.bus);
 }
 
 void wz_router_close(struct wz_router *router)
@@ -381,6 +429,8 @@ void wz_router_close(struct wz_router *router)
     }
     wz_loop_leave(&router->part);
     wz_commands_set_mapping(router->options.commands, NULL);
+    if (router->options.inbox != NULL)
+        wz_inbox_set_append(router->options.inbox, NULL, NULL);
     wz_mapping_unref(router->mapping);
     wz_preprocess_release(&router->pp);
     wz_buf_release(&router->value);

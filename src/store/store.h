@@ -16,6 +16,7 @@ struct wz_store;
     X(SUBTOPICS, "subtopics")                                                                      \
     X(TEMPLATES, "templates")                                                                      \
     X(DEVICES, "devices")                                                                          \
+    X(IGNORES, "ignores")                                                                          \
     X(SCRIPTS, "scripts")                                                                          \
     X(PASSTHROUGH, "passthrough")                                                                  \
     X(SETTINGS, "settings")

@@ -46,7 +46,7 @@
 // a segment, so the journal shrinks faster than it grows.
 #define LOOK_PART 32
 
-#define KINDS 24
+#define KINDS 32
 
 enum state {
     IDLE,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tests of crashes, faults and power cuts, for as long as one likes: SOAK_KILLS kills and cuts
 (100), SOAK_SCRIPT_KILLS of each kind under a script that counts (1000, some ten minutes a kind), and
-faults, flipped bits and plain load for SOAK_SECONDS each (300)."""
+faults, flipped bits and plain load for SOAK_SECONDS each (300);
+a flood of SOAK_TOPICS (1000000) topics that no rule maps."""
 
 import os
 import pathlib
@@ -18,6 +19,7 @@ from trial import Trial, make_seed  # noqa: E402
 SECONDS = int(os.environ.get("SOAK_SECONDS", "300"))
 KILLS = os.environ.get("SOAK_KILLS", "100")
 SCRIPT_KILLS = os.environ.get("SOAK_SCRIPT_KILLS", "1000")
+TOPICS = os.environ.get("SOAK_TOPICS", "1000000")
 GROWTH_MAX_KIB = 16 * 1024
 
 
@@ -43,6 +45,10 @@ def test_sessions():
 def test_exactly_once():
     run_tests("test_exactly_once.py", "-k", "killed or power", WZ_SOAK_KILLS=SCRIPT_KILLS,
               WZ_SOAK_CUTS=SCRIPT_KILLS)
+
+
+def test_flood_of_unknown_topics():
+    run_tests("test_inbox_flood.py", WZ_SOAK_TOPICS=TOPICS)
 
 
 def test_faults_and_flipped_bits():

@@ -405,7 +405,8 @@ def test_sub_ends_at_an_interrupt_and_when_the_server_goes(wyze, make_wyze):
 def test_log_tells_what_is_there_and_verifies_it(offline):
     by_name = {row["name"]: row for row in rows(offline.cli("log", "info"))}
     assert by_name["raw-stream"]["next_offset"] >= 1
-    [raw, processed, journal] = rows(offline.cli("log", "verify"))
+    [raw, processed, unmapped, journal] = rows(offline.cli("log", "verify"))
+    assert (unmapped["state"], unmapped["records"]) == ("whole", 0)
     assert journal["state"] == "whole" and journal["keys"]["sessions"] == 0
     assert rows(offline.cli("log", "verify", "journal")) == [journal]
     assert (raw["state"], raw["records"]) == ("whole", 1)

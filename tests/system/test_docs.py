@@ -36,6 +36,10 @@ KNOWN = {
     ("docs/formats/record.md", '{"_id":"019c1c38-a47b-7cc3-98a2-3f1d2b6a9e11","_timestamp":1770000000123,"_topic":"bedroom.light.brightness","value":"255"}'): "body",
     ("docs/passthrough.md", "wyze passthrough set kitchen 'kitchen.#'"): "shell",
     ("docs/passthrough.md", '{"pattern": "kitchen.#", "order": 10, "rename": "home.{1}", "rate": 2,'): "rule",
+    ("docs/inbox.md", "mosquitto_pub -t tele/plug1/SENSOR -m '{\"ENERGY\":{\"Power\":12}}'"): "inbox",
+    ("docs/inbox.md", "wyze map inbox accept tele/plug1/SENSOR --route kitchen.plug"): "inbox",
+    ("docs/inbox.md", "wyze map inbox reenter"): "inbox",
+    ("docs/inbox.md", "wyze map inbox ignore 'homeassistant/#'"): "inbox",
     ("docs/mqtt.md", "mosquitto_sub -t '$SYS/broker/uptime' -C 1"): "sys",
     ("docs/formats/worker.md", "engine                          worker"): "drawing",
 }
@@ -237,6 +241,22 @@ def test_request_record_and_problem_are_as_the_page_shows_them(dice):
     problem = json.load(raised.value)
     assert problem["code"] == "WYZ-2001" and problem["status"] == 422
     assert set(problem) <= set(re.findall(r'"(\w+)":', shown))
+
+
+def test_inbox_line_by_line(dice, tmp_path):
+    said = {}
+    for text in block("docs/inbox.md", "inbox"):
+        for line in text.splitlines():
+            if line.startswith("wyze sub"):
+                until(lambda: dice.records(pattern="kitchen.#"), what="it does not enter")
+            done = shell(dice, line.replace("mosquitto_pub", f"mosquitto_pub -q 1 -p {dice.mqtt_port}"), tmp_path)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
+            said[line] = done.stdout
+    assert "tele/plug2/SENSOR" in said["wyze map inbox ls"]
+    assert "tasmota" in said["wyze map inbox show tele/plug1/SENSOR"]
+    assert '"Power":12' in said["wyze sub 'kitchen.#' --from first --to end"]
+    assert "homeassistant/#" in said["wyze map inbox ignore"]
+    assert "plug2" in dice.cli("device", "ls").stdout
 
 
 def test_sys_topics_answer_and_the_page_has_their_names(dice, tmp_path):

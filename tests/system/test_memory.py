@@ -233,7 +233,9 @@ def test_identifiers_of_clean_sessions_are_counted_and_small(wyze, wire):
     ids = list(range(1, 65536, 4096)) + [65535]
     for number in range(300):
         received(wire(f"clean-{number}"), ids)
-    assert 300 * 8192 <= held(wyze) < 300 * 9000
+    # The room of the acks, which wait for the inbox, goes now and then.
+    until(lambda: held(wyze) < 300 * 9000, what=lambda: f"{held(wyze)} bytes are held")
+    assert held(wyze) >= 300 * 8192
     with Wire(wyze.mqtt_port, timeout=20).connected("all") as one:
         received(one, list(range(1, 65536)))
         assert held(wyze) < 310 * 9000
