@@ -915,6 +915,7 @@ static int start(struct node *node)
     r = store_open(node);
     if (r == WZ_OK)
         r = documents_wait(node);
+    wz_mem_give_back(); // of documents and of what the journal said; nobody is waiting yet
     if (r == WZ_OK)
         r = mqtt_open(node);
     if (r == WZ_OK)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from driver import durable, engine, process
 from driver.load import count_recorded, held_load, measure_load, run_load, start
+from driver.mapping import measure_changes, measure_devices, measure_unmapped
 from driver.passthrough import measure_passthrough
 from driver.scripts import measure_scripts
 from driver.server import (
@@ -147,6 +148,22 @@ def _durable_lines():
     ]
 
 
+def _mapping_lines():
+    return [
+        Line("devices", "QoS 0 in, 100 topics; 10 devices, 100,000, and one with a capture",
+             [Wyze], measure_devices,
+             [Target("many_ratio", 1.1, "100,000 devices at most a tenth more"),
+              Target("captures_ratio", 1.1, "captures at most a tenth more"),
+              Target("device_bytes", 300, "300 bytes a device")]),
+        Line("unmapped", "QoS 0 in, a million topics that nothing maps", [Wyze], measure_unmapped,
+             [Target("unmapped_ratio", 1.0, "at most what mapping them costs")]),
+        Line("changes", "50 devices are added to 100,000; latencies: pings meanwhile", [Wyze],
+             measure_changes,
+             [Target("change_ms", 50, "in force within 50 ms"),
+              Target("stall_us", 1000, "no ping over 1 ms")]),
+    ]
+
+
 def _engine_lines():
     return [
         Line("engine", "QoS 0 in; a script counts each topic and emits once a message", [Wyze],
@@ -181,6 +198,7 @@ def all_lines():
              [Target("p50_us", 300, "p50 under 300 us"), Target("p99_us", 2000, "p99 under 2 ms")],
              options=["--rate", "5000"]),
         *_engine_lines(),
+        *_mapping_lines(),
         _topics_line(1),
         _topics_line(100),
         _topics_line(10000),

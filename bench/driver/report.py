@@ -19,6 +19,21 @@ SCRIPT_REMARKS = {
     "slowest_ms": "the slowest after {:.0f} ms",
 }
 
+# What devices and changes of the mapping add.
+MAPPING_REMARKS = {
+    "few_us": "CPU {:.2f} us/msg at 10 devices",
+    "many_ratio": "{:.2f} times that at 100,000",
+    "captures_ratio": "{:.2f} times with captures",
+    "device_bytes": "{:,.0f} bytes a device",
+    "mapped_us": "CPU {:.2f} us/msg when captures map them",
+    "unmapped_ratio": "{:.2f} times that",
+    "mapped_mib": "{:.1f} MiB resident then",
+    "change_ms": "in force after {:.1f} ms",
+    "change_most_ms": "at most {:.1f}",
+    "stall_us": "the longest ping {:,.0f} us",
+    "quiet_stall_us": "{:,.0f} without changes",
+}
+
 # What a restart, a compaction and a session that was left add.
 DURABLE_REMARKS = {
     "crash_ms": "after SIGKILL {:,.0f} ms",
@@ -73,7 +88,7 @@ def _remarks(values):
         remarks.append(f"listening after {values['start_ms']:.0f} ms")
     if values.get("conn_bytes") is not None:
         remarks.append(f"{values['conn_bytes']:,.0f} bytes a connection")
-    for name, form in {**SCRIPT_REMARKS, **DURABLE_REMARKS}.items():
+    for name, form in {**SCRIPT_REMARKS, **MAPPING_REMARKS, **DURABLE_REMARKS}.items():
         if values.get(name) is not None:
             remarks.append(form.format(values[name]))
     return "; ".join(remarks)

@@ -2,6 +2,7 @@
 // Owns nothing: a thin skin over malloc that never returns NULL.
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,3 +61,5 @@ void wz_free_ptr(void *ptr_to_ptr)
     free(*ptr);
     *ptr = NULL;
 }
+
+void wz_mem_give_back(void) { (void)malloc_trim(0); }

@@ -32,3 +32,7 @@ void wz_free(void *ptr);
 
 // For WZ_AUTO(wz_free_ptr) on a local pointer: frees what the pointer at PTR_TO_PTR points to.
 void wz_free_ptr(void *ptr_to_ptr);
+
+// Gives memory that is free back to the system. The allocations of all threads wait meanwhile: for
+// when much was needed once, and nobody is served yet.
+void wz_mem_give_back(void);
