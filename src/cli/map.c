@@ -146,6 +146,47 @@ int wz_cmd_map_rm(struct wz_cli *cli)
     return wz_cli_exit(r);
 }
 
+static void add_line(struct wz_buf *buf, const char *label, json_t *value)
+{
+    char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT);
+
+    wz_buf_addf(buf, "  %-12s ", label);
+    wz_output_add_safe(buf, wz_slice_str(text != NULL ? text : json_string_value(value)));
+    wz_buf_add_byte(buf, '\n');
+    free(text);
+}
+
+// A text, made safe; nothing when it is missing.
+static void add_text(struct wz_buf *buf, const char *before, json_t *text)
+{
+    if (!json_is_string(text))
+        return;
+    wz_buf_add_str(buf, before);
+    wz_output_add_safe(buf, wz_slice_str(json_string_value(text)));
+}
+
+// The rules of the passthrough that a reading meets, in the order in which they are tried: which
+// one decides, under which name the record passes, and who sees it then.
+static void add_rules(struct wz_buf *buf, json_t *rules)
+{
+    json_t *rule;
+    size_t i;
+
+    if (json_array_size(rules) == 0)
+        wz_buf_add_str(buf, "  passthrough  none: no active rule matches\n");
+    json_array_foreach(rules, i, rule)
+    {
+        add_text(buf, "  passthrough  ", json_object_get(rule, "rule"));
+        add_text(buf, ", pattern ", json_object_get(rule, "pattern"));
+        add_text(buf, ", on processed-stream as ", json_object_get(rule, "topic"));
+        wz_buf_add_byte(buf, '\n');
+        if (json_object_get(rule, "note") != NULL)
+            add_line(buf, "", json_object_get(rule, "note"));
+        if (json_object_get(rule, "scripts") != NULL)
+            add_line(buf, "  scripts", json_object_get(rule, "scripts"));
+    }
+}
+
 // The steps as lines, in the order in which they are made; what a step has not come to is left out.
 static void add_steps(struct wz_buf *buf, json_t *steps)
 {
@@ -153,26 +194,38 @@ static void add_steps(struct wz_buf *buf, json_t *steps)
         const char *member;
         const char *label;
     } lines[] = {
-        {"outcome", "outcome"},   {"device", "device"},   {"template", "template"},
-        {"captures", "captures"}, {"route", "route"},     {"shape", "shape"},
-        {"subtopic", "subtopic"}, {"channel", "channel"}, {"declared", "declared by"},
-        {"type", "type"},         {"topic", "topic"},     {"record", "record"},
-        {"form", "form"},         {"note", "note"},       {"scripts", "scripts"},
-        {"command", "command"},   {"to", "goes to"},      {"send", "as its"},
-        {"body", "body"},         {"why", "why"},         {"fix", "fix"},
+        {"outcome", "outcome"},
+        {"device", "device"},
+        {"template", "template"},
+        {"captures", "captures"},
+        {"route", "route"},
+        {"shape", "shape"},
+        {"subtopic", "subtopic"},
+        {"channel", "channel"},
+        {"declared", "declared by"},
+        {"type", "type"},
+        {"topic", "topic"},
+        {"record", "record"},
+        {"form", "form"},
+        {"note", "note"},
+        {"scripts", "scripts"},
+        {"passthrough", NULL},
+        {"command", "command"},
+        {"to", "goes to"},
+        {"send", "as its"},
+        {"body", "body"},
+        {"why", "why"},
+        {"fix", "fix"},
+        {"ignored_by", "ignored by"},
     };
 
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
         json_t *value = json_object_get(steps, lines[i].member);
-        char *text;
 
-        if (value == NULL)
-            continue;
-        text = json_is_string(value) ? NULL : json_dumps(value, JSON_COMPACT);
-        wz_buf_addf(buf, "  %-12s ", lines[i].label);
-        wz_output_add_safe(buf, wz_slice_str(text != NULL ? text : json_string_value(value)));
-        wz_buf_add_byte(buf, '\n');
-        free(text);
+        if (value != NULL && lines[i].label != NULL)
+            add_line(buf, lines[i].label, value);
+        else if (value != NULL)
+            add_rules(buf, value);
     }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the meeting of mapping file and API.
+// Owns the meeting of mapping file and API, and of all who have a say in what becomes of a message.
 #include "cli/mapping_text.h"
 
+#include "engine/pass_explain.h"
 #include "router/mapfile.h"
 #include "router/mapping_explain.h"
 #include "router/ready_templates.h"
@@ -83,6 +84,25 @@ static void add_scripts(json_t *steps, const struct wz_document_list *scripts, c
     (void)json_object_set_new(steps, "scripts", names);
 }
 
+// Says which rules of the passthrough a record meets, and who sees it on processed-stream.
+static void add_passthrough(json_t *steps, const struct wz_api_documents *documents,
+                            struct wz_slice topic)
+{
+    json_t *rules = wz_pass_explain(&documents->lists[WZ_COLLECTION_PASSTHROUGH], topic);
+    json_t *rule;
+    size_t i;
+
+    json_array_foreach(rules, i, rule)
+    {
+        const char *passed = json_string_value(json_object_get(rule, "topic"));
+
+        if (passed != NULL)
+            add_scripts(rule, &documents->lists[WZ_COLLECTION_SCRIPTS], "processed",
+                        wz_slice_str(passed));
+    }
+    (void)json_object_set_new(steps, "passthrough", rules); // our own name
+}
+
 int wz_mapping_text_explain(void *arg, const struct wz_api_documents *documents,
                             struct wz_slice topic, struct wz_slice body, json_t **ret_steps,
                             struct wz_problem *ret_problem)
@@ -100,10 +120,13 @@ int wz_mapping_text_explain(void *arg, const struct wz_api_documents *documents,
         json_decref(steps);
         return r;
     }
-    in = wz_mapping_explain_in(mapping, topic, body);
+    in = wz_mapping_explain_in(mapping, &documents->lists[WZ_COLLECTION_IGNORES], topic, body);
     logical = json_string_value(json_object_get(in, "topic"));
-    if (logical != NULL && strcmp(json_string_value(json_object_get(in, "outcome")), "mapped") == 0)
+    if (logical != NULL &&
+        strcmp(json_string_value(json_object_get(in, "outcome")), "mapped") == 0) {
         add_scripts(in, scripts, "raw", wz_slice_str(logical));
+        add_passthrough(in, documents, wz_slice_str(logical));
+    }
     (void)json_object_set_new(steps, "in", in);
     if (topic.len > end.len &&
         wz_slice_eq(wz_slice_sub(topic, topic.len - end.len, end.len), end)) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The router's mapping file, ready templates and suggestions as the functions that the API is given
-// for them (gateway/api.h): the gateway itself never includes the router.
+// The router's mapping file, ready templates and suggestions, and what router, passthrough and
+// scripts make of a message, as the functions that the API is given for them (gateway/api.h): the
+// gateway itself never includes router and engine.
 #pragma once
 
 #include "gateway/api.h"

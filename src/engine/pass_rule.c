@@ -259,6 +259,21 @@ void wz_pass_rule_release(struct wz_pass_rule *rule)
     *rule = (struct wz_pass_rule){0};
 }
 
+bool wz_pass_rule_matches(const struct wz_pass_rule *rule, struct wz_slice topic)
+{
+    return rule->active && wz_pattern_match(&wz_topic_amqp, wz_slice_str(rule->pattern), topic);
+}
+
+bool wz_pass_rule_topic(const struct wz_pass_rule *rule, struct wz_slice topic,
+                        struct wz_buf *ret_topic)
+{
+    if (rule->rename)
+        return wz_pass_rename(wz_slice_str(rule->rename), wz_slice_str(rule->pattern), topic,
+                              ret_topic);
+    wz_buf_add_slice(ret_topic, topic);
+    return true;
+}
+
 int wz_pass_rule_cmp(const void *a, const void *b)
 {
     const struct wz_pass_rule *one = a;

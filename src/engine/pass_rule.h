@@ -54,6 +54,14 @@ void wz_pass_rule_release(struct wz_pass_rule *rule);
 // The order in which rules are tried, for qsort.
 int wz_pass_rule_cmp(const void *a, const void *b);
 
+// Whether it decides about records of TOPIC, when none before it does.
+bool wz_pass_rule_matches(const struct wz_pass_rule *rule, struct wz_slice topic);
+
+// Adds the topic under which it lets records of TOPIC pass, which it matches. False when that would
+// be none: RET_TOPIC is then as it was.
+WZ_MUST bool wz_pass_rule_topic(const struct wz_pass_rule *rule, struct wz_slice topic,
+                                struct wz_buf *ret_topic);
+
 // Whether what it decides depends on the record of the topic that passed last.
 static inline bool wz_pass_rule_remembers(const struct wz_pass_rule *rule)
 {

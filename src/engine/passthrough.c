@@ -19,9 +19,8 @@
 #include "engine/headed.h"
 #include "engine/input_queue.h"
 #include "engine/pass_ledger.h"
-#include "engine/pass_rename.h"
+#include "engine/pass_rule.h"
 #include "engine/source.h"
-#include "topic/pattern.h"
 
 #define WINDOW_BYTES ((size_t)8 * 1024 * 1024)
 
@@ -45,7 +44,7 @@ struct topic {
     uint64_t version;          // of the rules it is for; of others nothing else counts
     struct wz_pass_rule *rule; // NULL: none
     struct wz_slice name;
-    struct wz_slice out; // the new name; empty: it would be none
+    struct wz_slice out; // the name on processed-stream; empty: it would be none
     uint8_t bytes[];     // of the two
 };
 
@@ -165,12 +164,9 @@ static void free_rules(struct wz_pass_rule *rules, size_t count)
 
 static struct wz_pass_rule *find_rule(const struct wz_passthrough *pass, struct wz_slice topic)
 {
-    for (size_t i = 0; i < pass->rule_count; i++) {
-        struct wz_pass_rule *rule = &pass->rules[i];
-
-        if (rule->active && wz_pattern_match(&wz_topic_amqp, wz_slice_str(rule->pattern), topic))
-            return rule;
-    }
+    for (size_t i = 0; i < pass->rule_count; i++)
+        if (wz_pass_rule_matches(&pass->rules[i], topic))
+            return &pass->rules[i];
     return NULL;
 }
 
@@ -178,15 +174,11 @@ static struct topic *topic_new(struct wz_passthrough *pass, struct wz_slice name
 {
     struct wz_pass_rule *rule = find_rule(pass, name);
     struct topic *topic;
-    struct wz_slice out = name;
+    struct wz_slice out = {0};
 
-    if (rule && rule->rename) {
-        pass->renamed.len = 0;
-        out = wz_pass_rename(wz_slice_str(rule->rename), wz_slice_str(rule->pattern), name,
-                             &pass->renamed)
-                  ? wz_buf_slice(&pass->renamed)
-                  : wz_slice(NULL, 0);
-    }
+    pass->renamed.len = 0;
+    if (rule && wz_pass_rule_topic(rule, name, &pass->renamed))
+        out = wz_buf_slice(&pass->renamed);
     topic = wz_alloc(sizeof(*topic) + name.len + out.len);
     *topic = (struct topic){
         .hash = hash,

@@ -44,8 +44,8 @@ typedef int (*wz_api_import_fn)(void *arg, struct wz_slice text,
 typedef int (*wz_api_export_fn)(void *arg, const struct wz_api_documents *documents,
                                 struct wz_buf *ret_text, struct wz_problem *ret_problem);
 
-// Says step by step what the mapping in DOCUMENTS, and the scripts there, make of a topic and a
-// body (NULL pointer: none). RET_STEPS is the caller's.
+// Says step by step what the mapping in DOCUMENTS, and the rules of the passthrough and scripts
+// there, make of a topic and a body (NULL pointer: none). RET_STEPS is the caller's.
 typedef int (*wz_api_explain_fn)(void *arg, const struct wz_api_documents *documents,
                                  struct wz_slice topic, struct wz_slice body, json_t **ret_steps,
                                  struct wz_problem *ret_problem);

@@ -76,8 +76,10 @@ static int explain_topic(void *arg, const struct wz_api_documents *documents, st
 {
     (void)arg;
     (void)ret_problem;
-    *ret_steps = json_pack("{s:i, s:s%, s:b, s:s%}", "devices",
-                           (int)documents->lists[WZ_COLLECTION_DEVICES].count, "topic",
+    *ret_steps = json_pack("{s:i, s:i, s:i, s:s%, s:b, s:s%}", "devices",
+                           (int)documents->lists[WZ_COLLECTION_DEVICES].count, "ignores",
+                           (int)documents->lists[WZ_COLLECTION_IGNORES].count, "rules",
+                           (int)documents->lists[WZ_COLLECTION_PASSTHROUGH].count, "topic",
                            (const char *)topic.ptr, topic.len, "given", body.ptr != NULL, "body",
                            body.ptr != NULL ? (const char *)body.ptr : "", body.len);
     return WZ_OK;
@@ -99,10 +101,13 @@ static void test_mapping_test_gives_topic_and_body_to_who_explains(void **state)
     stage.parts.export = export_text;
     stage.parts.explain = explain_topic;
     stage_begin(&stage);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/ignores/a", "", "{}"), 201);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/passthrough/r", "", "{}"), 201);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/passthrough/s", "", "{}"), 201);
     assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping/test?topic=a%2Fb&body=1", "", ""),
                      200);
-    assert_string_equal(stage_text(&stage),
-                        "{\"devices\":0,\"topic\":\"a/b\",\"given\":true,\"body\":\"1\"}\n");
+    assert_string_equal(stage_text(&stage), "{\"devices\":0,\"ignores\":1,\"rules\":2,\"topic\":"
+                                            "\"a/b\",\"given\":true,\"body\":\"1\"}\n");
     assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping/test?topic=a&body=", "", ""), 200);
     assert_non_null(strstr(stage_text(&stage), "\"given\":true"));
     assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping/test?topic=a", "", ""), 200);

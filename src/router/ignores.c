@@ -4,18 +4,24 @@
 
 #include "base/codes.h"
 
-int wz_ignore_check(const char *name, const json_t *body, struct wz_problem *ret_problem)
+static size_t count_levels(struct wz_slice s)
 {
-    struct wz_slice filter = wz_slice_str(name);
-    struct wz_words words = wz_words(filter, '/');
+    struct wz_words words = wz_words(s, '/');
     struct wz_slice word;
     size_t count = 0;
-    const char *member;
-    json_t *value;
 
     while (wz_words_next(&words, &word))
         count++;
-    if (!wz_pattern_valid(&wz_topic_mqtt, filter) || count > WZ_TRIE_DEPTH_MAX) {
+    return count;
+}
+
+int wz_ignore_check(const char *name, const json_t *body, struct wz_problem *ret_problem)
+{
+    struct wz_slice filter = wz_slice_str(name);
+    const char *member;
+    json_t *value;
+
+    if (!wz_pattern_valid(&wz_topic_mqtt, filter) || count_levels(filter) > WZ_TRIE_DEPTH_MAX) {
         (void)wz_problem_set(ret_problem, WZ_ERR_INVALID, WZ_CODE_INBOX_IGNORE,
                              "\"%.128s\" is no MQTT filter.", name);
         wz_problem_where(ret_problem, "ignores/%.200s", name);
@@ -34,6 +40,22 @@ int wz_ignore_check(const char *name, const json_t *body, struct wz_problem *ret
         return WZ_ERR_INVALID;
     }
     return WZ_OK;
+}
+
+// As a trie of that filter alone would match.
+static bool matches(struct wz_slice filter, struct wz_slice topic)
+{
+    return wz_pattern_valid(&wz_topic_mqtt, filter) && count_levels(filter) <= WZ_TRIE_DEPTH_MAX &&
+           count_levels(topic) <= WZ_TRIE_DEPTH_MAX &&
+           wz_pattern_match(&wz_topic_mqtt, filter, topic);
+}
+
+const char *wz_ignores_find(const struct wz_document_list *list, struct wz_slice topic)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (matches(wz_slice_str(list->items[i].name), topic))
+            return list->items[i].name;
+    return NULL;
 }
 
 struct wz_trie *wz_ignores_compile(const struct wz_document_list *list)

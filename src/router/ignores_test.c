@@ -42,10 +42,14 @@ static void test_ignores_are_mqtt_filters_with_a_note(void **state)
 static void test_ignores_match_topics_by_any_filter(void **state)
 {
     struct wz_document_list list = {0};
+    char deep[600] = "a";
     struct wz_trie *trie;
 
     (void)state;
+    for (size_t i = 0; i < 128; i++)
+        memcpy(deep + 1 + 2 * i, "/b", 3);
     assert_null(wz_ignores_compile(&list));
+    assert_null(wz_ignores_find(&list, WZ_SLICE_LIT("a")));
     add_document(&list, "a/#", NULL, NULL);
     add_document(&list, "+/b", NULL, NULL);
     add_document(&list, "wrong/#/x", NULL, NULL); // as another program might have put it there
@@ -54,6 +58,13 @@ static void test_ignores_match_topics_by_any_filter(void **state)
     assert_true(wz_inbox_trie_has(trie, WZ_SLICE_LIT("a/b")));
     assert_true(wz_inbox_trie_has(trie, WZ_SLICE_LIT("x/b")));
     assert_false(wz_inbox_trie_has(trie, WZ_SLICE_LIT("x/b/c")));
+    assert_false(wz_inbox_trie_has(trie, wz_slice_str(deep)));
+    assert_string_equal(wz_ignores_find(&list, WZ_SLICE_LIT("a")), "a/#");
+    assert_string_equal(wz_ignores_find(&list, WZ_SLICE_LIT("a/b")), "a/#");
+    assert_string_equal(wz_ignores_find(&list, WZ_SLICE_LIT("x/b")), "+/b");
+    assert_null(wz_ignores_find(&list, WZ_SLICE_LIT("x/b/c")));
+    assert_null(wz_ignores_find(&list, WZ_SLICE_LIT("wrong/a/x")));
+    assert_null(wz_ignores_find(&list, wz_slice_str(deep)));
     wz_trie_free(trie);
     wz_document_list_release(&list);
 }

@@ -5,6 +5,8 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/utf8.h"
+#include "router/ignores.h"
 #include "router/spot.h"
 
 // Names have been through the mapping's rules, topics may be anything: what is no UTF-8 is left
@@ -28,7 +30,7 @@ __attribute__((format(printf, 3, 4))) static void set_words(json_t *steps, const
     (void)vsnprintf(words, sizeof(words), format, args); // a text that is too long is cut
     va_end(args);
     wz_buf_add_str(&text, words);
-    set_text(steps, name, wz_buf_slice(&text));
+    set_text(steps, name, wz_utf8_head(wz_buf_slice(&text), sizeof(words) - 4));
 }
 
 static void set_device(json_t *steps, const struct wz_mapping *mapping, const struct wz_spot *spot)
@@ -289,7 +291,26 @@ static void explain_miss(json_t *steps, const struct wz_mapping *mapping, enum w
     }
 }
 
-json_t *wz_mapping_explain_in(const struct wz_mapping *mapping, struct wz_slice physical,
+// Whether a message that is not mapped would be kept, were its topic not ignored.
+static bool is_kept(enum wz_outcome outcome)
+{
+    return outcome != WZ_OUTCOME_COMMAND && outcome != WZ_OUTCOME_IGNORED &&
+           outcome != WZ_OUTCOME_HIDDEN;
+}
+
+static void explain_ignored(json_t *steps, const struct wz_document_list *ignores,
+                            struct wz_slice physical)
+{
+    const char *filter = wz_ignores_find(ignores, physical);
+
+    if (filter == NULL)
+        return;
+    set_words(steps, "ignored_by", "ignores/%s", filter);
+    set_words(steps, "note", "The inbox counts it and does not keep it.");
+}
+
+json_t *wz_mapping_explain_in(const struct wz_mapping *mapping,
+                              const struct wz_document_list *ignores, struct wz_slice physical,
                               struct wz_slice body)
 {
     struct wz_translation translation = {0};
@@ -313,6 +334,8 @@ json_t *wz_mapping_explain_in(const struct wz_mapping *mapping, struct wz_slice 
     }
     if (outcome != WZ_OUTCOME_MAPPED) {
         explain_miss(steps, mapping, outcome, physical, &translation);
+        if (is_kept(outcome))
+            explain_ignored(steps, ignores, physical);
         return steps;
     }
     set_text(steps, "type", wz_slice_str(wz_body_type_word(translation.type)));

@@ -9,6 +9,8 @@
 
 #include "router/documents_test.h"
 
+static const struct wz_document_list none;
+
 static struct wz_mapping *example(void)
 {
     struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
@@ -78,7 +80,7 @@ static void test_mapping_explain_tells_the_way_in(void **state)
     (void)state;
 
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
-        assert_steps(wz_mapping_explain_in(mapping, wz_slice_str(vectors[i][0]),
+        assert_steps(wz_mapping_explain_in(mapping, &none, wz_slice_str(vectors[i][0]),
                                            vectors[i][1] != NULL ? wz_slice_str(vectors[i][1])
                                                                  : (struct wz_slice){0}),
                      vectors[i][2]);
@@ -111,9 +113,9 @@ static void test_mapping_explain_tells_what_is_missing(void **state)
     (void)state;
 
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
-        assert_steps(
-            wz_mapping_explain_in(mapping, wz_slice_str(vectors[i][0]), (struct wz_slice){0}),
-            vectors[i][1]);
+        assert_steps(wz_mapping_explain_in(mapping, &none, wz_slice_str(vectors[i][0]),
+                                           (struct wz_slice){0}),
+                     vectors[i][1]);
     wz_mapping_unref(mapping);
 }
 
@@ -142,6 +144,52 @@ static void test_mapping_explain_tells_the_way_out(void **state)
     wz_mapping_unref(mapping);
 }
 
+static void test_mapping_explain_tells_that_a_topic_is_ignored(void **state)
+{
+    static const char *const vectors[][2] = {
+        {"x/y/status", "{\"outcome\":\"unknown-device\",\"ignored_by\":\"ignores/+/y/#\","
+                       "\"note\":\"The inbox counts it\",\"fix\":\"Give the device a name\"}"},
+        {"mesh/b5/42/M/state", "{\"outcome\":\"unknown-type\",\"ignored_by\":\"ignores/mesh/#\"}"},
+        {"x/z/status", "{\"outcome\":\"unknown-device\",\"ignored_by\":null,\"note\":null}"},
+        // What is mapped, and what would not be kept anyway, does not meet the filters.
+        {"mesh/b5/42/M/status", "{\"outcome\":\"mapped\",\"ignored_by\":null}"},
+        {"mesh/b5/42/M/command", "{\"outcome\":\"command\",\"ignored_by\":null}"},
+        {"$SYS/y/x", "{\"outcome\":\"hidden\",\"ignored_by\":null}"},
+    };
+    struct wz_mapping *mapping = example();
+    struct wz_document_list ignores = {0};
+    (void)state;
+
+    add_document(&ignores, "$SYS/#", NULL, NULL);
+    add_document(&ignores, "+/y/#", NULL, NULL);
+    add_document(&ignores, "mesh/#", NULL, NULL);
+    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
+        assert_steps(wz_mapping_explain_in(mapping, &ignores, wz_slice_str(vectors[i][0]),
+                                           (struct wz_slice){0}),
+                     vectors[i][1]);
+    wz_document_list_release(&ignores);
+    wz_mapping_unref(mapping);
+}
+
+// A long topic is cut in what is said of it, between two characters.
+static void test_mapping_explain_says_why_of_long_topics(void **state)
+{
+    struct wz_mapping *mapping = example();
+    char topic[4096];
+    (void)state;
+
+    for (size_t front = 0; front < 3; front++) {
+        memset(topic, 'x', front);
+        for (size_t i = 0; i < 1000; i++)
+            memcpy(topic + front + 3 * i, "\xe2\x82\xac", 3);
+        memcpy(topic + front + 3000, "/status", 8);
+        assert_steps(
+            wz_mapping_explain_in(mapping, &none, wz_slice_str(topic), (struct wz_slice){0}),
+            "{\"why\":\"No device id stands in it.\",\"fix\":\"Give the device a name: \"}");
+    }
+    wz_mapping_unref(mapping);
+}
+
 static void test_mapping_explain_names_both_devices_of_one_topic(void **state)
 {
     struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
@@ -152,7 +200,7 @@ static void test_mapping_explain_names_both_devices_of_one_topic(void **state)
                   "\"a/b\":{\"route\":\"r\",\"reading\":\"{device}/{subtopic}\"}}}",
                   lists);
     assert_int_equal(wz_mapping_compile(lists, &mapping, NULL), WZ_OK);
-    assert_steps(wz_mapping_explain_in(mapping, WZ_SLICE_LIT("a/b/c"), (struct wz_slice){0}),
+    assert_steps(wz_mapping_explain_in(mapping, &none, WZ_SLICE_LIT("a/b/c"), (struct wz_slice){0}),
                  "{\"outcome\":\"collision\",\"device\":\"a/b\",\"topic\":\"r.c\","
                  "\"why\":\"It would be \\\"r.c\\\" in two ways, also as a reading of \\\"a\\\".\","
                  "\"fix\":\"Give one of the two devices\"}");
@@ -163,6 +211,8 @@ static void test_mapping_explain_names_both_devices_of_one_topic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mapping_explain_tells_that_a_topic_is_ignored),
+        cmocka_unit_test(test_mapping_explain_says_why_of_long_topics),
         cmocka_unit_test(test_mapping_explain_names_both_devices_of_one_topic),
         cmocka_unit_test(test_mapping_explain_tells_the_way_in),
         cmocka_unit_test(test_mapping_explain_tells_what_is_missing),

@@ -33,6 +33,7 @@ KNOWN = {
     ("docs/architecture.md", "  device                                                                       app, command line, script"): "drawing",
     ("docs/architecture.md", "base < config < json, topic, wire < loop < stream, store < broker < bus < router, engine, gateway < cli < node < main"): "drawing",  # scripts/check-style holds the tree to it
     ("docs/cli.md", "wyze COMMAND [words] [flags]"): "drawing",
+    ("docs/cli.md", "wyze map test mesh/b5ea3f/42/M/status 255"): "steps",
     ("docs/formats/record.md", '{"_id":"019c1c38-a47b-7cc3-98a2-3f1d2b6a9e11","_timestamp":1770000000123,"_topic":"bedroom.light.brightness","value":"255"}'): "body",
     ("docs/passthrough.md", "wyze passthrough set kitchen 'kitchen.#'"): "shell",
     ("docs/passthrough.md", '{"pattern": "kitchen.#", "order": 10, "rename": "home.{1}", "rate": 2,'): "rule",
@@ -257,6 +258,21 @@ def test_inbox_line_by_line(dice, tmp_path):
     assert '"Power":12' in said["wyze sub 'kitchen.#' --from first --to end"]
     assert "homeassistant/#" in said["wyze map inbox ignore"]
     assert "plug2" in dice.cli("device", "ls").stdout
+
+
+def test_a_message_step_by_step_as_the_page_shows_it(wyze, tmp_path):
+    for name, pattern in (("dimmer", "raw:bedroom.#"), ("alarm", "processed:home.#")):
+        path = tmp_path / f"{name}.py"
+        path.write_text("def handle_input(msg, context): pass\n")
+        wyze.cli("script", "deploy", str(path), "--on", pattern)
+    wyze.cli("passthrough", "set", "lights", "bedroom.#", "--rename", "home.{1}", "--rate", "2")
+    wyze.cli("passthrough", "set", "all", "#", "--order", "200")
+    [text] = block("docs/cli.md", "steps")
+    line, shown = text.split("\n", 1)
+    said = shell(wyze, line + " --output table", tmp_path).stdout
+    stamps = r'"_id":"[-0-9a-f]{36}","_timestamp":[0-9]{13}'
+    assert len(re.findall(stamps, said)) == 1
+    assert re.sub(stamps, "", said) == re.sub(stamps, "", shown)
 
 
 def test_sys_topics_answer_and_the_page_has_their_names(dice, tmp_path):

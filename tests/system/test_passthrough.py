@@ -334,6 +334,40 @@ def test_rules_are_documents_like_others(make_wyze):
     until(lambda: ask(wyze, "GET", "status")[1]["passthrough"] == {})
 
 
+def test_map_test_says_what_then_happens(wyze):
+    put_rule(wyze, "off", {"pattern": "#", "order": 0, "active": False})
+    put_rule(wyze, "lamp", {"pattern": "bedroom.light.brightness", "order": 1, "rename": "home.{topic}"})
+    put_rule(wyze, "wide", {"pattern": "bedroom.light.*.wide", "order": 2, "rename": "{1}.{1}.{1}"})
+    put_rule(wyze, "all", {"pattern": "#", "change": {"member": "value"}})
+    wyze.cli("map", "inbox", "ignore", "x/#")
+    until(lambda: {rule["live"]["status"] for rule in ask(wyze, "GET", "passthrough")[1]["items"]
+                   if "live" in rule} == {"active", "inactive"})
+    client = wyze.client("device")
+    told = {}
+    for subtopic in ("M", "T", "w" * 100 + "/wide", "M", "T", "last"):
+        topic = f"mesh/b5ea3f/42/{subtopic}/status"
+        told[subtopic] = json.loads(
+            wyze.cli("map", "test", topic, "1", "--json").stdout)["in"]["passthrough"]
+        client.publish(topic, "1")
+    for rules in told.values():
+        assert [rule["decides"] for rule in rules] == [True] + [False] * (len(rules) - 1)
+    assert [[rule["rule"] for rule in rules] for rules in told.values()] == [
+        ["lamp", "all"], ["all"], ["wide", "all"], ["all"]]
+    (lamp, _), (changed,), (wide, _), (last,) = told.values()
+    assert "note" not in lamp and "topic" not in wide and "dropped" in wide["note"]
+    assert "What came before decides" in changed["note"]
+    until(lambda: wyze.records("processed-stream", last["topic"]))
+    assert [record["topic"] for record in wyze.records("processed-stream")] == [
+        lamp["topic"], changed["topic"], lamp["topic"], last["topic"]]
+    assert lamp["topic"] == "home.bedroom.light.brightness"
+    said = json.loads(wyze.cli("map", "test", "x/y/status", "--json").stdout)["in"]
+    assert said["ignored_by"] == "ignores/x/#" and said["outcome"] == "unknown-device"
+    client.publish("x/y/status", "1")
+    client.publish("y/status", "1")
+    until(lambda: ask(wyze, "GET", "inbox")[1]["items"])
+    assert [item["topic"] for item in ask(wyze, "GET", "inbox")[1]["items"]] == ["y/status"]
+
+
 def test_a_rule_that_was_made_while_no_server_ran(make_wyze):
     wyze = make_wyze().start()
     publish(wyze, "ingress", "a.before", {"n": 1})
