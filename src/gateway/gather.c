@@ -14,6 +14,8 @@ void wz_gather_free(struct wz_gather *gather)
     wz_api_changes_release(&gather->changes);
     for (size_t i = 0; i < 2; i++)
         wz_buf_release(&gather->words[i]);
+    if (gather->free_arg != NULL)
+        gather->free_arg(gather->arg);
     wz_request_unref(gather->req);
     wz_free(gather);
 }
@@ -100,8 +102,12 @@ static void take_list(struct wz_mail *mail)
 
 void wz_gather_begin(struct wz_gather *gather) { fetch(gather, 0); }
 
-static void answer_count(struct wz_gather *gather)
+static void go_on_applied(struct wz_gather *gather)
 {
+    if (gather->applied != NULL) {
+        gather->applied(gather);
+        return;
+    }
     wz_answer_json(gather->req, 200,
                    json_pack("{s:I}", "changed", (json_int_t)gather->changes.count));
     wz_gather_free(gather);
@@ -112,13 +118,13 @@ static void on_applied(struct wz_mail *mail)
     struct wz_gather *gather = take_answer(mail);
 
     if (gather != NULL)
-        answer_count(gather);
+        go_on_applied(gather);
 }
 
 void wz_gather_apply(struct wz_gather *gather)
 {
     if (gather->changes.count == 0) {
-        answer_count(gather);
+        go_on_applied(gather);
         return;
     }
     gather->call = (struct wz_store_call){.op = WZ_STORE_APPLY,

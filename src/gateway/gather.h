@@ -4,8 +4,8 @@
 //
 //   1. wz_gather_begin;
 //   2. GO is called with the documents; it answers and ends with wz_gather_free, or fills CHANGES
-//   and
-//      calls wz_gather_apply, or wz_gather_refuse.
+//      and calls wz_gather_apply, or wz_gather_refuse;
+//   3. what was applied is answered with the number of changes, or APPLIED is called.
 #pragma once
 
 #include "gateway/api.h"
@@ -20,7 +20,10 @@ struct wz_gather {
     struct wz_api_documents documents;
     struct wz_api_changes changes;
     wz_gather_fn go;
-    struct wz_buf words[2]; // what GO wants to know of the request; NULL bytes: not given
+    wz_gather_fn applied;        // NULL: answer and end; else it does that
+    struct wz_buf words[2];      // what GO wants to know of the request; NULL bytes: not given
+    void *arg;                   // what else its owner has to do with the request,
+    void (*free_arg)(void *arg); // freed with the gathering; NULL: not
 };
 
 // Makes a gathering for a request. NULL when there is no store: the request is answered then.
@@ -29,7 +32,7 @@ struct wz_gather *wz_gather_new(struct wz_request *req, wz_gather_fn go);
 // Fetches the documents and calls GO.
 void wz_gather_begin(struct wz_gather *gather);
 
-// Makes the changes and answers with their number. Ends it.
+// Makes the changes, then goes on as APPLIED says; ends it when they are refused.
 void wz_gather_apply(struct wz_gather *gather);
 
 // Answers with the problem. Ends it.

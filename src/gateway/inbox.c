@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the handlers of the inbox. The list is asked for at the router's desk; what it suggests is
 // worked out here with the documents, by functions that the API was given; what is accepted goes to
-// the store, and then the desk is asked to let it re-enter.
+// the store (gather.h), and then the desk is asked to let it re-enter.
 #include <stdlib.h>
 
 #include "base/codes.h"
 #include "base/mem.h"
 #include "gateway/answer.h"
 #include "gateway/api.h"
+#include "gateway/gather.h"
 #include "gateway/handlers.h"
 
 // All topics that the inbox lists: suggestions look at them together.
@@ -20,43 +21,34 @@ struct task;
 // Called when list and documents are there.
 typedef void (*task_fn)(struct task *task);
 
+// What a gathering has to do with the inbox; freed with it.
 struct task {
     struct wz_desk_call desk;
-    struct wz_store_call store;
-    struct wz_request *req;
+    struct wz_gather *gather;
+    struct wz_request *req; // the gathering's
     task_fn go;
     json_t *args; // of the question at the desk
     json_t *wish; // the request's body
     json_t *list; // the desk's answer
     json_t *devices;
     json_t *answer;
-    struct wz_api_documents documents;
-    struct wz_api_changes changes;
 };
 
-static void free_task(struct task *task)
+static void free_task(void *arg)
 {
-    for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
-        wz_document_list_release(&task->documents.lists[i]);
-    wz_document_list_release(&task->store.list);
-    wz_api_changes_release(&task->changes);
+    struct task *task = arg;
+
     json_decref(task->args);
     json_decref(task->wish);
     json_decref(task->list);
     json_decref(task->devices);
     json_decref(task->answer);
     json_decref(task->desk.answer);
-    wz_request_unref(task->req);
     wz_free(task);
 }
 
-static void refuse(struct task *task, struct wz_problem *problem)
-{
-    if (problem->what[0] == '\0')
-        (void)wz_problem_set(problem, problem->err, 0, "%s", wz_err_text(problem->err));
-    wz_answer_problem(task->req, 0, problem);
-    free_task(task);
-}
+// Ends a task whose request is answered.
+static void end(struct task *task) { wz_gather_free(task->gather); }
 
 static void refuse_busy(struct task *task, int err, const char *what)
 {
@@ -64,14 +56,24 @@ static void refuse_busy(struct task *task, int err, const char *what)
 
     (void)wz_problem_set(&problem, err, WZ_CODE_API_BUSY, "%s", what);
     wz_problem_fix(&problem, "This needs a running server: wyze run. If one runs, try again.");
-    refuse(task, &problem);
+    wz_gather_refuse(task->gather, &problem);
 }
 
+static void suggest(struct wz_gather *gather);
+
+// NULL when there is no store: the request is answered then.
 static struct task *new_task(struct wz_request *req)
 {
-    struct task *task = wz_zalloc(1, sizeof(*task));
+    struct wz_gather *gather = wz_gather_new(req, suggest);
+    struct task *task;
 
-    task->req = wz_request_ref(req);
+    if (gather == NULL)
+        return NULL;
+    task = wz_zalloc(1, sizeof(*task));
+    task->gather = gather;
+    task->req = gather->req;
+    gather->arg = task;
+    gather->free_arg = free_task;
     return task;
 }
 
@@ -104,63 +106,19 @@ static struct task *take_answer(struct wz_mail *mail)
     task->req->api->under_way--;
     if (task->desk.result == WZ_OK)
         return task;
-    refuse(task, &task->desk.problem);
-    return NULL;
-}
-
-static void send(struct task *task, wz_mail_fn done)
-{
-    struct wz_api *api = task->req->api;
-    int r;
-
-    task->store.reply_to = &api->mail;
-    task->store.done = done;
-    r = wz_store_send(api->parts.store, &task->store);
-    if (r == WZ_OK)
-        api->under_way++;
-    else
-        refuse_busy(task, r, "The store cannot take the call now.");
-}
-
-static struct task *take_call(struct wz_mail *mail)
-{
-    struct task *task = WZ_CONTAINER(mail, struct task, store.mail);
-
-    task->req->api->under_way--;
-    if (task->store.result == WZ_OK)
-        return task;
-    task->store.problem.err = task->store.result;
-    refuse(task, &task->store.problem);
+    wz_gather_refuse(task->gather, &task->desk.problem);
     return NULL;
 }
 
 // The list, with suggestions.
 
-static void take_documents(struct wz_mail *mail);
-
-// Asks for the next collection; when all are there, for what is suggested.
-static void fetch(struct task *task, enum wz_collection collection)
+static void suggest(struct wz_gather *gather)
 {
-    const struct wz_api_parts *parts = &task->req->api->parts;
+    const struct wz_api_parts *parts = &gather->req->api->parts;
+    struct task *task = gather->arg;
 
-    if (collection < WZ_COLLECTION_COUNT) {
-        task->store = (struct wz_store_call){.op = WZ_STORE_LIST, .collection = collection};
-        send(task, take_documents);
-        return;
-    }
-    parts->suggest(parts->mapping_arg, &task->documents, json_object_get(task->list, "items"));
+    parts->suggest(parts->mapping_arg, &gather->documents, json_object_get(task->list, "items"));
     task->go(task);
-}
-
-static void take_documents(struct wz_mail *mail)
-{
-    struct task *task = take_call(mail);
-
-    if (task == NULL)
-        return;
-    task->documents.lists[task->store.collection] = task->store.list;
-    task->store.list = (struct wz_document_list){0};
-    fetch(task, task->store.collection + 1);
 }
 
 static void take_list(struct wz_mail *mail)
@@ -171,16 +129,19 @@ static void take_list(struct wz_mail *mail)
         return;
     task->list = task->desk.answer;
     task->desk.answer = NULL;
-    fetch(task, 0);
+    wz_gather_begin(task->gather);
 }
 
-// Lists everything, then goes on with GO.
+// Lists everything, then goes on with GO. TASK may be NULL: the request is answered then.
 static void list(struct task *task, task_fn go)
 {
-    const struct wz_api_parts *parts = &task->req->api->parts;
+    const struct wz_api_parts *parts;
 
+    if (task == NULL)
+        return;
+    parts = &task->req->api->parts;
     task->go = go;
-    if (parts->store == NULL || parts->suggest == NULL || parts->accept == NULL)
+    if (parts->suggest == NULL || parts->accept == NULL)
         refuse_busy(task, WZ_ERR_CLOSED, "There is no mapping here.");
     else
         ask(task, "ls", json_pack("{s:i}", "limit", TOPICS_MAX), take_list);
@@ -207,7 +168,7 @@ static void answer_list(struct task *task)
     while (json_array_size(items) > limit)
         (void)json_array_remove(items, json_array_size(items) - 1); // it is there
     wz_answer_json(task->req, 200, json_incref(task->list));
-    free_task(task);
+    end(task);
 }
 
 static void answer_topic(struct task *task)
@@ -222,13 +183,13 @@ static void answer_topic(struct task *task)
         if (strcmp(json_string_value(json_object_get(item, "topic")), topic) != 0)
             continue;
         wz_answer_json(task->req, 200, json_incref(item));
-        free_task(task);
+        end(task);
         return;
     }
     (void)wz_problem_set(&problem, WZ_ERR_NOT_FOUND, WZ_CODE_INBOX_TOPIC,
                          "The inbox has no topic \"%.128s\".", topic);
     wz_problem_fix(&problem, "wyze map inbox ls lists them.");
-    refuse(task, &problem);
+    wz_gather_refuse(task->gather, &problem);
 }
 
 void wz_handle_inbox_list(struct wz_request *req) { list(new_task(req), answer_list); }
@@ -245,25 +206,23 @@ static void answer_began(struct wz_mail *mail)
         return;
     wz_answer_json(task->req, 200,
                    task->answer != NULL ? json_incref(task->answer) : json_object());
-    free_task(task);
+    end(task);
 }
 
-static void on_saved(struct wz_mail *mail)
+static void on_saved(struct wz_gather *gather)
 {
-    struct task *task = take_call(mail);
+    struct task *task = gather->arg;
     json_t *reenter;
     json_t *ids;
     const char *id;
     json_t *document;
 
-    if (task == NULL)
-        return;
     reenter = json_object_get(task->wish, "reenter");
     task->answer =
         json_pack("{s:O, s:b}", "devices", task->devices, "reenter", !json_is_false(reenter));
     if (json_is_false(reenter)) {
         wz_answer_json(task->req, 200, json_incref(task->answer));
-        free_task(task);
+        end(task);
         return;
     }
     ids = json_array();
@@ -277,6 +236,7 @@ static void on_saved(struct wz_mail *mail)
 static void save(struct task *task)
 {
     const struct wz_api_parts *parts = &task->req->api->parts;
+    struct wz_api_changes *changes = &task->gather->changes;
     struct wz_problem problem = {0};
     const char *id;
     json_t *document;
@@ -285,21 +245,19 @@ static void save(struct task *task)
 
     if (r < 0) {
         problem.err = r;
-        refuse(task, &problem);
+        wz_gather_refuse(task->gather, &problem);
         return;
     }
-    task->changes.items =
-        wz_zalloc(json_object_size(task->devices), sizeof(task->changes.items[0]));
+    changes->items = wz_zalloc(json_object_size(task->devices), sizeof(changes->items[0]));
     json_object_foreach(task->devices, id, document)
     {
-        task->changes.items[task->changes.count++] =
+        changes->items[changes->count++] =
             (struct wz_store_change){.collection = WZ_COLLECTION_DEVICES,
                                      .name = wz_strdup(id),
                                      .body = json_incref(document)};
     }
-    task->store = (struct wz_store_call){
-        .op = WZ_STORE_APPLY, .changes = task->changes.items, .change_count = task->changes.count};
-    send(task, on_saved);
+    task->gather->applied = on_saved;
+    wz_gather_apply(task->gather);
 }
 
 // Takes the request's body. NULL when it was refused.
@@ -308,10 +266,12 @@ static struct task *begin(struct wz_request *req)
     struct task *task = new_task(req);
     struct wz_problem problem = {.err = WZ_ERR_INVALID};
 
+    if (task == NULL)
+        return NULL;
     task->wish = wz_request_object(req, &problem);
     if (task->wish != NULL)
         return task;
-    refuse(task, &problem);
+    wz_gather_refuse(task->gather, &problem);
     return NULL;
 }
 
@@ -336,7 +296,7 @@ static void refuse_wish(struct task *task, const char *what)
     struct wz_problem problem;
 
     (void)wz_problem_set(&problem, WZ_ERR_INVALID, WZ_CODE_API_REQUEST, "%s", what);
-    refuse(task, &problem);
+    wz_gather_refuse(task->gather, &problem);
 }
 
 void wz_handle_inbox_accept(struct wz_request *req)

@@ -54,6 +54,10 @@ static int accept_all(void *arg, const json_t *items, const json_t *wish, json_t
 {
     (void)arg;
     assert_int_equal(json_array_size(items), 2);
+    if (strcmp(json_string_value(json_object_get(wish, "topic")), "bad/name") == 0) {
+        *ret_devices = json_pack("{s:{}}", ""); // the store takes no such name
+        return WZ_OK;
+    }
     if (strcmp(json_string_value(json_object_get(wish, "topic")), "a/b") != 0)
         return wz_problem_set(ret_problem, WZ_ERR_NOT_FOUND, 2402, "There is no such topic.");
     *ret_devices = json_pack("{s:{s:s}}", "a", "route", "r");
@@ -134,6 +138,49 @@ static void test_inbox_saves_what_is_accepted_and_lets_it_enter(void **state)
     end(&stage, &router);
 }
 
+static void test_inbox_lets_nothing_enter_that_the_store_refused(void **state)
+{
+    struct router router;
+    struct stage stage;
+
+    (void)state;
+    begin(&stage, &router);
+    assert_int_equal(
+        stage_ask(&stage, "POST", "/api/v1/inbox/accept", "", "{\"topic\":\"bad/name\"}"), 422);
+    expect(&stage, "WYZ-2001");
+    assert_string_equal(router.asked, "ls {\"limit\":4096}");
+    end(&stage, &router);
+}
+
+static void test_inbox_is_refused_where_there_is_no_server(void **state)
+{
+    static const char *const asks[][3] = {
+        {"GET", "/api/v1/inbox", ""},
+        {"GET", "/api/v1/inbox/topics/a", ""},
+        {"POST", "/api/v1/inbox/accept", "{\"topic\":\"a\"}"},
+        {"POST", "/api/v1/inbox/reenter", "{}"},
+        {"POST", "/api/v1/inbox/forget", "{\"topics\":[]}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof(asks) / sizeof(asks[0]); i++) {
+        const char *const *ask = asks[i / 2];
+        struct wz_store *store;
+        struct stage stage;
+
+        stage_open(&stage);
+        stage.parts.suggest = suggest;
+        stage.parts.accept = accept_all;
+        store = stage.parts.store;
+        if (i % 2 == 1)
+            stage.parts.store = NULL; // nor a store
+        stage_begin(&stage);
+        assert_int_equal(stage_ask(&stage, ask[0], ask[1], "", ask[2]), 503);
+        stage.parts.store = store;
+        stage_close(&stage);
+    }
+}
+
 static void test_inbox_asks_the_router_what_the_body_says(void **state)
 {
     struct router router;
@@ -163,6 +210,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_inbox_lists_topics_with_suggestions),
         cmocka_unit_test(test_inbox_saves_what_is_accepted_and_lets_it_enter),
+        cmocka_unit_test(test_inbox_lets_nothing_enter_that_the_store_refused),
+        cmocka_unit_test(test_inbox_is_refused_where_there_is_no_server),
         cmocka_unit_test(test_inbox_asks_the_router_what_the_body_says),
     };
 
