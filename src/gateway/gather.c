@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Owns the questions to the store about all collections, one after the other.
+// Owns the two questions to the store: what there is, and that it be changed.
 #include "gateway/gather.h"
 
 #include "base/codes.h"
@@ -10,7 +10,6 @@ void wz_gather_free(struct wz_gather *gather)
 {
     for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
         wz_document_list_release(&gather->documents.lists[i]);
-    wz_document_list_release(&gather->call.list);
     wz_api_changes_release(&gather->changes);
     for (size_t i = 0; i < 2; i++)
         wz_buf_release(&gather->words[i]);
@@ -76,31 +75,20 @@ static struct wz_gather *take_answer(struct wz_mail *mail)
     return NULL;
 }
 
-static void take_list(struct wz_mail *mail);
-
-// Asks for the next collection, or goes on when all are there.
-static void fetch(struct wz_gather *gather, enum wz_collection collection)
-{
-    if (collection == WZ_COLLECTION_COUNT) {
-        gather->go(gather);
-        return;
-    }
-    gather->call = (struct wz_store_call){.op = WZ_STORE_LIST, .collection = collection};
-    send(gather, take_list);
-}
-
-static void take_list(struct wz_mail *mail)
+static void take_documents(struct wz_mail *mail)
 {
     struct wz_gather *gather = take_answer(mail);
 
-    if (gather == NULL)
-        return;
-    gather->documents.lists[gather->call.collection] = gather->call.list;
-    gather->call.list = (struct wz_document_list){0};
-    fetch(gather, gather->call.collection + 1);
+    if (gather != NULL)
+        gather->go(gather);
 }
 
-void wz_gather_begin(struct wz_gather *gather) { fetch(gather, 0); }
+void wz_gather_begin(struct wz_gather *gather)
+{
+    gather->call =
+        (struct wz_store_call){.op = WZ_STORE_SNAPSHOT, .lists = gather->documents.lists};
+    send(gather, take_documents);
+}
 
 static void go_on_applied(struct wz_gather *gather)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A request that is about all documents: they are fetched, then it is answered from them, or with
-// what it changes, all or nothing.
+// A request that is about all documents: they are fetched, in one state, then it is answered from
+// them, or with what it changes, all or nothing.
 //
 //   1. wz_gather_begin;
 //   2. GO is called with the documents; it answers and ends with wz_gather_free, or fills CHANGES

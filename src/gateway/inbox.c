@@ -233,6 +233,17 @@ static void on_saved(struct wz_gather *gather)
     ask(task, "reenter", json_pack("{s:o}", "devices", ids), answer_began);
 }
 
+static bool has_device(const struct wz_gather *gather, const char *id)
+{
+    const struct wz_document_list *devices = &gather->documents.lists[WZ_COLLECTION_DEVICES];
+
+    for (size_t i = 0; i < devices->count; i++)
+        if (strcmp(devices->items[i].name, id) == 0)
+            return true;
+    return false;
+}
+
+// What somebody else has made of a device meanwhile is not written over.
 static void save(struct task *task)
 {
     const struct wz_api_parts *parts = &task->req->api->parts;
@@ -254,7 +265,8 @@ static void save(struct task *task)
         changes->items[changes->count++] =
             (struct wz_store_change){.collection = WZ_COLLECTION_DEVICES,
                                      .name = wz_strdup(id),
-                                     .body = json_incref(document)};
+                                     .body = json_incref(document),
+                                     .new = !has_device(task->gather, id)};
     }
     task->gather->applied = on_saved;
     wz_gather_apply(task->gather);

@@ -88,7 +88,8 @@ static void test_suggestions_can_all_be_saved_together(void **state)
             const char *id = json_string_value(json_object_get(suggestion(items, i), "device"));
             struct wz_document_list *devices = &lists[WZ_COLLECTION_DEVICES];
             json_t *document = json_object_get(suggestion(items, i), "document");
-            struct wz_store_change change = {WZ_COLLECTION_DEVICES, id, document};
+            struct wz_store_change change = {
+                .collection = WZ_COLLECTION_DEVICES, .name = id, .body = document};
 
             if (id != NULL)
                 apply_changes(lists, &change, 1);

@@ -143,20 +143,21 @@ static void tell_changed(struct wz_store *store, unsigned changed,
     }
 }
 
-static int refuse_conflict(const struct wz_store_call *call, int64_t revision,
-                           struct wz_problem *ret_problem)
+// REVISION is there, where EXPECTED should be.
+static int refuse_conflict(enum wz_collection collection, const char *name, int64_t expected,
+                           int64_t revision, struct wz_problem *ret_problem)
 {
     if (revision == 0)
         wz_problem_set(ret_problem, WZ_ERR_CONFLICT, WZ_CODE_DOCUMENT_CONFLICT,
                        "The document is not there any more.");
-    else if (call->expected_revision == WZ_REVISION_NONE)
+    else if (expected == WZ_REVISION_NONE)
         wz_problem_set(ret_problem, WZ_ERR_CONFLICT, WZ_CODE_DOCUMENT_CONFLICT,
                        "The document is there already.");
     else
         wz_problem_set(ret_problem, WZ_ERR_CONFLICT, WZ_CODE_DOCUMENT_CONFLICT,
                        "The document was changed by somebody else: it has revision %lld, not %lld.",
-                       (long long)revision, (long long)call->expected_revision);
-    wz_problem_where(ret_problem, "%s/%s", wz_collection_name(call->collection), call->name);
+                       (long long)revision, (long long)expected);
+    wz_problem_where(ret_problem, "%s/%s", wz_collection_name(collection), name);
     wz_problem_fix(ret_problem, "Read it again, and make the change to what is there now.");
     return WZ_ERR_CONFLICT;
 }
@@ -221,7 +222,8 @@ static int write_one(struct wz_store *store, struct wz_store_call *call)
         return refuse_missing(call->collection, call->name, &call->problem);
     if (call->expected_revision != WZ_REVISION_ANY && call->expected_revision != revision) {
         call->revision = revision;
-        return refuse_conflict(call, revision, &call->problem);
+        return refuse_conflict(call->collection, call->name, call->expected_revision, revision,
+                               &call->problem);
     }
     if (call->op == WZ_STORE_PUT) {
         change.body = call->body;
@@ -239,6 +241,9 @@ static int write_all(struct wz_store *store, struct wz_store_call *call)
         int r = wz_sqlite_revision(store->db, change->collection, change->name, &revision,
                                    &call->problem);
 
+        if (r == WZ_OK && change->new &&revision != 0)
+            r = refuse_conflict(change->collection, change->name, WZ_REVISION_NONE, revision,
+                                &call->problem);
         if (r == WZ_OK)
             r = write_change(store, change, revision, &call->problem);
         if (r < 0)
@@ -295,11 +300,29 @@ static int do_write(struct wz_store *store, struct wz_store_call *call)
     return r;
 }
 
+// SNAPSHOT.
+static int read_all(struct wz_store *store, struct wz_store_call *call)
+{
+    struct wz_problem problem;
+    int r = wz_sqlite_begin(store->db, WZ_SQLITE_READ, &call->problem);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; r == WZ_OK && i < WZ_COLLECTION_COUNT; i++)
+        r = wz_sqlite_list(store->db, (enum wz_collection)i, NULL, &call->lists[i], &call->problem);
+    wz_ignore(wz_sqlite_commit(store->db, &problem)); // it has only read
+    for (size_t i = 0; r < 0 && i < WZ_COLLECTION_COUNT; i++)
+        wz_document_list_release(&call->lists[i]);
+    return r;
+}
+
 static int do_read(struct wz_store *store, struct wz_store_call *call)
 {
     const char *name = call->op == WZ_STORE_LIST ? NULL : call->name;
     int r;
 
+    if (call->op == WZ_STORE_SNAPSHOT)
+        return read_all(store, call);
     if (call->op == WZ_STORE_VERSIONS)
         r = wz_sqlite_versions(store->db, call->collection, name, &call->list, &call->problem);
     else

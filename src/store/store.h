@@ -118,17 +118,19 @@ void wz_store_close(struct wz_store *store);
 enum wz_store_op {
     WZ_STORE_LIST,     // a collection
     WZ_STORE_GET,      // one document
+    WZ_STORE_SNAPSHOT, // all collections, in one state
     WZ_STORE_VERSIONS, // those of one script that are kept, newest first; also of a removed one
     WZ_STORE_PUT,      // make or replace one
     WZ_STORE_DELETE,   // remove one
     WZ_STORE_APPLY,    // several puts and deletes, all or nothing
 };
 
-// One change of WZ_STORE_APPLY: BODY NULL deletes.
+// One change of WZ_STORE_APPLY: BODY NULL deletes. NEW: it must not be there yet.
 struct wz_store_change {
     enum wz_collection collection;
     const char *name;
     json_t *body;
+    bool new;
 };
 
 // What revision a change expects to find.
@@ -146,6 +148,7 @@ struct wz_store_call {
     int64_t expected_revision;             // PUT, DELETE
     const struct wz_store_change *changes; // APPLY
     size_t change_count;
+    struct wz_document_list *lists; // SNAPSHOT: WZ_COLLECTION_COUNT empty ones, filled by it
     struct wz_mailbox *reply_to;
     wz_mail_fn done; // gets &mail
 

@@ -142,9 +142,9 @@ static void test_store_apply_is_all_or_nothing(void **state)
     struct wz_store *store = teststore_open(NULL);
     json_t *body = json_pack("{s:i}", "n", 5);
     struct wz_store_change changes[] = {
-        {WZ_COLLECTION_DEVICES, "new", body},
-        {WZ_COLLECTION_DEVICES, "old", NULL},
-        {WZ_COLLECTION_SUBTOPICS, "bad\n", body},
+        {.collection = WZ_COLLECTION_DEVICES, .name = "new", .body = body},
+        {.collection = WZ_COLLECTION_DEVICES, .name = "old"},
+        {.collection = WZ_COLLECTION_SUBTOPICS, .name = "bad\n", .body = body},
     };
     struct wz_store_call call;
     (void)state;
@@ -158,6 +158,71 @@ static void test_store_apply_is_all_or_nothing(void **state)
     assert_int_equal(wz_store_do(store, &call), WZ_OK);
     assert_int_equal(get(store, "new", NULL), 5);
     assert_int_equal(get(store, "old", NULL), -1);
+    json_decref(body);
+    wz_store_close(store);
+}
+
+static void test_store_apply_writes_over_nothing_that_was_to_be_new(void **state)
+{
+    struct wz_store *store = teststore_open(NULL);
+    json_t *body = json_pack("{s:i}", "n", 5);
+    struct wz_store_change changes[] = {
+        {.collection = WZ_COLLECTION_DEVICES, .name = "a", .body = body, .new = true},
+        {.collection = WZ_COLLECTION_DEVICES, .name = "b", .body = body, .new = true},
+    };
+    struct wz_store_call call;
+    (void)state;
+
+    assert_int_equal(teststore_put(store, "b", 1, WZ_REVISION_ANY, &call), WZ_OK);
+    call = (struct wz_store_call){.op = WZ_STORE_APPLY, .changes = changes, .change_count = 2};
+    assert_int_equal(wz_store_do(store, &call), WZ_ERR_CONFLICT);
+    assert_int_equal(call.problem.code, WZ_CODE_DOCUMENT_CONFLICT);
+    assert_string_equal(call.problem.where, "devices/b");
+    assert_int_equal(get(store, "a", NULL), -1);
+    assert_int_equal(get(store, "b", NULL), 1);
+    assert_int_equal(remove_one(store, "b", WZ_REVISION_ANY, &call), WZ_OK);
+    call = (struct wz_store_call){.op = WZ_STORE_APPLY, .changes = changes, .change_count = 2};
+    assert_int_equal(wz_store_do(store, &call), WZ_OK);
+    assert_int_equal(get(store, "b", NULL), 5);
+    json_decref(body);
+    wz_store_close(store);
+}
+
+static void test_store_snapshot_has_all_collections_or_nothing(void **state)
+{
+    struct wz_store *store = teststore_open(NULL);
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    struct wz_store_call call;
+    json_t *body = json_object();
+    sqlite3 *other;
+    (void)state;
+
+    for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++) {
+        call = (struct wz_store_call){.op = WZ_STORE_PUT,
+                                      .collection = (enum wz_collection)i,
+                                      .name = "one",
+                                      .body = body,
+                                      .expected_revision = WZ_REVISION_ANY};
+        assert_int_equal(wz_store_do(store, &call), WZ_OK);
+    }
+    assert_int_equal(teststore_put(store, "two", 1, WZ_REVISION_ANY, &call), WZ_OK);
+    call = (struct wz_store_call){.op = WZ_STORE_SNAPSHOT, .lists = lists};
+    assert_int_equal(wz_store_do(store, &call), WZ_OK);
+    for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++) {
+        assert_int_equal(lists[i].count, i == WZ_COLLECTION_DEVICES ? 2 : 1);
+        assert_string_equal(lists[i].items[0].name, "one");
+        wz_document_list_release(&lists[i]);
+    }
+    assert_int_equal(sqlite3_open(teststore_path(), &other), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(other, "UPDATE documents SET body = '' WHERE name = 'two'", NULL, NULL, NULL),
+        SQLITE_OK);
+    assert_int_equal(sqlite3_close(other), SQLITE_OK);
+    call = (struct wz_store_call){.op = WZ_STORE_SNAPSHOT, .lists = lists};
+    assert_int_equal(wz_store_do(store, &call), WZ_ERR_CORRUPT);
+    for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
+        assert_int_equal(lists[i].count, 0);
+    assert_int_equal(teststore_put(store, "three", 1, WZ_REVISION_ANY, &call), WZ_OK); // it goes on
     json_decref(body);
     wz_store_close(store);
 }
@@ -504,6 +569,8 @@ int main(void)
         WITH_FILE(test_store_list_is_ordered_by_bytes_and_by_collection),
         WITH_FILE(test_store_put_refuses_what_is_no_document),
         WITH_FILE(test_store_apply_is_all_or_nothing),
+        WITH_FILE(test_store_apply_writes_over_nothing_that_was_to_be_new),
+        WITH_FILE(test_store_snapshot_has_all_collections_or_nothing),
         WITH_FILE(test_store_check_undoes_what_it_refuses),
         WITH_FILE(test_store_tells_of_all_first_and_of_a_change_before_its_answer),
         WITH_FILE(test_store_tells_of_another_process_changes),

@@ -154,6 +154,13 @@ def check_shared(wyze, path, editors):
     assert tag == f'"{1 + COUNT * len(editors)}"'
 
 
+def read(wyze, path):
+    """(status, document, ETag), without what a rule has done meanwhile."""
+    status, document, tag = ask(wyze, "GET", path)
+    document.pop("live", None)
+    return status, document, tag
+
+
 @contextlib.contextmanager
 def without_server(wyze):
     """Meanwhile the command line does not see the server, and reads the folder itself."""
@@ -197,14 +204,14 @@ def test_two_who_put_what_they_have_read_lose_nothing(wyze, path):
 @pytest.mark.parametrize("path", SHARED)
 def test_who_is_too_late_changes_nothing(wyze, path):
     make_shared(wyze, path)
-    _, document, tag = ask(wyze, "GET", path)
+    _, document, tag = read(wyze, path)
     assert ask(wyze, "PUT", path, {**document, "description": "first"}, **{"If-Match": tag})[0] == 200
-    _, there, now = ask(wyze, "GET", path)
+    _, there, now = read(wyze, path)
     for method, body in (("PUT", document), ("PATCH", {"description": "second"}), ("DELETE", None)):
         status, said, _ = ask(wyze, method, path, body, **{"If-Match": tag})
         assert (status, said["code"]) == STALE
         assert path in said["where"] and said["fix"]
-        assert ask(wyze, "GET", path)[1:] == (there, now)
+        assert read(wyze, path)[1:] == (there, now)
     assert ask(wyze, "DELETE", path, **{"If-Match": now})[0] == 204
     for method, body in (("PUT", document), ("PATCH", {"description": "second"})):
         assert ask(wyze, method, path, body, **{"If-Match": now})[0] == 412
@@ -440,3 +447,51 @@ def test_what_another_program_wrote_that_is_no_document_is_not_used(wyze, change
     for name in "abc":
         client.publish(f"{name}/status", "1")
     assert [record["topic"] for record in wyze.records()][3:] == ["r.other", "r.mended"]
+
+
+class Mover(threading.Thread):
+    """Another program that gives a device one new template after the other, each in one transaction with
+    the template, without which the device cannot be."""
+
+    def __init__(self, wyze):
+        super().__init__()
+        self.wyze, self.stopping, self.failure, self.turns = wyze, False, None, 0
+
+    def move(self, database):
+        database.execute("BEGIN IMMEDIATE")
+        database.execute("DELETE FROM documents WHERE collection IN ('devices', 'templates')")
+        for collection, name, body in (
+                ("templates", f"t{self.turns}", {"channels": {"M": f"m{self.turns}"}}),
+                ("devices", "d", {"route": "r", "template": f"t{self.turns}"})):
+            database.execute("INSERT INTO documents (collection, name, revision, body) VALUES (?, ?, 1, ?)",
+                             [collection, name, json.dumps(body)])
+        database.execute("COMMIT")
+        self.turns += 1
+
+    def run(self):
+        try:
+            with contextlib.closing(sqlite3.connect(self.wyze.data / "store.db", timeout=60,
+                                                    isolation_level=None)) as database:
+                database.execute("PRAGMA synchronous = OFF")  # as many as can be
+                while not self.stopping:
+                    self.move(database)
+        except Exception as failure:
+            self.failure = failure
+
+
+def test_who_reads_all_documents_sees_them_in_one_state(wyze):
+    """So what an export writes can be imported, whoever edits meanwhile."""
+    mover = Mover(wyze)
+    mover.start()
+    try:
+        until(lambda: mover.turns > 0 or mover.failure)
+        for _ in range(500):
+            status, said, _ = ask(wyze, "GET", "configuration")
+            assert status == 200 and said["devices"]["d"]["template"] in said["templates"]
+            status, said, _ = ask(wyze, "GET", "mapping/test?topic=d%2FM%2Fstatus")
+            assert status == 200, said
+            assert said["in"]["topic"] == f"r.m{said['in']['template'][1:]}"
+    finally:
+        mover.stopping = True
+        mover.join(60)
+    assert mover.failure is None and mover.turns > 100

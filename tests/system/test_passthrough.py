@@ -14,6 +14,7 @@ import pytest
 from conftest import WYZE, Wyze, until
 from disk import KEEP_JOURNAL, LOSE_ALL, Disk
 from ledger import mapping
+from test_script_api import disagreement
 from trial import TOPICS, Trial, make_seed
 
 KILLS = int(os.environ.get("WZ_SOAK_KILLS", "3"))
@@ -346,8 +347,9 @@ def test_map_test_says_what_then_happens(wyze):
     told = {}
     for subtopic in ("M", "T", "w" * 100 + "/wide", "M", "T", "last"):
         topic = f"mesh/b5ea3f/42/{subtopic}/status"
-        told[subtopic] = json.loads(
-            wyze.cli("map", "test", topic, "1", "--json").stdout)["in"]["passthrough"]
+        said = json.loads(wyze.cli("map", "test", topic, "1", "--json").stdout)
+        assert disagreement(said, {"$ref": "#/components/schemas/MappingTest"}) is None
+        told[subtopic] = said["in"]["passthrough"]
         client.publish(topic, "1")
     for rules in told.values():
         assert [rule["decides"] for rule in rules] == [True] + [False] * (len(rules) - 1)
@@ -360,7 +362,9 @@ def test_map_test_says_what_then_happens(wyze):
     assert [record["topic"] for record in wyze.records("processed-stream")] == [
         lamp["topic"], changed["topic"], lamp["topic"], last["topic"]]
     assert lamp["topic"] == "home.bedroom.light.brightness"
-    said = json.loads(wyze.cli("map", "test", "x/y/status", "--json").stdout)["in"]
+    said = json.loads(wyze.cli("map", "test", "x/y/status", "--json").stdout)
+    assert disagreement(said, {"$ref": "#/components/schemas/MappingTest"}) is None
+    said = said["in"]
     assert said["ignored_by"] == "ignores/x/#" and said["outcome"] == "unknown-device"
     client.publish("x/y/status", "1")
     client.publish("y/status", "1")
