@@ -218,6 +218,18 @@ def test_who_is_too_late_changes_nothing(wyze, path):
         assert ask(wyze, "GET", path)[0] == 404
 
 
+def test_of_two_who_change_a_ready_template_one_is_too_late(wyze):
+    path = "templates/tasmota"
+    _, ready, tag = ask(wyze, "GET", path)
+    assert ask(wyze, "PUT", path, {**ready, "description": "first"}, **{"If-Match": tag})[0] == 201
+    for method in ("PUT", "PATCH"):
+        status, said, _ = ask(wyze, method, path, {**ready, "description": "second"}, **{"If-Match": tag})
+        assert (status, said["code"]) == STALE
+    assert ask(wyze, "GET", path)[1]["description"] == "first"
+    assert ask(wyze, "DELETE", path, **{"If-Match": '"1"'})[0] == 204
+    assert ask(wyze, "GET", path)[1:] == (ready, tag)
+
+
 def test_those_who_change_different_devices_in_turns_do_not_meet(wyze):
     tags = {name: ask(wyze, "PUT", f"devices/{name}", {"route": f"r.{name}"})[2] for name in "ab"}
     for turn in range(COUNT):
