@@ -267,6 +267,73 @@ int wz_record_next(struct wz_record_iter *it, struct wz_record *ret_record)
     return WZ_OK;
 }
 
+// Writes one more record of another batch. WZ_ERR_CORRUPT when it does not stand at the offset that
+// comes next, or there is no room.
+static int copy_record(struct wz_batch_builder *batch, const struct wz_record *record)
+{
+    struct wz_record_parts parts = {.key = record->key,
+                                    .value = {record->value},
+                                    .value_count = record->value_null ? 0 : 1,
+                                    .headers = {record->headers},
+                                    .header_pieces = 1,
+                                    .header_count = record->header_count};
+    size_t len;
+
+    if (record->offset != batch->base_offset + batch->count)
+        return WZ_ERR_CORRUPT;
+    if (record->key_null)
+        parts.key = wz_slice(NULL, 0);
+    len = wz_record_len(&parts, batch->count);
+    if (batch->cap - batch->len < len)
+        return WZ_ERR_CORRUPT;
+    wz_batch_add(batch, &parts, len);
+    return WZ_OK;
+}
+
+// Fills BATCH with the next records of IT. WZ_END when there is none.
+static int copy_records(struct wz_batch_builder *batch, struct wz_record_iter *it, size_t least)
+{
+    struct wz_record record;
+    int r = WZ_OK;
+
+    while (r == WZ_OK && (batch->count == 0 || batch->len < least)) {
+        r = wz_record_next(it, &record);
+        if (r == WZ_OK)
+            r = copy_record(batch, &record);
+    }
+    return r == WZ_END && batch->count > 0 ? WZ_OK : r;
+}
+
+int wz_batch_split(struct wz_slice s, const struct wz_batch_info *info, size_t least,
+                   struct wz_buf *ret_buf)
+{
+    size_t before = ret_buf->len;
+    struct wz_record_iter it;
+    int r = WZ_OK;
+
+    if (info->attributes != WZ_BATCH_LOG_APPEND_TIME || info->base_ms != info->max_ms)
+        return WZ_ERR_CORRUPT;
+    wz_record_iter_init(&it, s, info);
+    while (r == WZ_OK) {
+        // A record gets no longer: its offset counts from a later one, all else is as it was.
+        size_t cap = WZ_BATCH_HEADER_LEN + wz_cursor_left(&it.cur);
+        struct wz_batch_builder batch;
+
+        wz_buf_reserve(ret_buf, cap);
+        wz_batch_begin(&batch, ret_buf->ptr + ret_buf->len, cap, info->base_offset + it.index);
+        r = copy_records(&batch, &it, least);
+        if (r != WZ_OK)
+            break;
+        wz_batch_finish(&batch, info->max_ms);
+        wz_batch_seal(batch.bytes, batch.len);
+        ret_buf->len += batch.len;
+    }
+    if (r == WZ_END)
+        return WZ_OK;
+    ret_buf->len = before;
+    return r;
+}
+
 int wz_record_header_next(struct wz_slice *headers, struct wz_record_header *ret_header)
 {
     struct wz_cursor cur = wz_cursor(*headers);

@@ -3,6 +3,7 @@
 // https://kafka.apache.org/documentation/#recordbatch and in docs/formats/log.md.
 #pragma once
 
+#include "base/buf.h"
 #include "base/cursor.h"
 
 // Lengths and places of the batch header (Kafka protocol guide, "Record Batch").
@@ -144,6 +145,13 @@ void wz_record_iter_init(struct wz_record_iter *it, struct wz_slice s,
 
 // The next record; WZ_END after the last one, WZ_ERR_CORRUPT when the bytes do not add up.
 WZ_MUST int wz_record_next(struct wz_record_iter *it, struct wz_record *ret_record);
+
+// Writes the records of the batch S, whose header INFO is and which is not compressed, anew as
+// several batches, each closed as soon as it is of LEAST bytes, and adds them to RET_BUF, sealed,
+// one behind the other. Together they say what S says. WZ_ERR_CORRUPT, and nothing added, when S is
+// not as we write them: the bytes do not add up, offsets are left out, or times differ.
+WZ_MUST int wz_batch_split(struct wz_slice s, const struct wz_batch_info *info, size_t least,
+                           struct wz_buf *ret_buf);
 
 // The next header out of HEADERS, which is moved past it; WZ_END when none is left.
 WZ_MUST int wz_record_header_next(struct wz_slice *headers, struct wz_record_header *ret_header);

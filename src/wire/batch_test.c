@@ -281,6 +281,137 @@ static void test_record_len_is_exact_around_every_varint_step(void **state)
     }
 }
 
+// Reads on in SPLIT, batch by batch: the record that is next in all of them.
+struct pieces {
+    struct wz_slice split;
+    struct wz_record_iter it;
+    bool begun;
+    int count;
+};
+
+static int next_of(struct pieces *pieces, struct wz_record *ret_record)
+{
+    for (;;) {
+        struct wz_batch_info info;
+        int r = pieces->begun ? wz_record_next(&pieces->it, ret_record) : WZ_END;
+
+        if (r != WZ_END || pieces->split.len == 0)
+            return r;
+        assert_int_equal(wz_batch_read(pieces->split, &info), WZ_OK);
+        assert_true(wz_batch_crc_ok(wz_slice_sub(pieces->split, 0, info.len)));
+        assert_int_equal(info.attributes, WZ_BATCH_LOG_APPEND_TIME);
+        assert_int_equal(info.epoch, -1);
+        assert_int_equal(info.sequence, (int32_t)(info.base_offset & INT32_MAX));
+        assert_int_equal(info.last_offset - info.base_offset, info.count - 1);
+        wz_record_iter_init(&pieces->it, wz_slice_sub(pieces->split, 0, info.len), &info);
+        pieces->split = wz_slice_sub(pieces->split, info.len, pieces->split.len - info.len);
+        pieces->begun = true;
+        pieces->count++;
+    }
+}
+
+// Holds the batches in SPLIT against S, record by record; returns how many batches they are.
+static int same_records(struct wz_slice s, struct wz_slice split)
+{
+    struct pieces pieces = {.split = split};
+    struct wz_batch_info info;
+    struct wz_record_iter it;
+    struct wz_record records[2];
+
+    assert_int_equal(wz_batch_read(s, &info), WZ_OK);
+    wz_record_iter_init(&it, s, &info);
+    while (wz_record_next(&it, &records[0]) == WZ_OK) {
+        assert_int_equal(next_of(&pieces, &records[1]), WZ_OK);
+        assert_int_equal(records[0].offset, records[1].offset);
+        assert_int_equal(records[0].append_ms, records[1].append_ms);
+        assert_int_equal(records[0].key_null, records[1].key_null);
+        assert_int_equal(records[0].value_null, records[1].value_null);
+        assert_int_equal(records[0].header_count, records[1].header_count);
+        assert_true(wz_slice_eq(records[0].key, records[1].key));
+        assert_true(wz_slice_eq(records[0].value, records[1].value));
+        assert_true(wz_slice_eq(records[0].headers, records[1].headers));
+    }
+    assert_int_equal(next_of(&pieces, &records[1]), WZ_END);
+    return pieces.count;
+}
+
+static void test_batch_split_says_what_the_whole_says(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf split = {0};
+    static uint8_t many[WZ_BATCH_MAX_BYTES];
+    struct wz_batch_builder batch = build_plain(((int64_t)3 << 31) - 2); // the sequence starts anew
+    struct wz_slice s = wz_slice(batch.bytes, batch.len);
+    struct wz_batch_info info;
+
+    (void)state;
+    assert_int_equal(wz_batch_read(s, &info), WZ_OK);
+    wz_buf_add_str(&split, "in front"); // it is added to what is there
+    assert_int_equal(wz_batch_split(s, &info, WZ_BATCH_HEADER_LEN + 1, &split), WZ_OK);
+    wz_buf_consume(&split, 8);
+    assert_int_equal(same_records(s, wz_buf_slice(&split)), 4);
+    wz_batch_begin(&batch, many, sizeof(many), 77);
+    for (int i = 0; i < WZ_BATCH_MAX_RECORDS; i++) { // offset deltas of one and of two bytes
+        add(&batch, &(struct wz_record_parts){.key = WZ_SLICE_LIT("k"),
+                                              .value = {wz_slice(HUNDRED_Y, (size_t)i % 90)},
+                                              .value_count = 1});
+    }
+    wz_batch_finish(&batch, 1770000000123);
+    s = wz_slice(many, batch.len);
+    assert_int_equal(wz_batch_read(s, &info), WZ_OK);
+    for (size_t least = WZ_BATCH_HEADER_LEN + 1; least < s.len + 200; least += 97) {
+        int count;
+
+        split.len = 0;
+        assert_int_equal(wz_batch_split(s, &info, least, &split), WZ_OK);
+        count = same_records(s, wz_buf_slice(&split));
+        assert_true((size_t)count <= s.len / (least - WZ_BATCH_HEADER_LEN) + 1);
+        assert_true(least > 200 || count > 50);
+    }
+    assert_int_equal(split.len, s.len); // it was not long enough
+    wz_batch_seal(many, batch.len);
+    assert_memory_equal(split.ptr, many, batch.len);
+}
+
+static void test_batch_split_refuses_what_is_not_as_we_write_it(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf split = {0};
+    struct wz_slice mixed = wz_slice(kafka_mixed, sizeof(kafka_mixed));
+    struct wz_batch_info info;
+    struct wz_batch_builder plain = build_plain(0);
+    uint8_t bytes[sizeof(kafka_plain)]; // as many
+    int refused = 0;
+
+    (void)state;
+    wz_buf_add_str(&split, "x");
+    assert_int_equal(wz_batch_read(mixed, &info), WZ_OK);
+    info.attributes = WZ_BATCH_LOG_APPEND_TIME;
+    assert_int_equal(wz_batch_split(mixed, &info, 70, &split), WZ_ERR_CORRUPT); // of its times
+    mixed = wz_slice(kafka_plain, sizeof(kafka_plain));
+    assert_int_equal(wz_batch_read(mixed, &info), WZ_OK);
+    assert_int_equal(wz_batch_split(mixed, &info, 70, &split), WZ_ERR_CORRUPT); // they are others'
+    for (size_t i = WZ_BATCH_HEADER_LEN; i < sizeof(bytes); i++) {
+        struct wz_slice s = wz_slice(bytes, sizeof(bytes));
+        int r;
+
+        memcpy(bytes, plain.bytes, sizeof(bytes));
+        bytes[i] ^= 0x02;
+        assert_int_equal(wz_batch_read(s, &info), WZ_OK);
+        r = wz_batch_split(s, &info, 70, &split);
+        refused += r == WZ_ERR_CORRUPT;
+        if (r == WZ_OK)
+            (void)same_records(s, wz_slice_sub(wz_buf_slice(&split), 1, split.len - 1));
+        else
+            assert_int_equal(split.len, 1);
+        split.len = 1;
+    }
+    assert_true(refused > 10);
+    memcpy(bytes, plain.bytes, sizeof(bytes));
+    assert_int_equal(bytes[WZ_BATCH_HEADER_LEN + 4], 0);
+    bytes[WZ_BATCH_HEADER_LEN + 4] = 2; // the first one's offset
+    assert_int_equal(wz_batch_split(wz_slice(bytes, sizeof(bytes)), &info, 70, &split),
+                     WZ_ERR_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +424,8 @@ int main(void)
         cmocka_unit_test(test_batch_refuses_what_cannot_be_one),
         cmocka_unit_test(test_batch_closes_at_its_limits),
         cmocka_unit_test(test_record_len_is_exact_around_every_varint_step),
+        cmocka_unit_test(test_batch_split_says_what_the_whole_says),
+        cmocka_unit_test(test_batch_split_refuses_what_is_not_as_we_write_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,10 @@
 
 #include "base/mem.h"
 
+// Shorter matches, which zstd would take in what is short itself, make records hardly shorter and
+// take longer to decompress.
+#define MATCH_MIN 5
+
 void wz_codec_release(struct wz_codec *codec)
 {
     (void)ZSTD_freeCCtx(codec->packs); // these two cannot fail; NULL is fine
@@ -36,11 +40,14 @@ int wz_codec_pack(struct wz_codec *codec, struct wz_slice s, int level, struct w
     if (codec->packs == NULL)
         codec->packs = ZSTD_createCCtx();
     WZ_ASSERT(codec->packs != NULL); // as all our memory
+    // Neither fails for a context that is at rest: a level is put into range.
+    (void)ZSTD_CCtx_setParameter(codec->packs, ZSTD_c_compressionLevel, level);
+    (void)ZSTD_CCtx_setParameter(codec->packs, ZSTD_c_minMatch, MATCH_MIN);
     wz_buf_reserve(ret_buf, s.len);
     to = ret_buf->ptr + ret_buf->len;
     // What does not fit is not shorter.
-    len = ZSTD_compressCCtx(codec->packs, to + WZ_BATCH_HEADER_LEN, records_len,
-                            s.ptr + WZ_BATCH_HEADER_LEN, records_len, level);
+    len = ZSTD_compress2(codec->packs, to + WZ_BATCH_HEADER_LEN, records_len,
+                         s.ptr + WZ_BATCH_HEADER_LEN, records_len);
     if (ZSTD_isError(len) || len >= records_len)
         return WZ_END;
     memcpy(to, s.ptr, WZ_BATCH_HEADER_LEN);

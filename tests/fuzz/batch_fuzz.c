@@ -58,6 +58,35 @@ static void walk(struct wz_slice s, const struct wz_batch_info *info)
     write_again(s, info);
 }
 
+// Splits a batch and holds the records of what it becomes against its own.
+static void split(struct wz_slice s, const struct wz_batch_info *info)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    struct wz_record_iter its[2];
+    struct wz_record records[2];
+    struct wz_batch_info part;
+    struct wz_slice left;
+
+    if (wz_batch_split(s, info, WZ_BATCH_HEADER_LEN + 1 + info->crc % 256, &buf) < 0)
+        return;
+    wz_record_iter_init(&its[0], s, info);
+    for (left = wz_buf_slice(&buf); left.len > 0;) {
+        WZ_ASSERT(wz_batch_read(left, &part) == WZ_OK);
+        WZ_ASSERT(wz_batch_crc_ok(wz_slice_sub(left, 0, part.len)));
+        wz_record_iter_init(&its[1], wz_slice_sub(left, 0, part.len), &part);
+        while (wz_record_next(&its[1], &records[1]) == WZ_OK) {
+            WZ_ASSERT(wz_record_next(&its[0], &records[0]) == WZ_OK);
+            WZ_ASSERT(records[0].offset == records[1].offset);
+            WZ_ASSERT(wz_slice_eq(records[0].key, records[1].key));
+            WZ_ASSERT(wz_slice_eq(records[0].value, records[1].value));
+            WZ_ASSERT(wz_slice_eq(records[0].headers, records[1].headers));
+        }
+        WZ_ASSERT(its[1].index == part.count);
+        left = wz_slice_sub(left, part.len, left.len - part.len);
+    }
+    WZ_ASSERT(wz_record_next(&its[0], &records[0]) == WZ_END);
+}
+
 // Compresses a batch and holds what comes back against it.
 static void pack_again(struct wz_codec *codec, struct wz_slice s)
 {
@@ -97,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         return 0;
     WZ_ASSERT(info.len == s.len && s.len <= WZ_BATCH_LIMIT_BYTES);
     walk(s, &info);
+    split(s, &info);
     pack_again(&codec, s);
     return 0;
 }

@@ -30,10 +30,15 @@ static void push_time(struct wz_index *index, int64_t ms, uint32_t last_rel)
     index->times[index->time_count++] = (struct wz_index_time){.ms = ms, .last_rel = last_rel};
 }
 
-uint32_t wz_index_add(struct wz_index *index, uint32_t pos, uint32_t last_rel, int64_t ms)
+uint32_t wz_index_add(struct wz_index *index, uint32_t pos, uint32_t len, uint32_t last_rel,
+                      int64_t ms)
 {
-    if (index->count > 0 && pos - index->entries[index->count - 1].pos < WZ_INDEX_BLOCK_BYTES)
+    if (index->count > 0 && index->block_len < WZ_INDEX_BLOCK_BYTES &&
+        pos - index->entries[index->count - 1].pos < WZ_INDEX_BLOCK_BYTES) {
+        index->block_len += len;
         return index->count - 1;
+    }
+    index->block_len = len;
     push_entry(index, last_rel, pos);
     if (index->time_count == 0 || ms > index->times[index->time_count - 1].ms)
         push_time(index, ms, last_rel);
@@ -42,6 +47,7 @@ uint32_t wz_index_add(struct wz_index *index, uint32_t pos, uint32_t last_rel, i
 
 void wz_index_cut(struct wz_index *index, int64_t pos)
 {
+    index->block_len = 0;
     while (index->count > 0 && index->entries[index->count - 1].pos >= pos) {
         uint32_t last_rel = index->entries[--index->count].last_rel;
 
@@ -134,7 +140,7 @@ static int decode_entries(struct wz_index *index, struct wz_slice bytes)
         if (cur.failed || last_rel > INT32_MAX)
             return WZ_ERR_CORRUPT;
         last = index->count > 0 ? &index->entries[index->count - 1] : NULL;
-        if (last != NULL && (last_rel <= last->last_rel || pos < last->pos + WZ_INDEX_BLOCK_BYTES))
+        if (last != NULL && (last_rel <= last->last_rel || pos <= last->pos))
             return WZ_ERR_CORRUPT;
         push_entry(index, last_rel, pos);
     }

@@ -28,7 +28,8 @@ struct wz_index_time {
 struct wz_index {
     struct wz_index_entry *entries;
     struct wz_index_time *times;
-    uint32_t count; // of blocks
+    uint32_t count;     // of blocks
+    uint32_t block_len; // what was added to the last one, without compression; 0: not known
     uint32_t cap;
     uint32_t time_count;
     uint32_t time_cap;
@@ -37,8 +38,10 @@ struct wz_index {
 // Frees what it holds and leaves an empty index.
 void wz_index_release(struct wz_index *index);
 
-// Takes in the batch at byte POS, behind all before it; returns the number of its block.
-uint32_t wz_index_add(struct wz_index *index, uint32_t pos, uint32_t last_rel, int64_t ms);
+// Takes in the batch at byte POS, behind all before it; without compression it has LEN bytes.
+// Returns the number of its block.
+uint32_t wz_index_add(struct wz_index *index, uint32_t pos, uint32_t len, uint32_t last_rel,
+                      int64_t ms);
 
 // Forgets the blocks that begin at or behind byte POS.
 void wz_index_cut(struct wz_index *index, int64_t pos);

@@ -16,7 +16,7 @@ static struct wz_index make(void)
     struct wz_index index = {0};
 
     for (uint32_t i = 0; i < 100; i++)
-        assert_int_equal(wz_index_add(&index, i * 3000, i * 10 + 9, 1000 + i / 2), i / 2);
+        assert_int_equal(wz_index_add(&index, i * 3000, 3000, i * 10 + 9, 1000 + i / 2), i / 2);
     return index;
 }
 
@@ -98,8 +98,31 @@ static void test_index_is_cut_as_if_the_rest_had_never_been(void **state)
     wz_index_cut(&index, 60001);
     assert_int_equal(index.count, 11);
     assert_int_equal(index.time_count, 11);
-    assert_int_equal(wz_index_add(&index, 66000, 229, 5000), 11);
+    assert_int_equal(wz_index_add(&index, 66000, 3000, 229, 5000), 11);
     wz_index_release(&index);
+}
+
+static void test_index_has_as_many_blocks_of_what_is_compressed(void **state)
+{
+    struct wz_index index = make();
+    struct wz_index packed = {0};
+    struct wz_index back;
+    struct wz_buf bytes = {0};
+    struct wz_buf times = {0};
+
+    (void)state;
+    for (uint32_t i = 0; i < 100; i++)
+        assert_int_equal(wz_index_add(&packed, i * 300, 3000, i * 10 + 9, 1000 + i / 2), i / 2);
+    for (uint32_t i = 0; i < 50; i++)
+        assert_int_equal(packed.entries[i].last_rel, index.entries[i].last_rel);
+    wz_index_encode(&packed, &bytes, &times);
+    assert_int_equal(wz_index_decode(wz_buf_slice(&bytes), wz_buf_slice(&times), &back), WZ_OK);
+    assert_int_equal(back.count, 50);
+    wz_index_release(&index);
+    wz_index_release(&packed);
+    wz_index_release(&back);
+    wz_buf_release(&bytes);
+    wz_buf_release(&times);
 }
 
 static void test_index_is_copied_with_all_it_knows(void **state)
@@ -110,7 +133,8 @@ static void test_index_is_copied_with_all_it_knows(void **state)
 
     (void)state;
     for (uint32_t i = 0; i < 200; i++)
-        (void)wz_index_add(&index, i * WZ_INDEX_BLOCK_BYTES, i * 7, (int64_t)i / 3);
+        (void)wz_index_add(&index, i * WZ_INDEX_BLOCK_BYTES, WZ_INDEX_BLOCK_BYTES, i * 7,
+                           (int64_t)i / 3);
     wz_index_copy(&index, &copy);
     wz_index_encode(&copy, &bytes[0], &bytes[1]);
     wz_index_encode(&index, &bytes[2], &bytes[3]);
@@ -133,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_index_comes_back_from_its_bytes_and_refuses_others),
         cmocka_unit_test(test_index_without_blocks_comes_back_from_its_bytes),
         cmocka_unit_test(test_index_is_cut_as_if_the_rest_had_never_been),
+        cmocka_unit_test(test_index_has_as_many_blocks_of_what_is_compressed),
         cmocka_unit_test(test_index_is_copied_with_all_it_knows),
     };
 

@@ -19,6 +19,10 @@
 
 #define LEVEL 3
 
+// Batches are split into such of about so many bytes: whoever wants one record decompresses no more
+// than that.
+#define PART_BYTES ((size_t)16 * 1024)
+
 // So much is written at a time.
 #define WRITE_BYTES ((size_t)256 * 1024)
 
@@ -56,7 +60,9 @@ struct work {
     struct wz_scan scan;
     struct wz_tail tail;
     struct wz_codec codec;
-    struct wz_buf out; // not written yet
+    int64_t batch_count; // how many were read
+    struct wz_buf parts; // of the batch at hand
+    struct wz_buf out;   // not written yet
     char path[WZ_SEGMENT_PATH_MAX];
     char beside[WZ_SEGMENT_PATH_MAX + 8];
     int from_fd;
@@ -148,7 +154,7 @@ static int write_out(struct work *work)
 }
 
 // Adds one batch, compressed if that makes it shorter.
-static void add_batch(struct work *work, struct wz_slice batch, struct wz_batch_info *info)
+static void add_part(struct work *work, struct wz_slice batch, struct wz_batch_info *info)
 {
     size_t before = work->out.len;
 
@@ -157,6 +163,25 @@ static void add_batch(struct work *work, struct wz_slice batch, struct wz_batch_
     else
         wz_buf_add_slice(&work->out, batch);
     wz_segment_add(work->seg, batch, info);
+}
+
+// Adds the batch that was read, in parts of about the same length.
+static void add_batch(struct work *work, struct wz_slice batch, struct wz_batch_info *info)
+{
+    size_t count = (batch.len + PART_BYTES / 2) / PART_BYTES;
+
+    work->batch_count++;
+    work->parts.len = 0;
+    if (count < 2 || info->count < 2 ||
+        wz_batch_split(batch, info, batch.len / count, &work->parts) < 0) {
+        add_part(work, batch, info); // as it is, whatever is wrong with it
+        return;
+    }
+    for (struct wz_slice left = wz_buf_slice(&work->parts); left.len > 0;) {
+        WZ_ASSERT(wz_batch_read(left, info) == WZ_OK); // it was written above
+        add_part(work, wz_slice_sub(left, 0, info->len), info);
+        left = wz_slice_sub(left, info->len, left.len - info->len);
+    }
 }
 
 // Whether it is worth it as far as it has got; at the end, at all.
@@ -201,7 +226,7 @@ static int copy_all(struct work *work)
     if (r < 0)
         return r;
     if (work->scan.damaged > 0 || work->scan.pos != facts->log_len ||
-        made->record_count != facts->record_count || made->batch_count != facts->batch_count ||
+        made->record_count != facts->record_count || work->batch_count != facts->batch_count ||
         made->first_offset != facts->first_offset || made->last_offset != facts->last_offset)
         return WZ_ERR_CORRUPT;
     return is_worth_it(work, true) ? write_out(work) : WZ_ERR_UNSUPPORTED;
@@ -304,6 +329,7 @@ static void pack(struct wz_packer *packer, const struct wz_place *place)
     wz_fs_close(work.to_fd);
     wz_scan_release(&work.scan);
     wz_codec_release(&work.codec);
+    wz_buf_release(&work.parts);
     wz_buf_release(&work.out);
     wz_segment_free(work.seg);
 }

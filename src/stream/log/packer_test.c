@@ -22,6 +22,7 @@
 #include "base/rand.h"
 #include "stream/log/inside.h"
 #include "stream/log/testlog_test.h"
+#include "wire/codec.h"
 
 #define RECORDS 2000
 #define SEGMENT 100000
@@ -172,6 +173,8 @@ static int64_t read_both(struct wz_log *a, struct wz_log *b,
         assert_int_equal(records[0].append_ms, records[1].append_ms);
         assert_true(wz_slice_eq(records[0].key, records[1].key));
         assert_true(wz_slice_eq(records[0].value, records[1].value));
+        assert_int_equal(records[0].header_count, records[1].header_count);
+        assert_true(wz_slice_eq(records[0].headers, records[1].headers));
         count++;
     }
     assert_int_equal(r, WZ_END);
@@ -412,6 +415,72 @@ static void test_packer_survives_a_disk_that_fails_at_any_step(void **state)
     }
 }
 
+// How many records the batch has that holds byte POS of the file at PATH.
+static int records_at(const char *path, int64_t pos)
+{
+    static uint8_t bytes[SEGMENT];
+    struct wz_batch_info info = {0};
+    FILE *file = fopen(path, "r");
+    struct wz_slice left = wz_slice(bytes, 0);
+
+    assert_non_null(file);
+    left.len = fread(bytes, 1, sizeof(bytes), file);
+    assert_int_equal(fclose(file), 0);
+    for (; pos >= 0; pos -= (int64_t)info.len) {
+        left = wz_slice_sub(left, info.len, left.len - info.len);
+        assert_int_equal(wz_batch_read(left, &info), WZ_OK);
+    }
+    assert_true(info.count > 10 && info.count < 100); // a part of one that had 100
+    return info.count;
+}
+
+// Whoever wants one record of a long batch decompresses a part of it.
+static void test_packer_splits_long_batches(void **state)
+{
+    static uint8_t bytes[16 * SEGMENT];
+    WZ_AUTO(wz_codec_release) struct wz_codec codec = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf buf = {0};
+    struct wz_slice left = wz_slice(bytes, 0);
+    int64_t next_offset = 0;
+    struct testlog t;
+    FILE *file;
+
+    (void)state;
+    calm();
+    testlog_init(&t);
+    t.opt.segment_bytes = 10 * SEGMENT;
+    testlog_open(&t);
+    testlog_append_many(&t, 8000, 250);
+    testlog_settle(&t);
+    assert_int_equal(testlog_close(&t), WZ_OK);
+    t.opt.compress = true;
+    testlog_open(&t);
+    wait_tried(&t);
+    assert_int_equal(tally_of(&t).of[WZ_PACKING_ZSTD], tally_of(&t).sealed);
+    file = fopen(testlog_path(&t, "00000000000000000000.log"), "r");
+    assert_non_null(file);
+    left.len = fread(bytes, 1, sizeof(bytes), file);
+    assert_int_equal(fclose(file), 0);
+    assert_true(left.len > 10000 && left.len < sizeof(bytes));
+    while (left.len > 0) {
+        struct wz_batch_info info;
+        struct wz_slice batch;
+        size_t len;
+
+        assert_int_equal(wz_batch_read(left, &info), WZ_OK);
+        len = info.len;
+        assert_int_equal(info.base_offset, next_offset);
+        next_offset = info.last_offset + 1;
+        assert_int_equal(
+            wz_codec_unpack(&codec, wz_slice_sub(left, 0, len), &info, &buf, &batch, &info), WZ_OK);
+        assert_true(batch.len < 25 * 1024);
+        left = wz_slice_sub(left, len, left.len - len);
+    }
+    assert_true(next_offset > 2000);
+    assert_int_equal(testlog_count(&t, NULL), 8000);
+    finish(&t);
+}
+
 static void test_packer_makes_a_damaged_byte_cost_one_batch(void **state)
 {
     char path[160];
@@ -431,9 +500,11 @@ static void test_packer_makes_a_damaged_byte_cost_one_batch(void **state)
             struct testlog damaged;
             struct wz_log_info info;
             FILE *file;
+            int lost;
             int c;
 
             testlog_copy(&t, &damaged);
+            lost = records_at(testlog_path(&damaged, "00000000000000000000.log"), pos);
             file = fopen(testlog_path(&damaged, "00000000000000000000.log"), "r+");
             assert_non_null(file);
             assert_int_equal(fseek(file, pos, SEEK_SET), 0);
@@ -444,7 +515,7 @@ static void test_packer_makes_a_damaged_byte_cost_one_batch(void **state)
                 assert_int_equal(wz_fs_remove(testlog_path(&damaged, "00000000000000000000.seal")),
                                  WZ_OK);
             testlog_open(&damaged);
-            assert_int_equal(testlog_count(&damaged, NULL), RECORDS - 100);
+            assert_int_equal(testlog_count(&damaged, NULL), RECORDS - lost);
             wz_log_info(damaged.log, &info);
             assert_int_equal(info.damaged_batches, 1);
             finish(&damaged);
@@ -483,7 +554,7 @@ static void test_packer_makes_a_frame_that_is_none_cost_one_batch(void **state)
         if (sealed)
             assert_int_equal(wz_fs_remove(testlog_path(&t, "00000000000000000000.seal")), WZ_OK);
         testlog_open(&t);
-        assert_int_equal(testlog_count(&t, NULL), RECORDS - 100);
+        assert_int_equal(testlog_count(&t, NULL), RECORDS - info.count);
         wz_log_info(t.log, &said);
         assert_int_equal(said.damaged_batches, 1);
         assert_int_equal(testlog_close(&t), WZ_OK);
@@ -642,6 +713,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_packer_changes_nothing_but_the_size),
+        cmocka_unit_test(test_packer_splits_long_batches),
         cmocka_unit_test(test_packer_leaves_readers_undisturbed),
         cmocka_unit_test(test_packer_does_not_mislead_who_only_looks),
         cmocka_unit_test(test_packer_may_crash_at_any_step),

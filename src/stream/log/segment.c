@@ -79,7 +79,8 @@ void wz_segment_add(struct wz_segment *seg, struct wz_slice batch, const struct 
 {
     struct wz_seal *facts = &seg->facts;
     uint32_t last_rel = (uint32_t)(info->last_offset - facts->base_offset);
-    uint32_t block = wz_index_add(&seg->index, (uint32_t)facts->log_len, last_rel, info->max_ms);
+    uint32_t block = wz_index_add(&seg->index, (uint32_t)facts->log_len, (uint32_t)batch.len,
+                                  last_rel, info->max_ms);
 
     if (!seg->unindexed)
         add_topics(seg, block, batch, info);
