@@ -2,12 +2,14 @@
 // How fast the embedded log appends, is read from end to end, and finds one quiet topic among many.
 //   log_bench [--json] [--dir DIR] [--records N] [--topics N] [--os] [--keep] [--packed]
 // Prints a line a number; with --json, one object a line as bench/run wants it. With --packed it
-// then has all but the last segment compressed, and measures again.
+// then has all but the last segment compressed, and measures reading these before and after, in
+// time of the CPU.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,9 +23,19 @@
 #define QUIET_RECORDS 200
 #define LOOKBACK_RECORDS 100
 #define LOOKBACK_ROUNDS 21
+#define READ_ROUNDS 5
 #define BODY_LEN 250
 #define BODIES 4096 // different ones, in turn
 #define KEY_CAP 48
+
+// What is measured of the segments that are not written to any more; the times are the reading
+// thread's own, medians.
+struct sealed {
+    double read_ns; // a record
+    double lookback_us;
+    double first_lookback_us;
+    int64_t size_bytes;
+};
 
 struct bench {
     char dir[256];
@@ -65,6 +77,15 @@ static void need(int r, const char *what)
         return;
     fprintf(stderr, "log_bench: %s: %s\n", what, wz_err_text(r));
     exit(1);
+}
+
+// What the calling thread has run so far.
+static double thread_us(void)
+{
+    struct timespec at;
+
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at); // cannot fail for this clock
+    return (double)at.tv_sec * 1e6 + (double)at.tv_nsec / 1e3;
 }
 
 static void open_log(struct bench *b)
@@ -207,6 +228,7 @@ static void bench_pack(struct bench *b)
     int64_t bytes;
     int left;
 
+    need(wz_log_close(b->log), "close");
     b->opt.compress = true;
     open_log(b);
     wz_log_info(b->log, &info);
@@ -245,6 +267,37 @@ static double bench_lookback(struct bench *b, const char *pattern, double *ret_f
     return us[LOOKBACK_ROUNDS / 2];
 }
 
+// Reads what is sealed, in both directions.
+static void bench_sealed(struct bench *b, struct sealed *ret_sealed)
+{
+    struct wz_log_limits all = {.below_offset = INT64_MAX, .needed_offset = INT64_MAX};
+    struct wz_reader_options back = {.direction = WZ_BACKWARD,
+                                     .pattern = WZ_SLICE_LIT("house.cellar.quiet.sensor")};
+    double us[LOOKBACK_ROUNDS];
+    struct wz_log_removed sealed;
+
+    wz_log_plan(b->log, &all, &sealed, &back.position);
+    for (int i = 0; i < LOOKBACK_ROUNDS; i++) {
+        double start = thread_us();
+
+        if (read_some(b, &back, LOOKBACK_RECORDS) != LOOKBACK_RECORDS)
+            fprintf(stderr, "log_bench: too few records in what is sealed\n");
+        us[i] = thread_us() - start;
+    }
+    ret_sealed->first_lookback_us = us[0];
+    qsort(us, LOOKBACK_ROUNDS, sizeof(us[0]), by_size);
+    ret_sealed->lookback_us = us[LOOKBACK_ROUNDS / 2];
+    for (int i = 0; i < READ_ROUNDS; i++) {
+        double start = thread_us();
+        int64_t count = read_some(b, &(struct wz_reader_options){0}, sealed.records);
+
+        us[i] = (thread_us() - start) * 1e3 / (double)count;
+    }
+    qsort(us, READ_ROUNDS, sizeof(us[0]), by_size);
+    ret_sealed->read_ns = us[READ_ROUNDS / 2];
+    ret_sealed->size_bytes = sealed.bytes;
+}
+
 // One number. TARGET is "" where there is none; MET says whether it was.
 static void print_one(const struct bench *b, const char *name, double value, const char *unit,
                       const char *target, bool met)
@@ -259,19 +312,35 @@ static void print_one(const struct bench *b, const char *name, double value, con
     printf("}\n");
 }
 
-// What is measured before and after: NAME is ", compressed" then.
-static void print_reading(const struct bench *b, const char *name)
+// HOW the segments were stored: "as written", "compressed".
+static void print_sealed(const struct bench *b, const struct sealed *sealed, const char *how)
 {
     char text[4][80];
 
-    (void)snprintf(text[0], sizeof(text[0]), "log: sequential read%s", name);
-    (void)snprintf(text[1], sizeof(text[1]), "log: lookback of 100%s", name);
-    (void)snprintf(text[2], sizeof(text[2]), "log: the same, first time%s", name);
-    (void)snprintf(text[3], sizeof(text[3]), "log: size%s", name);
-    print_one(b, text[0], b->read_per_s, "records/s", "", false);
-    print_one(b, text[1], b->lookback_us, "us", "", false);
-    print_one(b, text[2], b->first_lookback_us, "us", "", false);
-    print_one(b, text[3], (double)b->size_bytes, "bytes", "", false);
+    (void)snprintf(text[0], sizeof(text[0]), "log: sequential read, %s, CPU", how);
+    (void)snprintf(text[1], sizeof(text[1]), "log: lookback of 100, %s, CPU", how);
+    (void)snprintf(text[2], sizeof(text[2]), "log: the same, first time, %s, CPU", how);
+    (void)snprintf(text[3], sizeof(text[3]), "log: size of these, %s", how);
+    print_one(b, text[0], sealed->read_ns, "ns/record", "500", sealed->read_ns < 500);
+    print_one(b, text[1], sealed->lookback_us, "us", "under 5 ms", sealed->lookback_us < 5000);
+    print_one(b, text[2], sealed->first_lookback_us, "us", "", false);
+    print_one(b, text[3], (double)sealed->size_bytes, "bytes", "", false);
+}
+
+// The part of --packed.
+static void run_packed(struct bench *b)
+{
+    struct sealed sealed[2] = {{0}};
+
+    open_log(b);
+    bench_sealed(b, &sealed[0]);
+    bench_pack(b);
+    bench_sealed(b, &sealed[1]);
+    need(wz_log_close(b->log), "close");
+    print_sealed(b, &sealed[0], "as written");
+    print_sealed(b, &sealed[1], "compressed");
+    print_one(b, "log: compressing, CPU of the process", b->pack_cpu_us, "us/MiB", "", false);
+    print_one(b, "log: compressing, rate", b->pack_per_s, "bytes/s", "", false);
 }
 
 static void print(const struct bench *b)
@@ -348,18 +417,8 @@ int main(int argc, char **argv)
     b.open_us = (double)(wz_clock_mono_us() - start);
     need(wz_log_close(b.log), "close");
     print(&b);
-    if (b.packed) {
-        bench_pack(&b);
-        b.read_per_s = 0;
-        bench_read(&b);
-        b.lookback_us = bench_lookback(&b, "house.cellar.quiet.sensor", &b.first_lookback_us);
-        wz_log_info(b.log, &info);
-        b.size_bytes = info.size_bytes;
-        need(wz_log_close(b.log), "close");
-        print_reading(&b, ", compressed");
-        print_one(&b, "log: compressing, CPU of the process", b.pack_cpu_us, "us/MiB", "", false);
-        print_one(&b, "log: compressing, rate", b.pack_per_s, "bytes/s", "", false);
-    }
+    if (b.packed)
+        run_packed(&b);
     wz_free(b.keys);
     wz_free(b.bodies);
     if (!b.keep) {
