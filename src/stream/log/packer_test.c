@@ -601,6 +601,37 @@ static void test_packer_leaves_what_would_get_no_shorter(void **state)
     finish(&t);
 }
 
+// What is damaged is left as it is on the disk: what can still be told from it is not thrown away.
+static void test_packer_leaves_a_damaged_segment(void **state)
+{
+    char path[160];
+    struct stat before;
+    struct stat after;
+    struct testlog t;
+    FILE *file;
+    int c;
+
+    (void)state;
+    make(&t);
+    (void)snprintf(path, sizeof(path), "%s", testlog_path(&t, "00000000000000000000.log"));
+    file = fopen(path, "r+");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 20000, SEEK_SET), 0);
+    c = fgetc(file);
+    assert_int_equal(fseek(file, 20000, SEEK_SET), 0);
+    assert_true(fputc(c ^ 1, file) >= 0 && fclose(file) == 0);
+    assert_int_equal(stat(path, &before), 0);
+    testlog_open(&t);
+    wait_tried(&t);
+    assert_int_equal(tally_of(&t).of[WZ_PACKING_VAIN], 1);
+    assert_true(tally_of(&t).of[WZ_PACKING_ZSTD] > 3);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    assert_int_equal(before.st_size, after.st_size);
+    assert_int_equal(testlog_count(&t, NULL), RECORDS - 100);
+    finish(&t);
+}
+
 static void test_packer_brings_no_removed_segment_back(void **state)
 {
     struct testlog t;
@@ -722,6 +753,7 @@ int main(void)
         cmocka_unit_test(test_packer_makes_a_damaged_byte_cost_one_batch),
         cmocka_unit_test(test_packer_makes_a_frame_that_is_none_cost_one_batch),
         cmocka_unit_test(test_packer_leaves_what_would_get_no_shorter),
+        cmocka_unit_test(test_packer_leaves_a_damaged_segment),
         cmocka_unit_test(test_packer_brings_no_removed_segment_back),
         cmocka_unit_test(test_packer_waits_for_room_on_the_disk),
         cmocka_unit_test(test_packer_works_beside_readers_and_writer),
