@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "config/page.h"
-#include "node.h"
+#include "node/node.h"
 
 // Exit codes as in docs/cli.md.
 #define EXIT_FAILED 1
