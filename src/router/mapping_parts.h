@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a mapping is made of; for mapping.c, which reads it, and mapping_build.c, which makes it.
+// What a mapping is made of; for mapping.c, which reads it, and mapping_build.h, which makes it.
 #pragma once
 
 #include "router/device_table.h"
