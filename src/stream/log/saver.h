@@ -9,7 +9,7 @@
 struct wz_saver;
 
 // Makes one for the segments on SHELF, whose files are in the folder DIR; both are borrowed. Its
-// thread begins when there is something to save. The writer owns it.
+// thread begins when there is something to save. The caller owns it.
 struct wz_saver *wz_saver_new(const char *dir, struct wz_shelf *shelf);
 
 // Saves SEG, which is left: nothing of it changes any more. When it is saved its indexes leave the

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns the writer's thread: it takes all batches that wait, writes them with one call, shows them
 // to the readers, syncs, and answers; no timer says when. A batch stays in memory until it is
-// durable, so that whatever the disk does it can be written anew. States of a segment and what is
-// synced before what: docs/formats/log.md.
+// durable, so that whatever the disk does it can be written anew. What it writes to is active.c's,
+// what it removes remover.c's.
 #include "stream/log/writer.h"
 
 #include <errno.h>
@@ -10,19 +10,13 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
-#include "stream/log/saver.h"
+#include "stream/log/active.h"
+#include "stream/log/remover.h"
 
 // The most batches of one write: 1 MiB, so that checksum, copy and index find them in the cache.
 #define GROUP_MAX 16
-
-// A segment's indexes are saved each time it has grown by this much.
-#define CHECKPOINT_BYTES (128ll * 1024 * 1024)
-
-// Disk space is taken ahead in steps as large as the segment is, from this on.
-#define AHEAD_MIN_BYTES (1024ll * 1024)
 
 // As long as nobody waits, this much is written before it is synced. When nothing more is there to
 // be written, it is synced at once.
@@ -41,19 +35,16 @@ struct wz_writer {
     pthread_t thread;
     struct wz_writer_options opt; // its meta is the writer's copy
     char *dir;
-    struct wz_saver *saver;
 
     // The thread's own.
     struct wz_list pending; // taken from the queue, not written
-    struct wz_list written; // to the present segment, not durable
+    struct wz_list written; // to the active segment, not durable
     int64_t written_bytes;
-    bool wanted;            // somebody waits for what is written
-    struct wz_segment *seg; // written to, or poisoned; NULL: none yet
+    bool wanted; // somebody waits for what is written
+    struct wz_active active;
+    struct wz_remover remover; // what it has removed any thread may ask
     int64_t last_ms;
     int64_t paced_until_us;
-    int64_t doomed_base;   // of a segment off the shelf whose files are still there; -1: none
-    struct wz_seal doomed; // its facts,
-    enum wz_log_reason doomed_reason; // and why, if it goes for one
 
     // LOCK guards all below; CHANGED is signalled when the thread has something to do.
     pthread_mutex_t lock;
@@ -71,15 +62,8 @@ struct wz_writer {
     int64_t jump_end;
     bool letter_out; // the letter is in the mailbox
     bool stopping;
-    int64_t next_offset; // told by stop
-    _Atomic int state_err;
-
-    // The thread writes, any other reads.
-    struct {
-        _Atomic int64_t segments;
-        _Atomic int64_t records;
-        _Atomic int64_t bytes;
-    } removed[WZ_LOG_REASON_COUNT];
+    int64_t next_offset;   // told by stop
+    _Atomic int state_err; // the thread writes, any other reads
 };
 
 static void lock(struct wz_writer *w) { WZ_ASSERT(pthread_mutex_lock(&w->lock) == 0); }
@@ -97,149 +81,18 @@ static void answer_and_unlock(struct wz_writer *w)
         wz_mailbox_answer(w->opt.mailbox, w->opt.letter);
 }
 
-// Saves the indexes of the last segment at the end.
-static int save_last(struct wz_writer *w)
-{
-    struct wz_seal seal;
-    int r = wz_segment_save(w->seg, w->dir, WZ_SEAL_CHECKPOINT, &seal);
-
-    if (r < 0)
-        wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
-    return r;
-}
-
-// Has every segment before the last saved that still has its indexes in memory.
-static void seal_old(struct wz_writer *w)
-{
-    for (size_t i = 0; i < w->opt.shelf->count; i++) {
-        struct wz_segment *seg = w->opt.shelf->segments[i];
-
-        if (seg != w->seg && wz_shelf_is_unsaved(w->opt.shelf, seg))
-            wz_saver_seal(w->saver, seg); // a failure is counted; tried again with the next one
-    }
-}
-
-// Never writes, syncs or acks from the present segment again, and takes back what is not durable.
+// Never writes, syncs or acks from the active segment again, and takes back what is not durable.
 static void poison(struct wz_writer *w)
 {
-    struct wz_segment *seg = w->seg;
-
     while (!wz_list_empty(&w->pending)) // what was not written goes behind what was
         wz_list_push(&w->written, wz_list_shift(&w->pending));
     while (!wz_list_empty(&w->written))
         wz_list_push(&w->pending, wz_list_shift(&w->written));
     w->written_bytes = 0;
-    seg->poisoned = true;
-    wz_shelf_cut(w->opt.shelf, seg);
-    // If the cut fails, the next segment's base keeps the tail out.
-    wz_ignore(wz_fs_truncate(seg->fd, seg->facts.log_len));
-    if (seg->facts.log_len == 0) {
-        w->seg = NULL;
-        wz_shelf_drop(w->opt.shelf, seg);
-    }
+    wz_active_poison(&w->active);
 }
 
-// Ends the present segment: what is in it is durable, or it is poisoned.
-static void close_segment(struct wz_writer *w)
-{
-    struct wz_segment *seg = w->seg;
-
-    if (seg == NULL)
-        return;
-    if (!seg->poisoned) {
-        // With durability = os this is the first sync; a failure cannot be told to anybody any
-        // more.
-        if (w->opt.durability == WZ_DURABILITY_OS && wz_fs_sync(seg->fd) < 0)
-            wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
-        wz_ignore(wz_fs_truncate(seg->fd, seg->facts.log_len)); // gives back what was taken ahead
-    }
-    wz_tail_release(&seg->tail);
-    wz_fs_close(seg->fd);
-    seg->fd = -1;
-    w->seg = NULL;
-    seal_old(w);
-}
-
-// Makes the file of a segment named BASE_OFFSET. One that is there holds nothing that is durable:
-// all records from BASE_OFFSET on are still in memory.
-static int make_file(struct wz_writer *w, int64_t base_offset, int *ret_fd)
-{
-    char path[WZ_SEGMENT_PATH_MAX];
-    int r;
-
-    wz_segment_path(w->dir, base_offset, WZ_SEGMENT_LOG, path);
-    r = wz_fs_open(path, WZ_FS_NEW, ret_fd);
-    if (r != WZ_ERR_EXISTS)
-        return r;
-    r = wz_fs_remove(path);
-    if (r < 0)
-        return r;
-    return wz_fs_open(path, WZ_FS_NEW, ret_fd);
-}
-
-static int open_segment(struct wz_writer *w, int64_t base_offset)
-{
-    struct wz_segment *seg;
-    uint64_t file_id;
-    int fd = -1;
-    int r = make_file(w, base_offset, &fd);
-
-    if (r < 0)
-        return r;
-    r = wz_fs_sync_dir(w->dir);
-    if (r == WZ_OK)
-        r = wz_fs_identity(fd, &file_id);
-    if (r < 0) {
-        wz_fs_close(fd);
-        return r;
-    }
-    seg = wz_segment_new(base_offset);
-    seg->file_id = file_id;
-    seg->fd = fd;
-    w->seg = seg;
-    wz_shelf_add(w->opt.shelf, seg);
-    return WZ_OK;
-}
-
-// Whether the batch belongs into a segment behind the present one.
-static bool is_full(const struct wz_writer *w, const struct wz_seal *facts, int64_t more_bytes,
-                    const struct wz_batch_builder *batch)
-{
-    int64_t pos = facts->log_len + more_bytes;
-
-    return (pos > 0 && pos + (int64_t)batch->len > w->opt.segment_bytes) ||
-           batch->base_offset + batch->count - 1 - facts->base_offset > INT32_MAX;
-}
-
-// Sees to it that the present segment can take the first batch that waits.
-static int ready_segment(struct wz_writer *w, const struct wz_batch_builder *first)
-{
-    if (w->seg != NULL && (w->seg->poisoned || is_full(w, &w->seg->facts, 0, first)))
-        close_segment(w);
-    return w->seg != NULL ? WZ_OK : open_segment(w, first->base_offset);
-}
-
-// Takes disk space so that the next LEN bytes, and some more, find it mapped. That it cannot be had
-// is for the write itself to find out.
-static void allocate_ahead(struct wz_writer *w, int64_t len)
-{
-    struct wz_segment *seg = w->seg;
-    int64_t end = seg->facts.log_len + len;
-    int64_t step = seg->facts.log_len;
-
-    if (end <= seg->allocated_pos)
-        return;
-    if (step < AHEAD_MIN_BYTES)
-        step = AHEAD_MIN_BYTES;
-    if (step > w->opt.ahead_bytes)
-        step = w->opt.ahead_bytes;
-    if (end + step > w->opt.segment_bytes)
-        step = end < w->opt.segment_bytes ? w->opt.segment_bytes - end : 0;
-    wz_ignore(wz_fs_allocate(seg->fd, seg->facts.log_len, len + step)); // see above
-    seg->allocated_pos = end + step;
-}
-
-// Collects the batches that go into the present segment with one write, seals them, and returns how
+// Collects the batches that go into the active segment with one write, seals them, and returns how
 // many they are.
 static int gather(struct wz_writer *w, struct wz_pending **group, struct iovec *pieces,
                   int64_t *ret_len)
@@ -254,7 +107,7 @@ static int gather(struct wz_writer *w, struct wz_pending **group, struct iovec *
         struct wz_pending *pending = WZ_CONTAINER(it, struct wz_pending, link);
         struct wz_batch_builder *batch = &pending->batch;
 
-        if (count == GROUP_MAX || (count > 0 && is_full(w, &w->seg->facts, len, batch)))
+        if (count == GROUP_MAX || (count > 0 && wz_active_is_full(&w->active, len, batch)))
             break;
         if (!pending->sealed)
             wz_batch_seal(batch->bytes, batch->len);
@@ -270,25 +123,9 @@ static int gather(struct wz_writer *w, struct wz_pending **group, struct iovec *
 
 static void publish(struct wz_writer *w, struct wz_pending *const *group, int count)
 {
-    for (int i = 0; i < count; i++) {
-        struct wz_slice s = wz_slice(group[i]->batch.bytes, group[i]->batch.len);
-        struct wz_batch_info info;
-
-        WZ_ASSERT(wz_batch_read(s, &info) == WZ_OK); // it is our own
-        wz_shelf_publish(w->opt.shelf, w->seg, s, &info);
-    }
+    for (int i = 0; i < count; i++)
+        wz_active_publish(&w->active, wz_slice(group[i]->batch.bytes, group[i]->batch.len));
     wz_shelf_notify(w->opt.shelf);
-}
-
-static int sync_segment(struct wz_writer *w)
-{
-    int r;
-
-    if (w->opt.durability == WZ_DURABILITY_OS)
-        return WZ_OK;
-    r = wz_fs_sync(w->seg->fd);
-    wz_metric_add(WZ_METRIC_STREAM_SYNCS, 1);
-    return r;
 }
 
 // Gives back the batches that were written, which are durable, and tells the loop.
@@ -298,8 +135,7 @@ static void retire(struct wz_writer *w)
         &WZ_CONTAINER(w->written.prev, struct wz_pending, link)->batch;
     int64_t end = last->base_offset + last->count;
 
-    w->seg->durable = w->seg->facts;
-    w->last_ms = w->seg->facts.last_ms;
+    w->last_ms = wz_active_settle(&w->active);
     w->written_bytes = 0;
     w->paced_until_us = w->wanted ? 0 : wz_clock_mono_us() + PACE_US;
     w->wanted = false;
@@ -312,19 +148,6 @@ static void retire(struct wz_writer *w)
     answer_and_unlock(w);
 }
 
-static void checkpoint(struct wz_writer *w)
-{
-    struct wz_segment *seg = w->seg;
-
-    if (seg->facts.log_len - seg->checkpoint_pos < CHECKPOINT_BYTES)
-        return;
-    seg->checkpoint_pos = seg->facts.log_len; // not tried again at once if it fails
-    if (w->opt.durability == WZ_DURABILITY_OS && wz_fs_sync(seg->fd) < 0)
-        wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
-    else
-        wz_saver_checkpoint(w->saver, seg);
-}
-
 // Makes what was written durable.
 static int commit(struct wz_writer *w)
 {
@@ -332,13 +155,13 @@ static int commit(struct wz_writer *w)
 
     if (wz_list_empty(&w->written))
         return WZ_OK;
-    r = sync_segment(w);
+    r = wz_active_sync(&w->active);
     if (r < 0) {
         poison(w);
         return r;
     }
     retire(w);
-    checkpoint(w);
+    wz_active_checkpoint(&w->active);
     return WZ_OK;
 }
 
@@ -361,13 +184,8 @@ static int write_group(struct wz_writer *w)
     struct iovec pieces[GROUP_MAX];
     int64_t len;
     int count = gather(w, group, pieces, &len);
-    int r = WZ_OK;
+    int r = wz_active_write(&w->active, pieces, count, len);
 
-    allocate_ahead(w, len);
-    if (!w->seg->tail.open)
-        r = wz_tail_open(&w->seg->tail, w->seg->fd, w->seg->facts.log_len);
-    if (r == WZ_OK)
-        r = wz_tail_write(&w->seg->tail, pieces, count);
     if (r == WZ_ERR_NOSPACE)
         return r; // nothing was shown: the same bytes go to the same place again
     if (r < 0) {
@@ -404,10 +222,10 @@ static int commit_group(struct wz_writer *w)
         &WZ_CONTAINER(w->pending.next, struct wz_pending, link)->batch;
     int r = WZ_OK;
 
-    if (w->seg != NULL && !w->seg->poisoned && is_full(w, &w->seg->facts, 0, first))
+    if (wz_active_is_full(&w->active, 0, first))
         r = commit(w); // before the segment is left
     if (r == WZ_OK)
-        r = ready_segment(w, first);
+        r = wz_active_ready(&w->active, first);
     if (r == WZ_OK)
         r = write_group(w);
     if (r == WZ_ERR_NOSPACE && commit(w) < 0)
@@ -436,54 +254,10 @@ static int reserve(struct wz_writer *w, int64_t end)
     return WZ_OK;
 }
 
-// Says and counts what went for a reason.
-static void note_removed(struct wz_writer *w)
-{
-    const struct wz_seal *facts = &w->doomed;
-    const char *name = strrchr(w->dir, '/');
-    enum wz_log_reason reason = w->doomed_reason;
-
-    if (reason == WZ_LOG_REASON_COUNT)
-        return;
-    atomic_fetch_add_explicit(&w->removed[reason].segments, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&w->removed[reason].records, facts->record_count,
-                              memory_order_relaxed);
-    atomic_fetch_add_explicit(&w->removed[reason].bytes, facts->log_len, memory_order_relaxed);
-    WZ_LOG(WZ_LOG_INFO, "stream.removed", WZ_F_STR("stream", name != NULL ? name + 1 : w->dir),
-           WZ_F_STR("reason", wz_log_reason_word(reason)),
-           WZ_F_INT("first_offset", facts->base_offset),
-           WZ_F_INT("last_offset", facts->last_offset), WZ_F_INT("last_ms", facts->last_ms),
-           WZ_F_INT("records", facts->record_count), WZ_F_INT("bytes", facts->log_len));
-}
-
-// Removes the files of the segment that was taken off the shelf last, durably before any other: one
-// whose files cannot be removed comes back at the next start, and then all that came behind it must
-// still be there. Returns whether none is left.
-static bool remove_doomed(struct wz_writer *w)
-{
-    if (w->doomed_base < 0)
-        return true;
-    if (wz_segment_remove(w->dir, w->doomed_base) < 0) {
-        wz_metric_add(WZ_METRIC_STREAM_FAILURES, 1);
-        return false;
-    }
-    w->doomed_base = -1;
-    note_removed(w);
-    return true;
-}
-
-// Removes segments below END.
-static void trim(struct wz_writer *w, int64_t end)
-{
-    while (remove_doomed(w) && wz_shelf_trim(w->opt.shelf, end, &w->doomed_base))
-        w->doomed_reason = WZ_LOG_REASON_COUNT;
-}
-
 // Removes segments as LIMITS say, and tells the loop.
 static void retain(struct wz_writer *w, struct wz_log_limits *limits, uint64_t number)
 {
-    while (remove_doomed(w) && wz_shelf_retain(w->opt.shelf, limits, &w->doomed, &w->doomed_reason))
-        w->doomed_base = w->doomed.base_offset;
+    wz_remover_retain(&w->remover, limits);
     lock(w);
     w->news.retained = number;
     answer_and_unlock(w);
@@ -582,7 +356,7 @@ static void do_chores(struct wz_writer *w, struct chores *chores)
     if (chores->jump_ms != 0)
         note_jump(w, chores->jump_ms, chores->jump_end);
     if (chores->trim_end > 0)
-        trim(w, chores->trim_end);
+        wz_remover_trim(&w->remover, chores->trim_end);
     if (chores->retains > 0)
         retain(w, &chores->limits, chores->retains);
 }
@@ -624,21 +398,9 @@ static bool take_work(struct wz_writer *w, int failed, int64_t *ret_reserve_end)
 // The orderly stop. Returns what kept it from being one.
 static int finish(struct wz_writer *w)
 {
-    struct wz_segment *seg = w->seg;
     struct wz_meta meta = w->opt.meta;
-    int r = WZ_OK;
+    int r = wz_active_finish(&w->active);
 
-    wz_saver_wait(w->saver); // for a checkpoint of the same segment
-    if (seg != NULL && !seg->poisoned) {
-        if (w->opt.durability == WZ_DURABILITY_OS)
-            r = wz_fs_sync(seg->fd);
-        if (r == WZ_OK)
-            r = wz_fs_truncate(seg->fd, seg->facts.log_len);
-        if (r == WZ_OK)
-            r = save_last(w);
-    }
-    seal_old(w);
-    wz_saver_wait(w->saver);
     if (r < 0)
         return r;
     meta.clean = true;
@@ -686,12 +448,28 @@ static int start_thread(struct wz_writer *w)
 static void writer_free(struct wz_writer *w)
 {
     WZ_ASSERT(wz_list_empty(&w->pending) && wz_list_empty(&w->queue));
-    wz_saver_free(w->saver);
+    wz_active_release(&w->active);
     wz_fs_close(w->opt.meta_fd);
     (void)pthread_mutex_destroy(&w->lock); // fails only while in use, which is a bug
     (void)pthread_cond_destroy(&w->changed);
     wz_free(w->dir);
     wz_free(w);
+}
+
+// Makes what the thread works with.
+static void parts_init(struct wz_writer *w)
+{
+    struct wz_active_options active = {
+        .dir = w->dir,
+        .shelf = w->opt.shelf,
+        .seg = w->opt.seg,
+        .durability = w->opt.durability,
+        .segment_bytes = w->opt.segment_bytes,
+        .ahead_bytes = w->opt.ahead_bytes,
+    };
+
+    wz_active_init(&w->active, &active);
+    wz_remover_init(&w->remover, w->dir, w->opt.shelf);
 }
 
 int wz_writer_start(const struct wz_writer_options *options, struct wz_writer **ret_writer)
@@ -702,9 +480,7 @@ int wz_writer_start(const struct wz_writer_options *options, struct wz_writer **
 
     w->opt = *options;
     w->dir = wz_strdup(options->dir);
-    w->saver = wz_saver_new(w->dir, options->shelf);
-    w->seg = options->seg;
-    w->doomed_base = -1;
+    parts_init(w);
     w->last_ms = options->last_ms;
     w->reserve_end = options->meta.reserved_end;
     w->news = (struct wz_news){.durable_end = options->durable_end,
@@ -793,11 +569,7 @@ uint64_t wz_writer_retain(struct wz_writer *w, const struct wz_log_limits *limit
 void wz_writer_removed(const struct wz_writer *w, enum wz_log_reason reason,
                        struct wz_log_removed *ret_removed)
 {
-    *ret_removed = (struct wz_log_removed){
-        .segments = atomic_load_explicit(&w->removed[reason].segments, memory_order_relaxed),
-        .records = atomic_load_explicit(&w->removed[reason].records, memory_order_relaxed),
-        .bytes = atomic_load_explicit(&w->removed[reason].bytes, memory_order_relaxed),
-    };
+    wz_remover_removed(&w->remover, reason, ret_removed);
 }
 
 void wz_writer_clock_set(struct wz_writer *w, int64_t jump_ms, int64_t end)
