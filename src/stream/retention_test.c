@@ -20,7 +20,7 @@
 #define TOTAL (1000 * MIB)
 #define SEGMENT (64 * KIB)
 #define RECORD 4000
-#define WITHIN_US (60 * 1000000LL)
+#define WITHIN_US (30 * 1000000LL)
 #define BEGAN_MS ((int64_t)1770000000000)
 #define HOUR_MS ((int64_t)3600 * 1000)
 
