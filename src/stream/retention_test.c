@@ -97,6 +97,7 @@ static void start(struct world *w)
 {
     struct wz_space_options options = {.loop = &w->loop,
                                        .min_free_bytes = 10 * MIB,
+                                       .look_ms = 20,
                                        .looked = on_looked,
                                        .measured = on_measured,
                                        .arg = w};

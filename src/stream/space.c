@@ -247,8 +247,10 @@ void wz_space_watch(struct wz_space *space, struct wz_log *log)
 
 void wz_space_start(struct wz_space *space)
 {
+    uint64_t look_ms = space->opt.look_ms > 0 ? (uint64_t)space->opt.look_ms : LOOK_MS;
+
     (void)uv_timer_init(&space->opt.loop->uv, &space->timer); // these two cannot fail
-    (void)uv_timer_start(&space->timer, on_timer, LOOK_MS, LOOK_MS);
+    (void)uv_timer_start(&space->timer, on_timer, look_ms, look_ms);
     space->timer.data = space;
     wz_loop_join(space->opt.loop, &space->part);
     begin(space);

@@ -39,6 +39,7 @@ struct wz_space_view {
 struct wz_space_options {
     struct wz_loop *loop;
     int64_t min_free_bytes; // the floor, for each disk; 0: there is none
+    int look_ms;            // between two looks; 0: a second
     int floor_part;         // the floor is a disk's size by this at the most; 0: as it is
     wz_space_fn looked;
     wz_space_fn measured; // called after each look, before LOOKED; NULL: nobody
