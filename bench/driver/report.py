@@ -30,6 +30,7 @@ MAPPING_REMARKS = {
     "mapped_mib": "{:.1f} MiB resident then",
     "change_ms": "in force after {:.1f} ms",
     "change_most_ms": "at most {:.1f}",
+    "loop_change_us": "loop thread {:,.0f} us a change",
     "stall_us": "the longest ping {:,.0f} us",
     "quiet_stall_us": "{:,.0f} without changes",
 }
