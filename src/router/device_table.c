@@ -368,7 +368,7 @@ bool wz_device_walk_next(struct wz_device_walk *walk, struct wz_device_match *re
 bool wz_device_safe(struct wz_slice s)
 {
     for (size_t i = 0; i < s.len; i++)
-        if (s.ptr[i] == '\0' || strchr("./*#+", s.ptr[i]) != NULL)
+        if (s.ptr[i] < 0x20 || s.ptr[i] == 0x7f || strchr("./*#+", s.ptr[i]) != NULL)
             return false;
     return s.len > 0;
 }

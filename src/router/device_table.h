@@ -87,7 +87,7 @@ struct wz_device_walk wz_device_walk(const struct wz_device_table *table, enum w
 // literal levels or words. A capture stands for any level, also one that cannot be a word.
 bool wz_device_walk_next(struct wz_device_walk *walk, struct wz_device_match *ret_match);
 
-// Whether S can be both a level and a word.
+// Whether S can be both a level and a word, so that the bus takes a topic of such words.
 bool wz_device_safe(struct wz_slice s);
 
 // Writes the id or route of a device that was found to RET_TEXT, which has room for CAP bytes; 0

@@ -278,8 +278,8 @@ static void explain_miss(json_t *steps, const struct wz_mapping *mapping, enum w
         break;
     case WZ_OUTCOME_UNSAFE_LEVEL:
         set_words(steps, "why",
-                  "One of its levels is empty or contains '.', '*', '#' or '+', and so "
-                  "cannot be a word.");
+                  "One of its levels is empty or contains '.', '*', '#', '+' or a control "
+                  "character, and so cannot be a word.");
         set_words(steps, "fix", "Give the subtopic a channel.");
         break;
     case WZ_OUTCOME_COLLISION:
