@@ -202,7 +202,8 @@ static void test_device_write_keeps_to_its_room(void **state)
 
 static void test_device_safe_tells_words_from_others(void **state)
 {
-    static const char *const unsafe[] = {"", ".", "..", "a/b", "*", "#", "+", "a+", "a\tb", "\x7f", "\x1f"};
+    static const char *const unsafe[] = {"",  ".",  "..",   "a/b",  "*",   "#",
+                                         "+", "a+", "a\tb", "\x7f", "\x1f"};
     (void)state;
 
     for (size_t i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]); i++)

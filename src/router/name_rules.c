@@ -5,12 +5,20 @@
 #include "base/codes.h"
 #include "base/utf8.h"
 
+// Whether a control character begins at POS: C0, DEL or C1 (U+0080 to U+009F, two bytes of UTF-8),
+// which the names of documents and the text form cannot have either.
+static bool is_control(struct wz_slice s, size_t pos)
+{
+    return s.ptr[pos] < 0x20 || s.ptr[pos] == 0x7f ||
+           (s.ptr[pos] == 0xc2 && pos + 1 < s.len && s.ptr[pos + 1] < 0xa0);
+}
+
 const char *wz_rule_levels(struct wz_slice s)
 {
     if (s.len == 0)
         return "is empty";
     for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] < 0x20 || s.ptr[i] == 0x7f)
+        if (is_control(s, i))
             return "contains a control character";
         if (s.ptr[i] == '+' || s.ptr[i] == '#')
             return "contains a wildcard, '+' or '#'";
@@ -40,7 +48,7 @@ const char *wz_rule_words(struct wz_slice s, int *code)
     if (s.len > WZ_TOPIC_MAX)
         return "is longer than 255 bytes";
     for (size_t i = 0; i <= s.len; i++) {
-        if (i < s.len && (s.ptr[i] < 0x20 || s.ptr[i] == 0x7f))
+        if (i < s.len && is_control(s, i))
             return "contains a control character";
         if (i < s.len && (s.ptr[i] == '/' || s.ptr[i] == '*' || s.ptr[i] == '#' || s.ptr[i] == '+'))
             return "contains one of '/', '*', '#' and '+'";

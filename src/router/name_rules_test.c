@@ -64,6 +64,9 @@ static void test_name_rules_of_levels(void **state)
         ROW("a\0b", "contains a control character"),
         ROW("a\x1f", "contains a control character"),
         ROW("a\x7f", "contains a control character"),
+        ROW("a\xc2\x80", "contains a control character"), // C1
+        ROW("\xc2\x9f", "contains a control character"),
+        ROW("\xc2\xa0", NULL),
         ROW("\xc3", "is not UTF-8"),
         ROW("\xed\xa0\x80", "is not UTF-8"), // a surrogate
         ROW("\xf4\x90\x80\x80", "is not UTF-8"),
@@ -110,6 +113,7 @@ static void test_name_rules_of_words(void **state)
         ROW("a#", "contains one of '/', '*', '#' and '+'"),
         ROW("a+b", "contains one of '/', '*', '#' and '+'"),
         ROW("a\0b", "contains a control character"),
+        ROW("a\xc2\x85.b", "contains a control character"), // C1
         ROW("\xff", "is not UTF-8"),
     };
     char text[WZ_TOPIC_MAX + 1];
