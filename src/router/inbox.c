@@ -241,8 +241,8 @@ static void count(struct wz_inbox *inbox)
 
     if (done.entered > 0)
         wz_metric_add(WZ_METRIC_INBOX_REENTERED, done.entered);
-    if (done.entered > 0 || done.forgotten > 0)
-        inbox->changed = true;
+    if (done.pieces > 0)
+        inbox->changed = true; // if only in how far the run is
     for (int why = WZ_OUTCOME_UNKNOWN_DEVICE; why < WZ_OUTCOME_COUNT; why++)
         if (counts->why[why] > 0)
             wz_metric_add(metrics[why], counts->why[why]);

@@ -308,6 +308,30 @@ static void test_inbox_lets_what_is_kept_enter_or_forgets_it(void **state)
     expect_listed(world, ""); // it is marked
 }
 
+static bool board_says_it_runs(struct world *world)
+{
+    json_t *state = wz_board_get(world->board, "inbox", "state");
+    bool runs = json_is_true(json_object_get(json_object_get(state, "reentry"), "running"));
+
+    json_decref(state);
+    return runs;
+}
+
+static void test_inbox_shows_that_a_run_that_found_nothing_has_ended(void **state)
+{
+    struct world *world = *state;
+    int64_t end_us = wz_clock_mono_us() + 2500 * 1000; // the board has nothing more to show
+
+    while (wz_clock_mono_us() < end_us)
+        (void)uv_run(&world->loop.uv, UV_RUN_ONCE);
+    json_decref(ask(world, "reenter", "{}")); // as it begins
+    end_us = wz_clock_mono_us() + WITHIN_US;
+    while (board_says_it_runs(world)) {
+        assert_true(wz_clock_mono_us() < end_us);
+        (void)uv_run(&world->loop.uv, UV_RUN_ONCE);
+    }
+}
+
 static void test_inbox_counts_what_is_beyond_the_rate(void **state)
 {
     struct world *world = *state;
@@ -358,6 +382,7 @@ int main(void)
         TEST(test_inbox_lists_what_it_has_and_what_there_was_before),
         TEST(test_inbox_lists_nothing_that_is_mapped_or_ignored),
         TEST(test_inbox_lets_what_is_kept_enter_or_forgets_it),
+        TEST(test_inbox_shows_that_a_run_that_found_nothing_has_ended),
         TEST(test_inbox_counts_what_is_beyond_the_rate),
         TEST(test_inbox_lets_the_oldest_go_beyond_its_size),
     };

@@ -439,6 +439,7 @@ static bool sync_piece(struct wz_reentry *reentry)
     else
         put_state(reentry);
     wz_journal_end(journal, &unused);
+    reentry->counts.pieces++;
     if (ended)
         end_run(reentry);
     else

@@ -26,10 +26,11 @@ struct wz_reentry;
 // The longest text of what is wished.
 #define WZ_REENTRY_WISH_BYTES ((size_t)1024 * 1024)
 
-// Records that were done with.
+// What was done with.
 struct wz_reentry_counts {
     int64_t entered;
     int64_t forgotten;
+    int64_t pieces; // that were looked through, whatever was in them
 };
 
 // Appends a message to raw-stream, if the mapping in force maps it: RET_OFFSET is the record's, or
