@@ -269,10 +269,13 @@ static int on_devices(void *arg, const struct wz_message *msg, void **slot,
 static int on_reentry(void *arg, const struct wz_message *msg, int64_t *ret_offset)
 {
     struct wz_router *router = arg;
-    struct route *route = route_of_device(router, msg->topic);
     struct wz_ticket ticket = {0};
+    struct route *route;
     int r = WZ_OK;
 
+    if (!wz_bus_takes(router->options.bus))
+        return WZ_ERR_BUSY; // as for what comes in: the mirror would not take it either
+    route = route_of_device(router, msg->topic);
     if (route->records) {
         r = record_raw(router, route, msg, &ticket);
         *ret_offset = r == WZ_OK ? ticket.offset : -1;

@@ -279,6 +279,25 @@ def test_no_floor(faulty):
     assert post(wyze)[0] == 200
 
 
+def test_what_no_rule_mapped_enters_when_there_is_room(faulty):
+    """Messages of the inbox wait like those that come in, and then are for those who listen, too."""
+    wyze, set_rules = faulty
+    wyze.start("--streams-min-free=100MiB", "--streams-keep-free=0")
+    wyze.cli("passthrough", "set", "all", "#")
+    client = wyze.client("device")
+    for number in range(300):
+        client.publish("tele/plug/SENSOR", str(number), wait=number == 299)
+    until(lambda: metric(wyze, "wyze_inbox_kept_total") == 300)
+    set_rules(free(MIB))
+    wait_low(wyze)
+    wyze.cli("map", "inbox", "accept", "tele/plug/SENSOR")
+    assert wyze.records() == []
+    set_rules()
+    wait_room(wyze)
+    until(lambda: len(wyze.records()) == 300, what="what was kept did not enter")
+    until(lambda: len(wyze.records("processed-stream")) == 300, what="it did not pass")
+
+
 def test_a_will_and_a_script_wait_for_room(faulty, tmp_path):
     """A will that falls due, and what a script emits, are not lost: they come when there is room."""
     wyze, set_rules = faulty
