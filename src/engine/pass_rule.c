@@ -91,15 +91,18 @@ static struct wz_slice string_of(const json_t *object, const char *key)
     return wz_slice(json_string_value(string), json_string_length(string));
 }
 
-// A bus takes patterns of so many words.
-static bool is_shallow(struct wz_slice pattern)
+// Whether there may be topics of that many words, none of which is empty.
+static bool has_words(struct wz_slice pattern)
 {
     struct wz_words words = wz_words(pattern, '.');
     struct wz_slice word;
     int count = 0;
 
-    while (count <= WZ_TRIE_DEPTH_MAX && wz_words_next(&words, &word))
+    while (count <= WZ_TRIE_DEPTH_MAX && wz_words_next(&words, &word)) {
+        if (word.len == 0)
+            return false;
         count++;
+    }
     return count <= WZ_TRIE_DEPTH_MAX;
 }
 
@@ -107,7 +110,7 @@ static int check_pattern(const json_t *body, struct wz_problem *problem)
 {
     struct wz_slice pattern = string_of(body, "pattern");
 
-    if (pattern.len > 0 && wz_pattern_valid(&wz_topic_amqp, pattern) && is_shallow(pattern))
+    if (pattern.len > 0 && wz_pattern_valid(&wz_topic_amqp, pattern) && has_words(pattern))
         return WZ_OK;
     return refuse(problem, "a rule needs a \"pattern\" of topics",
                   "write words joined by '.', '*' for one word, '#' for any number of words");

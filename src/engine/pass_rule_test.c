@@ -71,6 +71,8 @@ static void test_pass_rule_is_refused_with_place_and_fix(void **state)
         {"{}", "\"pattern\""},
         {"{\"pattern\":\"\"}", "\"pattern\""},
         {"{\"pattern\":\"a.b#\"}", "\"pattern\""},
+        {"{\"pattern\":\"a..b\"}", "\"pattern\""},
+        {"{\"pattern\":\"#.\"}", "\"pattern\""},
         {"{\"pattern\":7}", "\"pattern\" must be a text"},
         {"{\"pattern\":\"a\",\"patern\":\"b\"}", "no member \"patern\""},
         {"{\"pattern\":\"a\",\"order\":1.5}", "\"order\" must be a whole number"},
