@@ -190,6 +190,24 @@ static void test_mapping_explain_says_why_of_long_topics(void **state)
     wz_mapping_unref(mapping);
 }
 
+// Whoever asks may ask about any text.
+static void test_mapping_explain_takes_a_topic_that_is_too_long(void **state)
+{
+    static const char device[] = "bedroom.light.";
+    static const char end[] = ".output";
+    struct wz_mapping *mapping = example();
+    char topic[2000];
+    (void)state;
+
+    memset(topic, 'a', sizeof(topic));
+    memcpy(topic, device, sizeof(device) - 1);
+    memcpy(topic + sizeof(topic) - sizeof(end) + 1, end, sizeof(end) - 1);
+    assert_steps(
+        wz_mapping_explain_out(mapping, wz_slice(topic, sizeof(topic)), (struct wz_slice){0}),
+        "{\"device\":null,\"to\":null,\"why\":\"No device has this topic.\"}");
+    wz_mapping_unref(mapping);
+}
+
 static void test_mapping_explain_names_both_devices_of_one_topic(void **state)
 {
     struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
@@ -217,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_mapping_explain_tells_the_way_in),
         cmocka_unit_test(test_mapping_explain_tells_what_is_missing),
         cmocka_unit_test(test_mapping_explain_tells_the_way_out),
+        cmocka_unit_test(test_mapping_explain_takes_a_topic_that_is_too_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -298,7 +298,7 @@ bool wz_spot_read(const struct wz_mapping *mapping, struct wz_slice topic,
     struct wz_device_walk walk = wz_device_walk(&mapping->devices, WZ_SIDE_LOGICAL, topic);
     struct wz_slice words;
 
-    if (!wz_device_walk_next(&walk, &ret_spot->device) ||
+    if (topic.len > WZ_TOPIC_MAX || !wz_device_walk_next(&walk, &ret_spot->device) ||
         judge_captures(&ret_spot->device) != WZ_OUTCOME_MAPPED)
         return false;
     ret_spot->profile = &mapping->profiles[mapping->devices.profiles[ret_spot->device.number]];

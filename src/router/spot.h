@@ -24,8 +24,8 @@ bool wz_spot_find(const struct wz_mapping *mapping, enum wz_shape_use use, struc
 bool wz_spot_near(const struct wz_mapping *mapping, struct wz_slice physical,
                   struct wz_spot *ret_spot);
 
-// Reads a logical topic, without the word of commands. LEVELS is room for a subtopic that is made
-// of words.
+// Reads a logical topic, without the word of commands; one that is too long is nobody's. LEVELS is
+// room for a subtopic that is made of words.
 bool wz_spot_read(const struct wz_mapping *mapping, struct wz_slice topic,
                   char levels[WZ_TOPIC_MAX], struct wz_spot *ret_spot);
 
