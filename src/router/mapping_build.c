@@ -279,6 +279,7 @@ static struct wz_mapping_template *find_template(struct wz_mapping_build *build,
 
     if (body == NULL)
         return template;
+    name = wz_ready_template_find(name); // that of a device's document goes with it
     template = &build->templates[build->template_count++];
     *template = (struct wz_mapping_template){.name = name, .body = body};
     (void)wz_map_put(&build->by_name, wz_slice_str(name), template);

@@ -147,6 +147,33 @@ static void test_mapping_keeper_follows_each_change(void **state)
     close_world(&world);
 }
 
+// Devices with members of their own are read again at each change, and their template may be ready.
+static void test_mapping_keeper_follows_ready_templates(void **state)
+{
+    struct world world;
+    char text[128];
+    (void)state;
+
+    open_world(&world);
+    for (int i = 0; i < 40; i++) {
+        char id[16];
+
+        (void)snprintf(id, sizeof(id), "p%d", i);
+        (void)snprintf(text, sizeof(text),
+                       "{\"route\":\"r%d\",\"template\":\"%s\",\"channels\":{\"S\":\"s%d\"}}", i,
+                       i % 2 == 0 ? "tasmota" : "plain", i);
+        assert_int_equal(change(&world, WZ_COLLECTION_DEVICES, id, text), WZ_OK);
+    }
+    for (int i = 0; i < 40; i++) {
+        char topic[16];
+
+        (void)snprintf(text, sizeof(text), i % 2 == 0 ? "tele/p%d/S" : "p%d/S", i);
+        (void)snprintf(topic, sizeof(topic), "r%d.s%d", i, i);
+        assert_topic(world.mapping, text, topic);
+    }
+    close_world(&world);
+}
+
 // Another process has changed the file: what was kept is not what the next change is made to.
 static void test_mapping_keeper_sees_changes_of_another_process(void **state)
 {
@@ -180,8 +207,13 @@ static void random_change(struct world *world, uint64_t *seed)
 {
     static const char *const ids[] = {"a", "a/b", "b", "{x}/c", "c/{y}"};
     static const char *const routes[] = {"r", "r.s", "s", "{x}.t", "u.{y}"};
-    static const char *const ends[] = {"}", "}", ",\"template\":\"t\"}", ",\"input\":\"in\"}",
-                                       ",\"channels\":{\"M\":\"z\"}}"};
+    static const char *const ends[] = {"}",
+                                       "}",
+                                       ",\"template\":\"t\"}",
+                                       ",\"input\":\"in\"}",
+                                       ",\"channels\":{\"M\":\"z\"}}",
+                                       ",\"template\":\"plain\"}",
+                                       ",\"template\":\"plain\",\"channels\":{\"N\":\"y\"}}"};
     static const char *const subtopics[] = {"M", "N"};
     static const char *const channels[] = {"m", "n", "s"};
     static const char *const templates[] = {"{}", "{\"input\":\"x\"}",
@@ -201,7 +233,7 @@ static void random_change(struct world *world, uint64_t *seed)
         break;
     default:
         (void)snprintf(body, sizeof(body), "{\"route\":\"%s\"%s", routes[next_random(seed) % 5],
-                       ends[next_random(seed) % 5]);
+                       ends[next_random(seed) % 7]);
         (void)change(world, WZ_COLLECTION_DEVICES, ids[next_random(seed) % 5],
                      removes ? NULL : body);
     }
@@ -227,8 +259,8 @@ static void compare(const struct wz_mapping *kept, const struct wz_mapping *whol
 static void test_mapping_keeper_agrees_with_a_mapping_of_all_documents(void **state)
 {
     static const char *const fronts[] = {"a", "a/b", "b", "q/c", "c/q", "c/c"};
-    static const char *const backs[] = {"/status", "/M/status", "/N/x",
-                                        "/N/in",   "/command",  "/z/in"};
+    static const char *const backs[] = {"/status",  "/M/status", "/N/x", "/N/in",
+                                        "/command", "/z/in",     "/N",   "/N/set"};
     struct world world;
     uint64_t seed = wz_rand_u64();
     int accepted = 0;
@@ -244,7 +276,7 @@ static void test_mapping_keeper_agrees_with_a_mapping_of_all_documents(void **st
             continue; // refused by both
         accepted++;
         for (size_t f = 0; f < 6; f++)
-            for (size_t b = 0; b < 6; b++) {
+            for (size_t b = 0; b < 8; b++) {
                 (void)snprintf(physical, sizeof(physical), "%s%s", fronts[f], backs[b]);
                 compare(world.mapping, world.whole, physical);
             }
@@ -257,6 +289,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mapping_keeper_follows_each_change),
+        cmocka_unit_test(test_mapping_keeper_follows_ready_templates),
         cmocka_unit_test(test_mapping_keeper_sees_changes_of_another_process),
         cmocka_unit_test(test_mapping_keeper_agrees_with_a_mapping_of_all_documents),
     };

@@ -99,6 +99,14 @@ static const struct {
 
 const char *wz_ready_template_name(int index) { return templates[index].name; }
 
+const char *wz_ready_template_find(const char *name)
+{
+    for (int i = 0; i < WZ_READY_TEMPLATE_COUNT; i++)
+        if (strcmp(templates[i].name, name) == 0)
+            return templates[i].name;
+    return NULL;
+}
+
 json_t *wz_ready_template(const char *name)
 {
     for (int i = 0; i < WZ_READY_TEMPLATE_COUNT; i++) {

@@ -11,5 +11,8 @@
 // The body of the ready template NAME, a new reference, or NULL.
 json_t *wz_ready_template(const char *name);
 
+// The name of the ready template NAME, which stays when NAME is gone, or NULL.
+const char *wz_ready_template_find(const char *name);
+
 // The name of the one at INDEX, below WZ_READY_TEMPLATE_COUNT, in the order of bytes.
 const char *wz_ready_template_name(int index);
