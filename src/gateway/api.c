@@ -133,7 +133,7 @@ void wz_api_refuse(struct wz_request *req, int err)
     } refusals[] = {
         {WZ_ERR_TOO_LARGE, 413, WZ_CODE_API_TOO_LARGE,
          "The request's body is larger than is taken here.",
-         "A body has at most 2 MiB, a mapping 64 MiB."},
+         "A body has at most 2 MiB, a mapping 64 MiB, a configuration 128 MiB."},
         {WZ_ERR_LIMIT, 431, WZ_CODE_API_TOO_LARGE,
          "The request's head is longer than 16 KiB or has more than 64 fields.", ""},
         {WZ_ERR_UNSUPPORTED, 501, WZ_CODE_API_REQUEST,
