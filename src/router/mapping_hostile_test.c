@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/rand.h"
+#include "bus/bus.h"
 #include "router/documents_test.h"
 
 // The longest topic of MQTT.
@@ -60,6 +61,7 @@ static enum wz_outcome there_and_back(const struct wz_mapping *mapping, struct w
         return outcome;
     assert_true(ret_translation->topic_len <= WZ_TOPIC_MAX);
     assert_true(ret_translation->route_len <= ret_translation->topic_len);
+    assert_true(wz_bus_topic_valid(wz_slice(ret_translation->topic, ret_translation->topic_len)));
     len = snprintf(topic, sizeof(topic), "%.*s.output", (int)ret_translation->topic_len,
                    ret_translation->topic);
     if (len > WZ_TOPIC_MAX)
@@ -168,7 +170,8 @@ static void test_mapping_makes_no_words_of_what_is_none(void **state)
         ROW("mesh/^[a-z]$/(1|2)?/\\d{3}/status", MAPPED),
         ROW("mesh/%s%n/%00/status", MAPPED),
         ROW("mesh/{node}/{unit}/status", MAPPED),
-        ROW("mesh/ /\t/status", MAPPED),
+        ROW("mesh/ /~/status", MAPPED),
+        ROW("mesh/ /\t/status", UNSAFE_LEVEL),
         ROW("/mesh/n/1/status", UNKNOWN_DEVICE),
         ROW("$SYS/mesh/n/1/status", HIDDEN),
         ROW("tele//SENSOR", UNKNOWN_DEVICE),
