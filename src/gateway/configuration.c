@@ -130,6 +130,7 @@ static void import(struct wz_gather *gather)
         r = change_all(gather, all, !merges, &problem);
     json_decref(all);
     if (r == WZ_OK) {
+        gather->exact = true; // another import may be under way
         wz_gather_apply(gather);
         return;
     }

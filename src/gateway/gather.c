@@ -6,6 +6,9 @@
 #include "base/mem.h"
 #include "gateway/answer.h"
 
+// How often changes are made anew because somebody else was faster.
+#define TRIES 16
+
 void wz_gather_free(struct wz_gather *gather)
 {
     for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
@@ -79,8 +82,10 @@ static void take_documents(struct wz_mail *mail)
 {
     struct wz_gather *gather = take_answer(mail);
 
-    if (gather != NULL)
-        gather->go(gather);
+    if (gather == NULL)
+        return;
+    gather->state = gather->call.state;
+    gather->go(gather);
 }
 
 void wz_gather_begin(struct wz_gather *gather)
@@ -101,10 +106,26 @@ static void go_on_applied(struct wz_gather *gather)
     wz_gather_free(gather);
 }
 
+// Whether somebody else was faster, and all begins anew.
+static bool begin_again(struct wz_gather *gather)
+{
+    if (!gather->exact || gather->call.result != WZ_ERR_CONFLICT || gather->tries++ >= TRIES)
+        return false;
+    gather->req->api->under_way--;
+    for (size_t i = 0; i < WZ_COLLECTION_COUNT; i++)
+        wz_document_list_release(&gather->documents.lists[i]);
+    wz_api_changes_release(&gather->changes);
+    wz_gather_begin(gather);
+    return true;
+}
+
 static void on_applied(struct wz_mail *mail)
 {
-    struct wz_gather *gather = take_answer(mail);
+    struct wz_gather *gather = WZ_CONTAINER(mail, struct wz_gather, call.mail);
 
+    if (begin_again(gather))
+        return;
+    gather = take_answer(mail);
     if (gather != NULL)
         go_on_applied(gather);
 }
@@ -116,6 +137,8 @@ void wz_gather_apply(struct wz_gather *gather)
         return;
     }
     gather->call = (struct wz_store_call){.op = WZ_STORE_APPLY,
+                                          .expected = gather->exact ? gather->state
+                                                                    : (struct wz_store_state){0},
                                           .changes = gather->changes.items,
                                           .change_count = gather->changes.count};
     send(gather, on_applied);

@@ -18,8 +18,11 @@ struct wz_gather {
     struct wz_store_call call;
     struct wz_request *req;
     struct wz_api_documents documents;
+    struct wz_store_state state; // in which they were
     struct wz_api_changes changes;
     wz_gather_fn go;
+    bool exact;                  // changes are made to the state that GO saw, or GO is called again
+    int tries;                   // so often
     wz_gather_fn applied;        // NULL: answer and end; else it does that
     struct wz_buf words[2];      // what GO wants to know of the request; NULL bytes: not given
     void *arg;                   // what else its owner has to do with the request,

@@ -15,6 +15,7 @@ static void import(struct wz_gather *gather)
                           &gather->changes, &problem);
 
     if (r == WZ_OK) {
+        gather->exact = true; // another import may be under way
         wz_gather_apply(gather);
         return;
     }

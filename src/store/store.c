@@ -43,6 +43,7 @@ struct wz_store {
     // Of the store thread only.
     bool stopping;
     int64_t version;  // of the data, as we last saw it
+    int64_t own;      // changes that we have made, and one
     int64_t poll_us;  // when to look again
     unsigned untold;  // changes that could not be read
     int64_t retry_us; // when to try that again
@@ -232,9 +233,38 @@ static int write_one(struct wz_store *store, struct wz_store_call *call)
     return write_change(store, &change, revision, &call->problem);
 }
 
+// The present state. Inside a transaction.
+static int read_state(struct wz_store *store, struct wz_store_state *ret_state,
+                      struct wz_problem *ret_problem)
+{
+    ret_state->own = store->own;
+    return wz_sqlite_data_version(store->db, &ret_state->others, ret_problem);
+}
+
+// Refuses an APPLY that was made for another state. Inside a transaction.
+static int check_state(struct wz_store *store, struct wz_store_call *call)
+{
+    struct wz_store_state state;
+    int r = WZ_OK;
+
+    if (call->expected.own != 0)
+        r = read_state(store, &state, &call->problem);
+    if (r < 0 || call->expected.own == 0 ||
+        (state.own == call->expected.own && state.others == call->expected.others))
+        return r;
+    wz_problem_set(&call->problem, WZ_ERR_CONFLICT, WZ_CODE_DOCUMENT_CONFLICT,
+                   "Somebody else is changing documents all the time.");
+    wz_problem_fix(&call->problem, "Try again.");
+    return WZ_ERR_CONFLICT;
+}
+
 // APPLY, inside a transaction.
 static int write_all(struct wz_store *store, struct wz_store_call *call)
 {
+    int checked = check_state(store, call);
+
+    if (checked < 0)
+        return checked;
     for (size_t i = 0; i < call->change_count; i++) {
         const struct wz_store_change *change = &call->changes[i];
         int64_t revision = 0;
@@ -295,6 +325,7 @@ static int do_write(struct wz_store *store, struct wz_store_call *call)
         return r;
     }
     r = wz_sqlite_commit(store->db, &call->problem);
+    store->own++;
     if (r == WZ_OK)
         tell_changed(store, view.changed, view.changes, view.change_count);
     return r;
@@ -308,6 +339,7 @@ static int read_all(struct wz_store *store, struct wz_store_call *call)
 
     if (r < 0)
         return r;
+    r = read_state(store, &call->state, &call->problem);
     for (size_t i = 0; r == WZ_OK && i < WZ_COLLECTION_COUNT; i++)
         r = wz_sqlite_list(store->db, (enum wz_collection)i, NULL, &call->lists[i], &call->problem);
     wz_ignore(wz_sqlite_commit(store->db, &problem)); // it has only read
@@ -487,6 +519,7 @@ int wz_store_open(const char *path, const struct wz_store_options *options,
     store = wz_zalloc(1, sizeof(*store));
     store->db = db;
     store->wake_fd = -1;
+    store->own = 1;
     store->options = *options;
     if (store->options.poll_ms == 0)
         store->options.poll_ms = WZ_STORE_POLL_MS;

@@ -133,6 +133,12 @@ struct wz_store_change {
     bool new;
 };
 
+// A state of all documents: another one after each change. All 0: no state in particular.
+struct wz_store_state {
+    int64_t own;    // changes that we have made
+    int64_t others; // the database's number for those of other processes
+};
+
 // What revision a change expects to find.
 #define WZ_REVISION_ANY (-1)
 #define WZ_REVISION_NONE 0 // the document must not be there yet
@@ -148,6 +154,7 @@ struct wz_store_call {
     int64_t expected_revision;             // PUT, DELETE
     const struct wz_store_change *changes; // APPLY
     size_t change_count;
+    struct wz_store_state expected; // APPLY: CONFLICT in another one
     struct wz_document_list *lists; // SNAPSHOT: WZ_COLLECTION_COUNT empty ones, filled by it
     struct wz_mailbox *reply_to;
     wz_mail_fn done; // gets &mail
@@ -156,6 +163,7 @@ struct wz_store_call {
     struct wz_problem problem;
     int64_t revision;             // PUT: the new one; CONFLICT: the one that is there, 0 for none
     struct wz_document_list list; // LIST, GET, VERSIONS
+    struct wz_store_state state;  // SNAPSHOT: the one that was read
     struct wz_store *store;       // set by wz_store_send, for its own use
 };
 

@@ -227,6 +227,46 @@ static void test_store_snapshot_has_all_collections_or_nothing(void **state)
     wz_store_close(store);
 }
 
+// Changes that were made for one state of all documents, by us or by another process.
+static void test_store_applies_changes_to_the_state_they_are_for_only(void **state)
+{
+    static const char *const by_others[] = {NULL, "UPDATE documents SET revision = 7"};
+    json_t *body = json_pack("{s:i}", "n", 1);
+    struct wz_store_change change = {
+        .collection = WZ_COLLECTION_DEVICES, .name = "new", .body = body};
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    struct wz_store *store = teststore_open(NULL);
+    struct wz_store_call call;
+    sqlite3 *other;
+    (void)state;
+
+    for (size_t i = 0; i < sizeof(by_others) / sizeof(by_others[0]); i++) {
+        struct wz_store_call apply = {.op = WZ_STORE_APPLY, .changes = &change, .change_count = 1};
+
+        call = (struct wz_store_call){.op = WZ_STORE_SNAPSHOT, .lists = lists};
+        assert_int_equal(wz_store_do(store, &call), WZ_OK);
+        for (size_t j = 0; j < WZ_COLLECTION_COUNT; j++)
+            wz_document_list_release(&lists[j]);
+        apply.expected = call.state;
+        assert_int_equal(wz_store_do(store, &apply), WZ_OK);
+        assert_int_equal(wz_store_do(store, &apply), WZ_ERR_CONFLICT); // it was changed just now
+        call = (struct wz_store_call){.op = WZ_STORE_SNAPSHOT, .lists = lists};
+        assert_int_equal(wz_store_do(store, &call), WZ_OK);
+        for (size_t j = 0; j < WZ_COLLECTION_COUNT; j++)
+            wz_document_list_release(&lists[j]);
+        apply.expected = call.state;
+        if (by_others[i] != NULL) {
+            assert_int_equal(sqlite3_open(teststore_path(), &other), SQLITE_OK);
+            assert_int_equal(sqlite3_exec(other, by_others[i], NULL, NULL, NULL), SQLITE_OK);
+            assert_int_equal(sqlite3_close(other), SQLITE_OK);
+        }
+        assert_int_equal(wz_store_do(store, &apply),
+                         by_others[i] != NULL ? WZ_ERR_CONFLICT : WZ_OK);
+    }
+    json_decref(body);
+    wz_store_close(store);
+}
+
 static void test_store_check_undoes_what_it_refuses(void **state)
 {
     struct teststore_listener listener;
@@ -571,6 +611,7 @@ int main(void)
         WITH_FILE(test_store_apply_is_all_or_nothing),
         WITH_FILE(test_store_apply_writes_over_nothing_that_was_to_be_new),
         WITH_FILE(test_store_snapshot_has_all_collections_or_nothing),
+        WITH_FILE(test_store_applies_changes_to_the_state_they_are_for_only),
         WITH_FILE(test_store_check_undoes_what_it_refuses),
         WITH_FILE(test_store_tells_of_all_first_and_of_a_change_before_its_answer),
         WITH_FILE(test_store_tells_of_another_process_changes),

@@ -507,3 +507,41 @@ def test_who_reads_all_documents_sees_them_in_one_state(wyze):
         mover.stopping = True
         mover.join(60)
     assert mover.failure is None and mover.turns > 100
+
+
+def test_imports_at_once_are_one_after_the_other(make_wyze):
+    """What is there is what one of the files says, whole, while several are imported over each other."""
+    wyze = make_wyze().start()
+    names = "abc"
+    failures = []
+
+    def files(name):
+        documents = {f"{name}{number}": {"route": f"r{number}"} for number in range(30)}
+        yield "configuration", json.dumps({"format": "wyze configuration 1", "devices": documents,
+                                           "subtopics": {name: {"channel": "m"}}})
+        lines = "".join(f'"{name}{number}" = "r{number}"\n' for number in range(30))
+        yield "mapping", f'[Device]\n{lines}[Subtopic]\n"{name}" = "m"\n'
+
+    def work(name):
+        connection = http.client.HTTPConnection("127.0.0.1", wyze.http_port, timeout=60)
+        for _ in range(COUNT):
+            for address, text in files(name):
+                connection.request("PUT", f"/api/v1/{address}", text)
+                answer = connection.getresponse()
+                said = answer.read()
+                if answer.status != 200 and (answer.status, json.loads(said)["code"]) != (409, "WYZ-2005"):
+                    failures.append((answer.status, said))
+        connection.close()
+
+    workers = [threading.Thread(target=work, args=(name,)) for name in names]
+    for worker in workers:
+        worker.start()
+    while any(worker.is_alive() for worker in workers):
+        status, seen, _ = ask(wyze, "GET", "configuration")
+        assert status == 200
+        fronts = {device[0] for device in seen["devices"]}
+        assert len(seen["devices"]) in (0, 30) and len(fronts) <= 1
+        assert set(seen["subtopics"]) == fronts
+    for worker in workers:
+        worker.join()
+    assert failures == []
