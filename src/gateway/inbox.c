@@ -147,22 +147,35 @@ static void list(struct task *task, task_fn go)
         ask(task, "ls", json_pack("{s:i}", "limit", TOPICS_MAX), take_list);
 }
 
-static size_t limit_of(struct task *task)
+static int read_limit(struct wz_request *req, size_t *ret_limit, struct wz_problem *ret_problem)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
-    struct wz_problem problem;
-    long limit = LIMIT_PRESET;
+    int r = wz_request_param(req, "limit", &text, ret_problem);
+    char *end;
+    long limit;
 
-    if (wz_request_param(task->req, "limit", &text, &problem) == WZ_OK)
-        limit = strtol(wz_buf_str(&text), NULL, 10);
-    return limit < 1 ? 1 : limit > TOPICS_MAX ? TOPICS_MAX : (size_t)limit;
+    *ret_limit = LIMIT_PRESET;
+    if (r < 0)
+        return r == WZ_ERR_NOT_FOUND ? WZ_OK : r;
+    limit = strtol(wz_buf_str(&text), &end, 10);
+    if (text.len == 0 || text.ptr[0] < '0' || text.ptr[0] > '9' || *end != '\0' || limit < 1 ||
+        limit > TOPICS_MAX) {
+        (void)wz_problem_set(ret_problem, WZ_ERR_INVALID, WZ_CODE_API_REQUEST,
+                             "The parameter \"limit\" is not valid.");
+        wz_problem_fix(ret_problem, "Give a number from 1 to %d.", TOPICS_MAX);
+        return WZ_ERR_INVALID;
+    }
+    *ret_limit = (size_t)limit;
+    return WZ_OK;
 }
 
 static void answer_list(struct task *task)
 {
     json_t *items = json_object_get(task->list, "items");
-    size_t limit = limit_of(task);
+    struct wz_problem problem;
+    size_t limit;
 
+    wz_ignore(read_limit(task->req, &limit, &problem)); // it was read before
     if (json_array_size(items) > limit)
         (void)json_object_set_new(task->list, "more", json_true()); // our own name
     while (json_array_size(items) > limit)
@@ -192,7 +205,16 @@ static void answer_topic(struct task *task)
     wz_gather_refuse(task->gather, &problem);
 }
 
-void wz_handle_inbox_list(struct wz_request *req) { list(new_task(req), answer_list); }
+void wz_handle_inbox_list(struct wz_request *req)
+{
+    struct wz_problem problem;
+    size_t limit;
+
+    if (read_limit(req, &limit, &problem) < 0)
+        wz_answer_problem(req, 400, &problem);
+    else
+        list(new_task(req), answer_list);
+}
 
 void wz_handle_inbox_topic(struct wz_request *req) { list(new_task(req), answer_topic); }
 

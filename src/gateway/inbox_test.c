@@ -117,6 +117,10 @@ static void test_inbox_lists_topics_with_suggestions(void **state)
     assert_int_equal(stage_ask(&stage, "GET", "/api/v1/inbox?limit=1", "", ""), 200);
     assert_null(strstr(wz_buf_str(&stage.content), "c/d"));
     expect(&stage, "\"more\":true");
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/inbox?limit=0", "", ""), 400);
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/inbox?limit=1x", "", ""), 400);
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/inbox?limit=4097", "", ""), 400);
+    expect(&stage, "from 1 to 4096");
     assert_int_equal(stage_ask(&stage, "GET", "/api/v1/inbox/topics/c%2Fd", "", ""), 200);
     expect(&stage, "{\"topic\":\"c/d\",\"suggestion\":1}");
     assert_int_equal(stage_ask(&stage, "GET", "/api/v1/inbox/topics/no", "", ""), 404);
