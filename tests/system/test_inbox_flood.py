@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A flood of different topics that no rule maps: memory and disk stay bounded, deciding costs no more than
-mapping, and mapped traffic goes on as before. WZ_SOAK_TOPICS says how many topics (60,000)."""
+"""A flood of different topics that no rule maps: memory and disk stay bounded, and mapped messages are acked
+meanwhile. WZ_SOAK_TOPICS says how many topics (60,000). What they cost, `bench/run --only unmapped` measures."""
 
 import json
 import os
 import pathlib
 import socket
-import statistics
 import threading
 import time
 import urllib.request
@@ -47,32 +46,11 @@ def flood(wyze, prefix, count, rate=0, stop=None):
     sock.close()
 
 
-def loop_cpu(wyze):
-    """What the loop thread has run, in seconds."""
-    pid = wyze.process.pid
-    stat = pathlib.Path(f"/proc/{pid}/task/{pid}/schedstat").read_text()
-    return int(stat.split()[0]) / 1e9
-
-
 def resident_kib(wyze):
     for line in pathlib.Path(f"/proc/{wyze.process.pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
     raise AssertionError("no VmRSS")
-
-
-def round_trips(wyze, seconds):
-    """Acked messages of a device that is mapped, one after the other: how long each takes, in ms."""
-    sock = connect(wyze, "mapped")
-    took = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        begin = time.monotonic()
-        sock.sendall(mqtt_wire.publish("mapped/device/t/value", b"1", qos=1))
-        assert sock.recv(4) == b"\x40\x02\x00\x01"
-        took.append((time.monotonic() - begin) * 1000)
-    sock.close()
-    return took
 
 
 def start(make_wyze):
@@ -101,34 +79,19 @@ def test_a_flood_of_unknown_topics_is_bounded(make_wyze):
     until(is_capped, what="what is kept went beyond its limit")
 
 
-def test_deciding_that_a_topic_is_unmapped_costs_no_more_than_mapping_it(make_wyze):
+def test_mapped_messages_are_acked_under_a_flood(make_wyze):
     wyze = start(make_wyze)
-    ratios = []
-    for i in range(3):
-        costs = []
-        for prefix in (f"mapped/device/{i}", f"unknown/device/{i}"):
-            begin = loop_cpu(wyze)
-            flood(wyze, prefix, TOPICS // 2)
-            costs.append((loop_cpu(wyze) - begin) / (TOPICS // 2) * 1e6)
-        print("loop thread, us a message: mapped %.2f, unmapped %.2f" % tuple(costs))
-        ratios.append(costs[1] / costs[0])
-    assert statistics.median(ratios) < 1.5, ratios  # it is about 1; the machine may be busy
-
-
-def test_mapped_traffic_goes_on_under_a_flood(make_wyze):
-    wyze = start(make_wyze)
-    quiet = []
-    flooded = []
-    for i in range(3):
-        quiet.append(statistics.median(round_trips(wyze, 2)))
-        stop = threading.Event()
-        thread = threading.Thread(target=flood, args=(wyze, f"flood/{i}", 10**9, 17000, stop))
-        thread.start()
-        time.sleep(0.2)
-        flooded.append(statistics.median(round_trips(wyze, 2)))
+    stop = threading.Event()
+    thread = threading.Thread(target=flood, args=(wyze, "flood", 10**9, 17000, stop))
+    thread.start()
+    try:
+        sock = connect(wyze, "mapped")
+        for value in range(500):
+            sock.sendall(mqtt_wire.publish("mapped/device/t/value", b"%d" % value, qos=1))
+            assert sock.recv(4) == b"\x40\x02\x00\x01"
+        sock.close()
+    finally:
         stop.set()
         thread.join()
-    print("ack of a mapped message, median ms: quiet %s, flooded %s" % (
-        [round(x, 2) for x in quiet], [round(x, 2) for x in flooded]))
-    # The flood's sender takes a processor of two, and the machine may be busy.
-    assert statistics.median(flooded) < 10 * statistics.median(quiet)
+    values = [record["body"]["value"] for record in wyze.records("raw-stream", "mapped.#")]
+    assert values == [str(value) for value in range(500)]
