@@ -440,7 +440,7 @@ static void test_commits_of_many_changes_are_there_whole_or_not_at_all(void **st
 
     begin(&probe, rig);
     rig_run_until(rig, is_idle, 0);
-    for (int round = 0; round < 6; round++) {
+    for (int round = 0; round < 18; round++) {
         int64_t n = probe.n;
 
         rig_feed(rig, "in.a", 1);
@@ -448,7 +448,7 @@ static void test_commits_of_many_changes_are_there_whole_or_not_at_all(void **st
         while (work(&probe, 1, &many) == 0) // it is read from the stream, after a crash
             rig_turn(rig);
         rig->busy_every = 1; // nothing is published before the crash
-        for (int turns = round; turns > 0; turns--)
+        for (int turns = round % 6; turns > 0; turns--)
             rig_turn(rig);
         rig->busy_every = 0;
         end(&probe);
