@@ -49,6 +49,10 @@ static const struct wz_option device_set_options[] = {
     {"--unset", "NAME", "take a member of its own away; may be given several times"},
 };
 
+static const struct wz_option document_options[] = {
+    {"--revision", "N", "only if it is in that revision; 0: only if it is not there"},
+};
+
 static const struct wz_option inbox_ls_options[] = {
     {"--limit", "N", "so many topics; without it 100"},
 };
@@ -208,6 +212,16 @@ const struct wz_command wz_commands[] = {
      2, 2, OPTIONS(passthrough_set_options), WZ_LOCAL_STORE, wz_cmd_passthrough_set},
     {"passthrough rm", "NAME", "remove a rule", "wyze passthrough rm kitchen", 1, 1, NULL, 0,
      WZ_LOCAL_STORE, wz_cmd_passthrough_rm},
+    {"document ls", "COLLECTION", "list the documents of any kind, with their revisions",
+     "wyze document ls subtopics", 1, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_document_ls},
+    {"document get", "COLLECTION NAME", "show a document and its revision",
+     "wyze document get types input", 2, 2, NULL, 0, WZ_LOCAL_STORE, wz_cmd_document_get},
+    {"document set", "COLLECTION NAME FILE|JSON", "save a document; FILE - is standard input",
+     "wyze document set devices mesh/b5ea3f/42 '{\"route\": \"bedroom.light\"}' --revision 3", 3, 3,
+     OPTIONS(document_options), WZ_LOCAL_STORE, wz_cmd_document_set},
+    {"document rm", "COLLECTION NAME", "remove a document",
+     "wyze document rm ignores 'homeassistant/#'", 2, 2, OPTIONS(document_options), WZ_LOCAL_STORE,
+     wz_cmd_document_rm},
     {"script ls", "", "list the scripts and how they run", "wyze script ls", 0, 0, NULL, 0,
      WZ_LOCAL_STORE, wz_cmd_script_ls},
     {"script get", "NAME", "show a script", "wyze script get alarm --code", 1, 1,

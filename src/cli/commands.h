@@ -33,6 +33,12 @@ int wz_cmd_device_get(struct wz_cli *cli);
 int wz_cmd_device_set(struct wz_cli *cli);
 int wz_cmd_device_rm(struct wz_cli *cli);
 
+// document.c: documents of every collection.
+int wz_cmd_document_ls(struct wz_cli *cli);
+int wz_cmd_document_get(struct wz_cli *cli);
+int wz_cmd_document_set(struct wz_cli *cli);
+int wz_cmd_document_rm(struct wz_cli *cli);
+
 // template.c: templates.
 int wz_cmd_template_ls(struct wz_cli *cli);
 int wz_cmd_template_get(struct wz_cli *cli);
