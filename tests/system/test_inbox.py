@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 from conftest import until
+from faults import preload_faults, set_faults
 
 Z2M = '{"battery":87,"occupancy":true}'
 
@@ -194,3 +195,22 @@ def test_each_message_enters_once_whatever_is_killed(make_wyze):
     assert found == collections.Counter([str(i) for i in range(count)] + ["last"])
     order = [int(r["body"]["value"]) for r in wyze.records() if r["body"]["value"] != "last"]
     assert order == sorted(order)
+
+
+def test_what_enters_is_not_done_with_before_it_is_durable(make_wyze, tmp_path):
+    """Else a crash takes it from raw-stream, and nothing lets it enter again."""
+    control = tmp_path / "faults"
+    wyze = make_wyze()
+    preload_faults(wyze, control)
+    wyze.start()
+    wyze.client("gateway").publish("tele/plug/SENSOR", '{"ENERGY":{"Power":12}}')
+    set_faults(control, "pwritev:delay:ms=60000:path=raw-stream")
+    wyze.cli("map", "inbox", "accept", "tele/plug/SENSOR")
+    until(lambda: metric(wyze, "wyze_inbox_reentered_total") == 1, what="it did not enter")
+    time.sleep(1)  # for what must not be put into the journal yet
+    wyze.kill()
+    set_faults(control)
+    wyze.start()
+    until(lambda: wyze.records(), what="it is lost")
+    assert len(wyze.records()) == 1
+    until(lambda: not inbox(wyze)["reentry"]["running"])

@@ -178,6 +178,24 @@ def test_a_message_is_sent_when_it_is_durable(make_wyze, tmp_path):
         set_faults(control)
 
 
+def test_a_message_is_acked_when_its_place_in_a_queue_is_durable(make_wyze, tmp_path):
+    control = tmp_path / "faults"
+    wyze = make_wyze()
+    preload_faults(wyze, control)
+    wyze.start()
+    with Wire(wyze.mqtt_port) as reader:
+        reader.send(connect("durable", flags=0) + subscribe("a", qos=1))
+        reader.expect(CONNACK)
+        reader.expect(SUBACK)
+    with Wire(wyze.mqtt_port) as writer:
+        writer.connected("writer")
+        set_faults(control, "fdatasync:delay:ms=800:path=/journal/")
+        begun = time.monotonic()
+        writer.send(publish("a", b"x", 1, 1)).expect(PUBACK)
+        assert time.monotonic() - begun >= 0.75
+        set_faults(control)
+
+
 @pytest.fixture
 def disk(tmp_path):
     made = Disk(tmp_path, 256)
