@@ -120,13 +120,21 @@ static int open_reader(struct read_job *job)
     return wz_reader_open(job->log, &options, &job->reader);
 }
 
-// Where the stream begins; what is in front of it was trimmed off.
-static int64_t first_offset(const struct read_job *job)
+// How many records from AT to the one that was read were trimmed off. The stream is asked for where
+// it begins after the reading: it may have been trimmed meanwhile. What lies behind that, no record
+// has.
+static int64_t trimmed(const struct read_job *job, int64_t at, int64_t offset)
 {
     struct wz_log_info info;
+    int64_t first;
 
+    if (offset <= at)
+        return 0;
     wz_log_info(job->log, &info);
-    return info.first_ms > 0 ? info.first_offset : 0;
+    first = info.first_ms > 0 ? info.first_offset : 0;
+    if (first > offset)
+        first = offset; // and gone on since
+    return first > at ? first - at : 0;
 }
 
 // The body of a record as it is given.
@@ -144,7 +152,6 @@ static void read_ahead(uv_work_t *work)
 {
     struct read_job *job = WZ_CONTAINER(work, struct read_job, work);
     struct wz_record record;
-    int64_t first = first_offset(job);
     int64_t at = job->from;
     int r = open_reader(job);
 
@@ -152,9 +159,8 @@ static void read_ahead(uv_work_t *work)
     job->gap = 0;
     while (r == WZ_OK && wz_input_queue_bytes(&job->out) < job->max_bytes) {
         r = wz_reader_next(job->reader, &record);
-        // A reader keeps its segment: it may have what is trimmed off already.
-        if (r == WZ_OK && at < first && record.offset >= first)
-            job->gap += first - at;
+        if (r == WZ_OK)
+            job->gap += trimmed(job, at, record.offset);
         at = r == WZ_OK ? record.offset + 1 : at;
         if (r == WZ_OK && !record.key_null && !record.value_null &&
             patterns_match(&job->patterns, record.key))
