@@ -298,7 +298,6 @@ static void test_commands_of_a_topic_that_has_had_its_rate_wait_alone(void **sta
         (void)testcommands_add(t, 1, 0);
     (void)testcommands_add(t, 2, 0);
     testcommands_wait(t, 21);
-    assert_true(wz_clock_mono_us() - start_us < 500000);
     assert_int_equal(t->got[19].topic, 1); // a full bucket at once,
     assert_int_equal(t->got[20].topic, 2); // and then nobody waits for the others
     testcommands_turn(t);

@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/mem.h"
 
 struct valid_case {
@@ -198,7 +197,6 @@ static void test_pattern_with_many_wildcards_is_matched_in_bounded_time(void **s
 {
     WZ_AUTO(wz_buf_release) struct wz_buf pattern = {0};
     WZ_AUTO(wz_buf_release) struct wz_buf topic = {0};
-    int64_t start_us = wz_clock_mono_us();
 
     (void)state;
     for (int i = 0; i < 60; i++)
@@ -207,8 +205,8 @@ static void test_pattern_with_many_wildcards_is_matched_in_bounded_time(void **s
     for (int i = 0; i < 126; i++)
         wz_buf_add_str(&topic, "a.");
     wz_buf_add_str(&topic, "c");
+    // One that tries all ways would not end before the test's time does.
     assert_false(wz_pattern_match(&wz_topic_amqp, wz_buf_slice(&pattern), wz_buf_slice(&topic)));
-    assert_true(wz_clock_mono_us() - start_us < 1000000);
 }
 
 static void test_words_of_a_topic_are_one_more_than_its_separators(void **state)

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/mem.h"
 
 // Values are counters: a match counts up.
@@ -138,7 +137,6 @@ static void test_trie_with_many_wildcards_is_matched_in_bounded_time(void **stat
     struct wz_trie *trie = wz_trie_new(&wz_topic_amqp);
     WZ_AUTO(wz_buf_release) struct wz_buf topic = {0};
     int counters[64] = {0};
-    int64_t start_us;
 
     (void)state;
     for (int i = 0; i < 64; i++) {
@@ -150,9 +148,8 @@ static void test_trie_with_many_wildcards_is_matched_in_bounded_time(void **stat
         assert_int_equal(wz_trie_add(trie, wz_buf_slice(&pattern), &counters[i]), WZ_OK);
     }
     add_words(&topic, WZ_TRIE_DEPTH_MAX);
-    start_us = wz_clock_mono_us();
+    // One that tries all ways would not end before the test's time does.
     wz_trie_match(trie, wz_buf_slice(&topic), count_up, NULL);
-    assert_true(wz_clock_mono_us() - start_us < 1000000);
     for (int i = 0; i < 64; i++)
         assert_int_equal(counters[i], 1);
     wz_trie_free(trie);
