@@ -47,11 +47,11 @@ void wz_mapping_text_suggest(void *arg, const struct wz_api_documents *documents
     wz_suggest(documents->lists, items);
 }
 
-int wz_mapping_text_accept(void *arg, const json_t *items, const json_t *wish, json_t **ret_devices,
-                           struct wz_problem *ret_problem)
+int wz_mapping_text_accept(void *arg, const struct wz_api_documents *documents, const json_t *items,
+                           const json_t *wish, json_t **ret_devices, struct wz_problem *ret_problem)
 {
     (void)arg; // likewise
-    return wz_suggestions_accept(items, wish, ret_devices, ret_problem);
+    return wz_suggestions_accept(documents->lists, items, wish, ret_devices, ret_problem);
 }
 
 // Whether a script has a binding on STREAM whose pattern matches.

@@ -21,8 +21,9 @@ WZ_MUST int wz_mapping_text_explain(void *arg, const struct wz_api_documents *do
 void wz_mapping_text_suggest(void *arg, const struct wz_api_documents *documents, json_t *items);
 
 // A wz_api_accept_fn; ARG is not used. Any thread.
-WZ_MUST int wz_mapping_text_accept(void *arg, const json_t *items, const json_t *wish,
-                                   json_t **ret_devices, struct wz_problem *ret_problem);
+WZ_MUST int wz_mapping_text_accept(void *arg, const struct wz_api_documents *documents,
+                                   const json_t *items, const json_t *wish, json_t **ret_devices,
+                                   struct wz_problem *ret_problem);
 
 // A wz_api_export_fn; ARG is not used. Any thread.
 WZ_MUST int wz_mapping_text_export(void *arg, const struct wz_api_documents *documents,

@@ -61,8 +61,9 @@ typedef void (*wz_api_suggest_fn)(void *arg, const struct wz_api_documents *docu
 
 // Makes the devices that the body WISH of a request accepts, with suggestions in ITEMS: documents
 // by id, the caller's.
-typedef int (*wz_api_accept_fn)(void *arg, const json_t *items, const json_t *wish,
-                                json_t **ret_devices, struct wz_problem *ret_problem);
+typedef int (*wz_api_accept_fn)(void *arg, const struct wz_api_documents *documents,
+                                const json_t *items, const json_t *wish, json_t **ret_devices,
+                                struct wz_problem *ret_problem);
 
 // What the API speaks to. Each may be missing (NULL, or no streams): what needs it is then refused.
 // All of it must outlive the API.

@@ -273,8 +273,9 @@ static void save(struct task *task)
     struct wz_problem problem = {0};
     const char *id;
     json_t *document;
-    int r = parts->accept(parts->mapping_arg, json_object_get(task->list, "items"), task->wish,
-                          &task->devices, &problem);
+    int r =
+        parts->accept(parts->mapping_arg, &task->gather->documents,
+                      json_object_get(task->list, "items"), task->wish, &task->devices, &problem);
 
     if (r < 0) {
         problem.err = r;

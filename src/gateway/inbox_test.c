@@ -50,9 +50,10 @@ static void suggest(void *arg, const struct wz_api_documents *documents, json_t 
 }
 
 // ARG is NULL, or a store in which somebody else is faster.
-static int accept_all(void *arg, const json_t *items, const json_t *wish, json_t **ret_devices,
-                      struct wz_problem *ret_problem)
+static int accept_all(void *arg, const struct wz_api_documents *documents, const json_t *items,
+                      const json_t *wish, json_t **ret_devices, struct wz_problem *ret_problem)
 {
+    (void)documents;
     if (arg != NULL) {
         json_t *body = json_pack("{s:s}", "route", "others");
         struct wz_store_call call = {.op = WZ_STORE_PUT,

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/utf8.h"
 #include "router/ignores.h"
+#include "router/name_rules.h"
 #include "router/spot.h"
 
 // Names have been through the mapping's rules, topics may be anything: what is no UTF-8 is left
@@ -195,6 +196,28 @@ static uint32_t nearest_device(const struct wz_mapping *mapping, struct wz_slice
     return nearest;
 }
 
+// Whether messages can have this topic (MQTT 3.1.1 section 4.7).
+static bool is_topic(struct wz_slice physical)
+{
+    return physical.len > 0 && memchr(physical.ptr, '+', physical.len) == NULL &&
+           memchr(physical.ptr, '#', physical.len) == NULL;
+}
+
+// What to do for a topic whose device would be the levels in FRONT.
+static void set_device_fix(json_t *steps, struct wz_slice front)
+{
+    const char *wrong = wz_rule_levels(front);
+
+    if (wrong != NULL)
+        set_words(steps, "fix",
+                  "\"%.*s\" cannot be a device's id, for it %s: name the device by the levels "
+                  "before that, or ignore the topic.",
+                  WZ_SLICE_FMT(front), wrong);
+    else
+        set_words(steps, "fix", "Give the device a name: wyze device set \"%.*s\" ROUTE",
+                  WZ_SLICE_FMT(front));
+}
+
 static void explain_unknown_device(json_t *steps, const struct wz_mapping *mapping,
                                    struct wz_slice physical)
 {
@@ -202,13 +225,17 @@ static void explain_unknown_device(json_t *steps, const struct wz_mapping *mappi
     const uint8_t *slash = physical.len > 0 ? memrchr(physical.ptr, '/', physical.len) : NULL;
     size_t front = slash != NULL ? (size_t)(slash - physical.ptr) : physical.len;
 
+    if (!is_topic(physical)) {
+        set_words(steps, "why", "No message has such a topic: it is empty, or a filter.");
+        set_words(steps, "fix", "Give a topic as a device publishes on it, without '+' and '#'.");
+        return;
+    }
     if (nearest != UINT32_MAX)
         set_words(steps, "why", "No device id stands in it; the nearest is \"%.*s\".",
                   WZ_SLICE_FMT(wz_mapping_device_id(mapping, nearest)));
     else
         set_words(steps, "why", "No device id stands in it.");
-    set_words(steps, "fix", "Give the device a name: wyze device set \"%.*s\" ROUTE", (int)front,
-              (const char *)physical.ptr);
+    set_device_fix(steps, wz_slice_sub(physical, 0, front));
 }
 
 // Finds the device whose topic it would be, were its levels behind the device others.

@@ -95,7 +95,13 @@ static void test_mapping_explain_tells_what_is_missing(void **state)
          "\\\"mesh/b5/42\\\".\",\"fix\":\"Give the device a name: wyze device set "
          "\\\"mesh/b5/43/M\\\" ROUTE\"}"},
         {"x", "{\"outcome\":\"unknown-device\",\"why\":\"No device id stands in it.\"}"},
-        {"", "{\"outcome\":\"unknown-device\"}"},
+        {"",
+         "{\"outcome\":\"unknown-device\",\"why\":\"No message has such a topic: it is empty, or "
+         "a filter.\"}"},
+        {"mesh/+/x",
+         "{\"fix\":\"Give a topic as a device publishes on it, without '+' and '#'.\"}"},
+        {"a//b/c", "{\"fix\":\"\\\"a//b\\\" cannot be a device's id, for it contains an empty "
+                   "level: name the device by the levels before that, or ignore the topic.\"}"},
         {"mesh/b5/42/M/state",
          "{\"outcome\":\"unknown-type\",\"device\":\"mesh/b5/42\",\"why\":\"The device is known, "
          "but "

@@ -475,10 +475,20 @@ static void add_alike(const json_t *items, const json_t *suggestion, json_t *dev
     }
 }
 
-// The document as the person wants it; the caller owns it.
-static json_t *make_document(const json_t *suggestion, const json_t *wish)
+// The document of a device in a list, or NULL.
+static const json_t *document_of(const struct wz_document_list *devices, const char *id)
 {
-    json_t *document = json_deep_copy(json_object_get(suggestion, "document"));
+    for (size_t i = 0; i < devices->count; i++)
+        if (strcmp(devices->items[i].name, id) == 0)
+            return devices->items[i].body;
+    return NULL;
+}
+
+// The document as the person wants it, made of the one that is there or suggested; the caller owns
+// it.
+static json_t *make_document(const json_t *base, const json_t *wish)
+{
+    json_t *document = json_deep_copy(base);
     json_t *route = json_object_get(wish, "route");
     json_t *template = json_object_get(wish, "template");
 
@@ -493,20 +503,69 @@ static json_t *make_document(const json_t *suggestion, const json_t *wish)
     return document;
 }
 
-int wz_suggestions_accept(const json_t *items, const json_t *wish, json_t **ret_devices,
+// Compiles LISTS with DEVICES in the place of those of the same ids.
+static int compile_with(const struct wz_document_list lists[WZ_COLLECTION_COUNT], json_t *devices,
+                        struct wz_mapping **ret_mapping, struct wz_problem *ret_problem)
+{
+    const struct wz_document_list *before = &lists[WZ_COLLECTION_DEVICES];
+    struct wz_document_list others[WZ_COLLECTION_COUNT];
+    struct wz_document_list *kept = &others[WZ_COLLECTION_DEVICES];
+    struct work work = {.lists = others, .devices = devices};
+    int r;
+
+    memcpy(others, lists, sizeof(others));
+    *kept = (struct wz_document_list){
+        .items = wz_zalloc(before->count + 1, sizeof(before->items[0]))}; // bodies are borrowed
+    for (size_t i = 0; i < before->count; i++)
+        if (json_object_get(devices, before->items[i].name) == NULL)
+            kept->items[kept->count++] = before->items[i];
+    r = compile(&work, ret_mapping, ret_problem);
+    wz_free(kept->items);
+    return r;
+}
+
+// Whether TOPIC is mapped once DEVICES, which the person wants, are saved.
+static int check_wished(const struct wz_document_list lists[WZ_COLLECTION_COUNT], json_t *devices,
+                        struct wz_slice topic, const char *id, struct wz_problem *ret_problem)
+{
+    struct wz_mapping *mapping = NULL;
+    struct wz_translation translation;
+    enum wz_outcome outcome;
+    int r = compile_with(lists, devices, &mapping, ret_problem);
+
+    if (r < 0)
+        return r;
+    outcome = wz_mapping_in(mapping, topic, &translation);
+    wz_mapping_unref(mapping);
+    if (outcome == WZ_OUTCOME_MAPPED)
+        return WZ_OK;
+    (void)wz_problem_set(ret_problem, WZ_ERR_INVALID, WZ_CODE_INBOX_SUGGESTION,
+                         "The device \"%.128s\" would not map the topic (%s).", id,
+                         wz_outcome_word(outcome));
+    wz_problem_fix(ret_problem, "Give another --device or --template: a device's id is the front "
+                                "of its topics, and its template has their form.");
+    return WZ_ERR_INVALID;
+}
+
+int wz_suggestions_accept(const struct wz_document_list lists[WZ_COLLECTION_COUNT],
+                          const json_t *items, const json_t *wish, json_t **ret_devices,
                           struct wz_problem *ret_problem)
 {
     struct wz_slice topic = text_of(json_object_get(wish, "topic"));
     json_t *item = find(items, topic);
     json_t *suggestion = json_object_get(item, "suggestion");
     json_t *id = json_object_get(wish, "device");
+    const json_t *there = NULL;
     json_t *document;
+    int r;
 
     if (item == NULL)
         return refuse_topic(topic, ret_problem);
     if (id == NULL)
         id = json_object_get(suggestion, "device");
-    document = make_document(suggestion, wish);
+    if (json_is_string(id))
+        there = document_of(&lists[WZ_COLLECTION_DEVICES], json_string_value(id));
+    document = make_document(there != NULL ? there : json_object_get(suggestion, "document"), wish);
     if (!json_is_string(id) || json_object_get(document, "route") == NULL) {
         json_decref(document);
         return refuse_suggestion(suggestion, ret_problem);
@@ -515,5 +574,10 @@ int wz_suggestions_accept(const json_t *items, const json_t *wish, json_t **ret_
     (void)json_object_set_new(*ret_devices, json_string_value(id), document); // it is UTF-8
     if (json_is_true(json_object_get(wish, "alike")))
         add_alike(items, suggestion, *ret_devices);
-    return WZ_OK;
+    r = check_wished(lists, *ret_devices, topic, json_string_value(id), ret_problem);
+    if (r < 0) {
+        json_decref(*ret_devices);
+        *ret_devices = NULL;
+    }
+    return r;
 }

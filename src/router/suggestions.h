@@ -16,6 +16,9 @@ void wz_suggest(const struct wz_document_list lists[WZ_COLLECTION_COUNT], json_t
 
 // The devices that a person has accepted, as an object of documents by id, which the caller owns.
 // ITEMS have their suggestions; WISH has "topic" and may have "device", "route", "template", and
-// "alike", true for all devices like this one. WZ_ERR_NOT_FOUND or WZ_ERR_INVALID with a problem.
-WZ_MUST int wz_suggestions_accept(const json_t *items, const json_t *wish, json_t **ret_devices,
+// "alike", true for all devices like this one. A device that is in LISTS keeps what is not wished
+// otherwise. WZ_ERR_NOT_FOUND or WZ_ERR_INVALID with a problem, also where the topic would not be
+// mapped then.
+WZ_MUST int wz_suggestions_accept(const struct wz_document_list lists[WZ_COLLECTION_COUNT],
+                                  const json_t *items, const json_t *wish, json_t **ret_devices,
                                   struct wz_problem *ret_problem);

@@ -148,11 +148,11 @@ static void test_suggestions_choose_routes_that_are_free(void **state)
     release_documents(lists);
 }
 
-static int accept(json_t *items, const char *wish_text, json_t **ret_devices,
-                  struct wz_problem *ret_problem)
+static int accept(const struct wz_document_list *lists, json_t *items, const char *wish_text,
+                  json_t **ret_devices, struct wz_problem *ret_problem)
 {
     json_t *wish = json_loads(wish_text, 0, NULL);
-    int r = wz_suggestions_accept(items, wish, ret_devices, ret_problem);
+    int r = wz_suggestions_accept(lists, items, wish, ret_devices, ret_problem);
 
     assert_non_null(wish);
     json_decref(wish);
@@ -174,25 +174,87 @@ static void test_suggestions_are_accepted_as_wished(void **state)
     add_item(items, "homeassistant/status", "unknown-device", "1");
     wz_suggest(lists, items);
     assert_int_equal(
-        accept(items, "{\"topic\":\"tele/one/SENSOR\",\"alike\":true}", &devices, NULL), WZ_OK);
+        accept(lists, items, "{\"topic\":\"tele/one/SENSOR\",\"alike\":true}", &devices, NULL),
+        WZ_OK);
     assert_int_equal(json_object_size(devices), 2);
     assert_non_null(json_object_get(devices, "two"));
     json_decref(devices);
-    assert_int_equal(accept(items,
-                            "{\"topic\":\"tele/one/SENSOR\",\"route\":\"r\",\"template\":\"\"}",
-                            &devices, NULL),
-                     WZ_OK);
-    assert_int_equal(json_object_size(devices), 1);
-    assert_null(json_object_get(json_object_get(devices, "one"), "template"));
-    json_decref(devices);
-    assert_int_equal(accept(items, "{\"topic\":\"no\"}", &devices, &problem), WZ_ERR_NOT_FOUND);
+    assert_int_equal(accept(lists, items, "{\"topic\":\"no\"}", &devices, &problem),
+                     WZ_ERR_NOT_FOUND);
     assert_int_equal(problem.code, WZ_CODE_INBOX_TOPIC);
-    assert_int_equal(accept(items, "{\"topic\":\"a//b\"}", &devices, &problem), WZ_ERR_INVALID);
-    assert_int_equal(problem.code, WZ_CODE_INBOX_SUGGESTION);
-    assert_int_equal(accept(items, "{\"topic\":\"homeassistant/status\"}", &devices, &problem),
+    assert_int_equal(accept(lists, items, "{\"topic\":\"a//b\"}", &devices, &problem),
                      WZ_ERR_INVALID);
+    assert_int_equal(problem.code, WZ_CODE_INBOX_SUGGESTION);
+    assert_int_equal(
+        accept(lists, items, "{\"topic\":\"homeassistant/status\"}", &devices, &problem),
+        WZ_ERR_INVALID);
     assert_non_null(strstr(problem.fix, "homeassistant/#"));
     json_decref(items);
+}
+
+static void test_suggestions_are_accepted_only_if_they_map_the_topic(void **state)
+{
+    static const struct {
+        const char *wish;
+        const char *message; // NULL: it is accepted
+    } cases[] = {
+        {"{\"device\":\"tele/one\",\"route\":\"r\",\"template\":\"\"}", "(unknown-type)"},
+        {"{\"device\":\"tele/two\",\"route\":\"r\"}", "\"tele/two\" would not map the topic"},
+        {"{\"template\":\"\"}", "would not map the topic"},
+        {"{\"template\":\"none\"}", "none"},
+        {"{\"route\":\"taken\"}", "taken"},
+        {"{\"device\":\"tele/one\",\"route\":\"r\",\"template\":\"plain\"}", NULL},
+        {"{\"route\":\"r\"}", NULL},
+    };
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    json_t *items = json_array();
+
+    (void)state;
+    add_device(lists, "other", "taken");
+    add_item(items, "tele/one/SENSOR", "unknown-device", "{}");
+    wz_suggest(lists, items);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        json_t *wish = json_loads(cases[i].wish, 0, NULL);
+        struct wz_problem problem = {0};
+        json_t *devices = NULL;
+        int r;
+
+        assert_int_equal(json_object_set_new(wish, "topic", json_string("tele/one/SENSOR")), 0);
+        r = wz_suggestions_accept(lists, items, wish, &devices, &problem);
+        assert_int_equal(r, cases[i].message != NULL ? WZ_ERR_INVALID : WZ_OK);
+        if (cases[i].message != NULL)
+            assert_non_null(strstr(problem.what, cases[i].message));
+        json_decref(devices);
+        json_decref(wish);
+    }
+    json_decref(items);
+    release_documents(lists);
+}
+
+static void test_suggestions_leave_a_device_what_it_has(void **state)
+{
+    struct wz_document_list lists[WZ_COLLECTION_COUNT] = {0};
+    json_t *items = json_array();
+    json_t *devices = NULL;
+    json_t *document;
+
+    (void)state;
+    add_device(lists, "lamp", "l");
+    assert_int_equal(json_object_set_new(lists[WZ_COLLECTION_DEVICES].items[0].body, "channels",
+                                         json_pack("{s:s}", "S", "sensor")),
+                     0);
+    add_item(items, "lamp/S", "unknown-type", "1");
+    assert_int_equal(accept(lists, items,
+                            "{\"topic\":\"lamp/S\",\"device\":\"lamp\",\"template\":\"plain\"}",
+                            &devices, NULL),
+                     WZ_OK);
+    document = json_object_get(devices, "lamp");
+    assert_string_equal(json_string_value(json_object_get(document, "route")), "l");
+    assert_string_equal(json_string_value(json_object_get(document, "template")), "plain");
+    assert_non_null(json_object_get(document, "channels"));
+    json_decref(devices);
+    json_decref(items);
+    release_documents(lists);
 }
 
 int main(void)
@@ -203,6 +265,8 @@ int main(void)
         cmocka_unit_test(test_suggestions_take_names_from_discovery),
         cmocka_unit_test(test_suggestions_choose_routes_that_are_free),
         cmocka_unit_test(test_suggestions_are_accepted_as_wished),
+        cmocka_unit_test(test_suggestions_are_accepted_only_if_they_map_the_topic),
+        cmocka_unit_test(test_suggestions_leave_a_device_what_it_has),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
