@@ -15,10 +15,9 @@
 #include "base/cursor.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 #include "broker/queues_inside.h"
 #include "stream/testjournal_test.h"
-
-#define WITHIN_US (60 * 1000000LL)
 
 static void on_tick(uv_timer_t *timer) { (void)timer; }
 
@@ -194,7 +193,7 @@ static bool is_settled(struct testqueues *t)
 
 void testqueues_settle(struct testqueues *t)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
 
     while (!is_settled(t)) {
         if (wz_clock_mono_us() > end_us)
@@ -220,7 +219,7 @@ void testqueues_rest(struct testqueues *t)
 
 void testqueues_begin(struct testqueues *t)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
 
     while (!wz_queues_ready(t->queues)) {
         if (wz_clock_mono_us() > end_us)
@@ -400,7 +399,7 @@ static bool is_still(struct testqueues *t, const struct wz_durable_queue *queue)
 bool testconsumer_take(struct testqueues *t, struct testconsumer *consumer,
                        struct wz_queued *ret_queued)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
     int told;
 
     do {

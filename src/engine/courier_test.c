@@ -12,10 +12,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 #include "engine/worker_process.h"
 #include "loop/loop.h"
-
-#define WITHIN_US (30 * 1000000LL)
 
 // A worker whose long frames go through the courier.
 struct rig {
@@ -134,7 +133,7 @@ static void load(struct rig *rig, size_t len)
 // Kills the worker, and waits for its end, which is told once.
 static void finish(struct rig *rig)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
 
     wz_worker_process_kill(rig->process);
     while (rig->exits == 0) {
@@ -151,7 +150,7 @@ static void finish(struct rig *rig)
 // The socket does not hold all of it: the courier writes what it takes, the rest follows.
 static void test_courier_and_loop_together_write_what_is_too_long_for_the_socket(void **state)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
     struct rig rig;
 
     (void)state;

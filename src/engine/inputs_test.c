@@ -10,12 +10,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 #include "engine/lane.h"
 #include "engine/rig_test.h"
 
 #define RECORDS_MAX 20000
 #define WORKERS_MAX 3
-#define WITHIN_US (60 * 1000000LL)
 
 // A record with a worker.
 struct held {
@@ -242,7 +242,7 @@ static void run_model(struct rig *rig, int workers)
     begin(&model, rig, workers);
     for (int i = 0; i < 40000; i++)
         step(&model);
-    for (int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    for (int64_t end_us = wz_clock_mono_us() + patience_us();
          wz_inputs_lag(&model.inputs) > 0 && wz_clock_mono_us() < end_us;) {
         model.now_us += 100;
         for (int i = 0; i < model.inputs.worker_count; i++) {

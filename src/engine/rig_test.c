@@ -16,10 +16,10 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 #include "bus/embedded.h"
 #include "stream/reader.h"
 
-#define WITHIN_US (30 * 1000000LL)
 #define ID_FORM "019c1c38-a47b-7cc3-98a2-%012lld"
 
 enum { JOURNAL, RAW, PROCESSED, SCRIPT_LOG, DIR_COUNT };
@@ -364,7 +364,7 @@ void rig_start(struct rig *rig, struct wz_engine_options options)
     if (!options.worker_path)
         options.worker_path = WZ_WORKER_PATH;
     if (options.load_ms == 0) // a machine that is busy takes its time to start a worker
-        options.load_ms = WITHIN_US / 1000;
+        options.load_ms = patience_us() / 1000;
     rig->engine = wz_engine_new(&options);
 }
 
@@ -516,7 +516,7 @@ void rig_turn(struct rig *rig) { (void)uv_run(&rig->loop.uv, UV_RUN_ONCE); }
 
 void rig_run_until(struct rig *rig, bool (*done)(struct rig *rig, int64_t num), int64_t num)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
 
     while (!done(rig, num)) {
         if (wz_clock_mono_us() > end_us) {
@@ -524,7 +524,7 @@ void rig_run_until(struct rig *rig, bool (*done)(struct rig *rig, int64_t num), 
             char *text = json_dumps(state, 0);
 
             print_error("outputs %zu, board %s\n", rig->output_count, text);
-            fail_msg("not within %lld s", WITHIN_US / 1000000);
+            fail_msg("not within %lld s", patience_us() / 1000000);
         }
         rig_turn(rig);
     }

@@ -11,13 +11,13 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 #include "engine/input_queue.h"
 #include "engine/lane.h"
 #include "engine/source.h"
 #include "loop/loop.h"
 #include "topic/pattern.h"
 
-#define WITHIN_US (30 * 1000000LL)
 #define WINDOW_BYTES 8192
 
 struct wz_binding {
@@ -234,7 +234,7 @@ static void take(struct rig *rig, int count)
 
 static void take_all(struct rig *rig)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
 
     while (rig->taken < rig->appended) {
         assert_true(wz_clock_mono_us() < end_us);
@@ -357,7 +357,7 @@ static void test_source_counts_what_was_trimmed_before_it_was_read(void **state)
 {
     struct rig *rig = *state;
     struct wz_log_info info;
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
     int64_t first;
 
     append_some(rig, 20000);
@@ -396,7 +396,7 @@ static void test_source_counts_what_was_trimmed_before_it_was_read(void **state)
 // Waits until all is written, and then until all segments but the last one are gone.
 static void trim_all(struct rig *rig)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
     struct wz_log_info info;
 
     do {
@@ -415,7 +415,7 @@ static void test_source_counts_each_gap_once_while_the_stream_is_trimmed(void **
 {
     struct rig *rig = *state;
     struct wz_frame_record record;
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
     int64_t last = -1;
     int64_t missed = 0;
 

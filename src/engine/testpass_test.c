@@ -14,9 +14,8 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 #include "stream/reader.h"
-
-#define WITHIN_US (30 * 1000000LL)
 
 enum { JOURNAL, RAW, PROCESSED, DIR_COUNT };
 
@@ -296,7 +295,7 @@ static bool is_durable(const struct wz_log *log)
 // Whether all is durable that was asked for, and stays so for some turns.
 void testpass_settle(struct testpass *t)
 {
-    int64_t until = wz_clock_mono_us() + WITHIN_US;
+    int64_t until = wz_clock_mono_us() + patience_us();
     int quiet = 0;
 
     while (quiet < 15) {
@@ -380,7 +379,7 @@ static void add_topics(struct testpass *t, struct wz_buf *buf)
 void testpass_assert_topics(struct testpass *t, const char *topics)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf found = {0};
-    int64_t until = wz_clock_mono_us() + WITHIN_US;
+    int64_t until = wz_clock_mono_us() + patience_us();
 
     add_topics(t, &found);
     while (strcmp(wz_buf_str(&found), topics) != 0 && wz_clock_mono_us() < until) {
@@ -393,7 +392,7 @@ void testpass_assert_topics(struct testpass *t, const char *topics)
 
 void testpass_wait_passed(struct testpass *t, size_t count)
 {
-    int64_t until = wz_clock_mono_us() + WITHIN_US;
+    int64_t until = wz_clock_mono_us() + patience_us();
     size_t found = 0;
 
     while (found < count && wz_clock_mono_us() < until) {

@@ -13,12 +13,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/patience_test.h"
 #include "broker/ticket.h"
 #include "router/documents_test.h"
 #include "router/ignores.h"
 #include "stream/reader.h"
-
-#define WITHIN_US ((int64_t)30 * 1000000)
 
 struct world {
     char dir[64];
@@ -197,7 +196,7 @@ static json_t *ask(struct world *world, const char *what, const char *args_text)
                                 .args = json_loads(args_text, 0, NULL),
                                 .reply_to = &world->loop.mail,
                                 .done = on_answer};
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
 
     world->answered = false;
     assert_int_equal(wz_desk_ask(world->desk, &call), WZ_OK);
@@ -213,7 +212,7 @@ static json_t *ask(struct world *world, const char *what, const char *args_text)
 // "topic count, topic count"
 static void expect_listed(struct world *world, const char *text)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
     WZ_AUTO(wz_buf_release) struct wz_buf said = {0};
 
     for (;;) {
@@ -325,7 +324,7 @@ static void test_inbox_shows_that_a_run_that_found_nothing_has_ended(void **stat
     while (wz_clock_mono_us() < end_us)
         (void)uv_run(&world->loop.uv, UV_RUN_ONCE);
     json_decref(ask(world, "reenter", "{}")); // as it begins
-    end_us = wz_clock_mono_us() + WITHIN_US;
+    end_us = wz_clock_mono_us() + patience_us();
     while (board_says_it_runs(world)) {
         assert_true(wz_clock_mono_us() < end_us);
         (void)uv_run(&world->loop.uv, UV_RUN_ONCE);
@@ -354,7 +353,7 @@ static void test_inbox_counts_what_is_beyond_the_rate(void **state)
 static void test_inbox_lets_the_oldest_go_beyond_its_size(void **state)
 {
     struct world *world = *state;
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
     struct wz_log_info info;
     char body[8001];
 

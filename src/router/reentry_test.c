@@ -15,12 +15,12 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 #include "base/rand.h"
 #include "router/documents_test.h"
 #include "stream/reader.h"
 #include "stream/testjournal_test.h"
 
-#define WITHIN_US ((int64_t)30 * 1000000)
 #define TOPICS 6
 #define MAPPED 4
 #define MESSAGES_MAX 8192
@@ -284,7 +284,7 @@ static bool runs(const struct world *world)
 
 static void run_to_end(struct world *world)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
 
     while (runs(world)) {
         assert_true(wz_clock_mono_us() < end_us);

@@ -12,13 +12,13 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 #include "bus/embedded.h"
 #include "router/documents_test.h"
 #include "router/preprocess.h"
 #include "stream/reader.h"
 #include "stream/testjournal_test.h"
 
-#define WITHIN_US ((int64_t)60 * 1000000)
 #define DEVICES 16
 
 // The journal of the test's device: the key 'R', the numbers that it has got as its value.
@@ -340,7 +340,7 @@ void testcommands_turn(struct testcommands *t) { (void)uv_run(&t->loop.uv, UV_RU
 
 void testcommands_wait(struct testcommands *t, int count)
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
 
     while (t->got_count < count) {
         if (wz_clock_mono_us() > end_us)

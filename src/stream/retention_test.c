@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 #include "stream/reader.h"
 
 #define KIB ((int64_t)1024)
@@ -20,7 +21,6 @@
 #define TOTAL (1000 * MIB)
 #define SEGMENT (64 * KIB)
 #define RECORD 4000
-#define WITHIN_US (30 * 1000000LL)
 #define BEGAN_MS ((int64_t)1770000000000)
 #define HOUR_MS ((int64_t)3600 * 1000)
 
@@ -156,7 +156,7 @@ static void restart(struct world *w)
 // Turns until there have been COUNT looks more, and their news.
 static void look(struct world *w, int count)
 {
-    int64_t until_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t until_us = wz_clock_mono_us() + patience_us();
     int before = w->looks;
 
     while (w->looks <= before + count || !is_done(w)) { // the first may have been under way

@@ -13,10 +13,10 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/patience_test.h"
 
 #define MIB ((int64_t)1024 * 1024)
 #define FLOOR (64 * MIB)
-#define WITHIN_US (60 * 1000000LL)
 
 // What the disks say: of a folder that ends in "b", and of the others.
 static struct {
@@ -101,7 +101,7 @@ static void finish(struct world *w)
 // Turns until the disks have been looked at from now on, and what they said has been taken over.
 static void look(struct world *w)
 {
-    int64_t until_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t until_us = wz_clock_mono_us() + patience_us();
     int before = disk_b.asked;
 
     // Two: the first may have been under way.
@@ -184,7 +184,7 @@ static void test_space_counts_what_was_appended_since_the_look(void **state)
 static void test_space_looks_when_much_was_appended(void **state)
 {
     struct world w;
-    int64_t until_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t until_us = wz_clock_mono_us() + patience_us();
 
     (void)state;
     init(&w);

@@ -13,8 +13,8 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/patience_test.h"
 
-#define WITHIN_US (60 * 1000000LL)
 #define STAMP_LEN 4
 #define KEY_MAX 16
 
@@ -244,11 +244,11 @@ void testjournal_turn(struct testjournal *t) { uv_run(&t->loop.uv, UV_RUN_ONCE);
 
 void testjournal_run_until(struct testjournal *t, bool (*done)(struct testjournal *t))
 {
-    int64_t end_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t end_us = wz_clock_mono_us() + patience_us();
 
     while (!done(t)) {
         if (wz_clock_mono_us() > end_us)
-            fail_msg("not within %lld s", WITHIN_US / 1000000);
+            fail_msg("not within %lld s", patience_us() / 1000000);
         wz_log_want(wz_journal_log(t->journal));
         testjournal_turn(t);
     }

@@ -19,6 +19,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "base/patience_test.h"
 #include "base/rand.h"
 #include "stream/log/inside.h"
 #include "stream/log/testlog_test.h"
@@ -26,7 +27,6 @@
 
 #define RECORDS 2000
 #define SEGMENT 100000
-#define WITHIN_US (60 * 1000000LL)
 #define COPIES_MAX 400
 
 // What the disk does on threads that are not the test's own.
@@ -138,7 +138,7 @@ static struct tally tally_of(struct testlog *t)
 
 static void wait_tried(struct testlog *t)
 {
-    int64_t until_us = wz_clock_mono_us() + WITHIN_US;
+    int64_t until_us = wz_clock_mono_us() + patience_us();
     struct tally tally = tally_of(t);
 
     while (tally.of[WZ_PACKING_ZSTD] + tally.of[WZ_PACKING_VAIN] < tally.sealed) {
