@@ -10,6 +10,7 @@ driver/durable.py and driver/engine.py add, report.py names."""
 from dataclasses import dataclass, field, replace
 
 from driver import durable, engine, process
+from driver.instructions import Counted, measure_instructions
 from driver.load import count_recorded, held_load, measure_load, run_load, start
 from driver.mapping import measure_changes, measure_devices, measure_unmapped
 from driver.passthrough import measure_passthrough
@@ -155,6 +156,10 @@ def _mapping_lines():
              [Target("many_ratio", 1.1, "100,000 devices at most a tenth more"),
               Target("captures_ratio", 1.1, "captures at most a tenth more"),
               Target("device_bytes", 300, "300 bytes a device")]),
+        Line("instructions", "what a message takes of the processor, counted; devices as above",
+             [Counted], measure_instructions,
+             [Target("many_ratio", 1.1, "100,000 devices at most a tenth more"),
+              Target("captures_ratio", 1.1, "captures at most a tenth more")]),
         Line("unmapped", "QoS 0 in, a million topics that nothing maps", [Wyze], measure_unmapped,
              [Target("unmapped_ratio", 1.0, "at most what mapping them costs")]),
         Line("changes", "50 devices are added to 100,000; latencies: pings meanwhile", [Wyze],

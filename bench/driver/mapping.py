@@ -22,7 +22,7 @@ TIMEOUT_S = 30
 CAPTURES = "captures"  # One device with a capture stands for all.
 
 
-def _mapping(devices):
+def mapping_of(devices):
     """A mapping of so many devices, or of CAPTURES, or (0) of none that the load has."""
     lines = ["[Device]"]
     if devices == CAPTURES:
@@ -36,7 +36,7 @@ def _mapping(devices):
 
 def _cost(kind, settings, line, devices, used, is_mapped=True):
     """Processor time a message, in us, of a load that uses so many devices' topics."""
-    with kind(settings, _mapping(devices)) as server:
+    with kind(settings, mapping_of(devices)) as server:
         rss = process.rss_bytes(server.pid)
         values = measure_load(server, line, "pub", "--devices", str(used))
         if is_mapped:
@@ -164,7 +164,7 @@ def measure_changes(kind, settings, line):
     """Devices are added, one after the other, to 100,000: first with messages of theirs until one is
     mapped, then with pauses and pings of another connection, then with pauses alone for what the loop
     thread computes. A ping waits for the processor, too: on a busy machine it is no measure of the loop."""
-    with kind(settings, _mapping(MANY)) as server:
+    with kind(settings, mapping_of(MANY)) as server:
         change = Change(server)
         process.wait_quiet(server.pid)
         taken = sorted(change.seconds(number) for number in range(CHANGES))

@@ -22,8 +22,15 @@ SCRIPT_REMARKS = {
 # What devices and changes of the mapping add.
 MAPPING_REMARKS = {
     "few_us": "CPU {:.2f} us/msg at 10 devices",
+    "few_instructions": "{:,.0f} instructions/msg at 10 devices",
     "many_ratio": "{:.2f} times that at 100,000",
     "captures_ratio": "{:.2f} times with captures",
+    "few_misses": "misses of the first cache {:.1f}/msg at 10 devices",
+    "many_misses": "{:.1f} at 100,000",
+    "captures_misses": "{:.1f} with captures",
+    "few_last_misses": "of the last cache {:.2f}",
+    "many_last_misses": "{:.2f}",
+    "captures_last_misses": "{:.2f}",
     "device_bytes": "{:,.0f} bytes a device",
     "mapped_us": "CPU {:.2f} us/msg when captures map them",
     "unmapped_ratio": "{:.2f} times that",

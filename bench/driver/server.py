@@ -117,9 +117,12 @@ class Server:
         """Raises with the end of the server's output when it ended by itself."""
         if self.child.poll() is None:
             return
+        raise BenchError(f"{self.name} ended with {self.child.returncode}: {self.output()[-2000:]}")
+
+    def output(self):
+        """What it has printed."""
         with open(os.path.join(self.folder, "output"), "rb") as output:
-            text = output.read()[-2000:].decode("utf-8", "replace")
-        raise BenchError(f"{self.name} ended with {self.child.returncode}: {text}")
+            return output.read().decode("utf-8", "replace")
 
     def _start(self):
         command = self.command()
