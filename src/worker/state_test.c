@@ -359,7 +359,7 @@ static void test_state_that_is_too_large_when_it_comes_may_become_less(void **st
     peer_send_load(peer, COUNTING, "{}");
     peer_expect(peer, WZ_FRAME_READY);
     for (int i = 0; i < 300; i++) {
-        char key[8];
+        char key[16];
 
         (void)snprintf(key, sizeof(key), "k%04d", i);
         peer_send_entry(peer, WZ_LANE_SHARED, key, value);
