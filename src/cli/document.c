@@ -2,11 +2,10 @@
 // Owns `wyze document`: the documents of every collection, with their revisions.
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "cli/commands.h"
-#include "gateway/uri.h"
+#include "cli/resource.h"
 #include "store/store.h"
 
 // Refuses a word that names no collection, and says which there are.
@@ -47,10 +46,11 @@ static bool read_condition(struct wz_cli *cli, char *ret_fields, size_t size)
     return true;
 }
 
-// Asks for the collection, or for the document, that the command names. BODY may be empty.
+// Asks for the document that the command names. BODY may be empty.
 static int ask(struct wz_cli *cli, const char *method, struct wz_slice body,
                struct wz_reply *ret_reply)
 {
+    WZ_AUTO(wz_buf_release) struct wz_buf front = {0};
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
     char fields[64];
     struct wz_ask request = {.method = method, .fields = fields, .body = body};
@@ -58,13 +58,8 @@ static int ask(struct wz_cli *cli, const char *method, struct wz_slice body,
 
     if (!is_collection(cli) || !read_condition(cli, fields, sizeof(fields)))
         return WZ_ERR_INVALID;
-    wz_buf_add_str(&target, "/api/v1/");
-    wz_buf_add_str(&target, cli->args.words[0]);
-    if (cli->args.word_count > 1) {
-        wz_buf_add_byte(&target, '/');
-        wz_uri_encode(&target, wz_slice_str(cli->args.words[1]));
-    }
-    request.target = wz_buf_str(&target);
+    wz_buf_addf(&front, "%s/", cli->args.words[0]);
+    request.target = wz_resource_target(&target, wz_buf_str(&front), cli->args.words[1], "");
     r = wz_cli_connect(cli, 0);
     return r < 0 ? r : wz_client_ask(cli->client, &request, ret_reply, &cli->problem);
 }
@@ -72,19 +67,12 @@ static int ask(struct wz_cli *cli, const char *method, struct wz_slice body,
 int wz_cmd_document_ls(struct wz_cli *cli)
 {
     static const struct wz_column columns[] = {{"NAME", "name"}, {"REVISION", "revision"}};
-    struct wz_reply reply = {0};
-    json_t *answer;
-    json_t *items;
-    int code = wz_cli_exit(ask(cli, "GET", wz_slice(NULL, 0), &reply));
+    WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
 
-    if (code != WZ_EXIT_OK)
-        return code;
-    answer = wz_client_json(&reply, &cli->problem);
-    items = json_object_get(answer, "items");
-    code = items != NULL ? wz_cli_print_rows(cli, items, columns, 2) : WZ_EXIT_FAILED;
-    json_decref(answer);
-    wz_client_release_reply(&reply);
-    return code;
+    if (!is_collection(cli))
+        return wz_cli_exit(WZ_ERR_INVALID);
+    return wz_resource_list(cli, wz_resource_target(&target, cli->args.words[0], NULL, ""), NULL,
+                            columns, 2);
 }
 
 int wz_cmd_document_get(struct wz_cli *cli)

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns `wyze map inbox`: messages that no rule maps.
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cli/commands.h"
-#include "gateway/uri.h"
+#include "cli/resource.h"
 
 // A sample, as far as a row of a table has room for it.
 #define SAMPLE_BYTES 40
@@ -52,67 +51,37 @@ int wz_cmd_inbox_ls(struct wz_cli *cli)
     };
     const char *limit = wz_args_value(&cli->args, "--limit");
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
-    json_t *answer;
-    json_t *rows;
-    json_t *item;
-    size_t i;
-    int code;
 
-    wz_buf_add_str(&target, "/api/v1/inbox?limit=");
-    wz_uri_encode(&target, wz_slice_str(limit != NULL ? limit : "100"));
-    code = wz_cli_exit(wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, wz_buf_str(&target)));
-    if (code != WZ_EXIT_OK)
-        return code;
-    answer = wz_client_json(&reply, &cli->problem);
-    rows = json_array();
-    json_array_foreach(json_object_get(answer, "items"), i, item)
-    {
-        // As JSON it is what the API says.
-        (void)json_array_append_new(rows,
-                                    cli->form == WZ_OUTPUT_JSON ? json_incref(item) : row_of(item));
-    }
-    code = answer != NULL
-               ? wz_cli_print_rows(cli, rows, columns, sizeof(columns) / sizeof(columns[0]))
-               : WZ_EXIT_FAILED;
-    json_decref(rows);
-    json_decref(answer);
-    wz_client_release_reply(&reply);
-    return code;
-}
-
-// Prints an answer that is an object; BODY is taken over, NULL: there is none.
-static int ask(struct wz_cli *cli, const char *method, const char *target, json_t *body, bool shown)
-{
-    struct wz_reply reply = {0};
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_t *answer;
-    int code;
-
-    json_decref(body);
-    if (body != NULL && text == NULL) {
-        (void)wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0, "A word is not UTF-8.");
-        return WZ_EXIT_INPUT;
-    }
-    code = wz_cli_exit(wz_cli_ask(
-        cli, method, text != NULL ? wz_slice_str(text) : wz_slice(NULL, 0), &reply, target));
-    free(text);
-    if (code == WZ_EXIT_OK && shown) {
-        answer = wz_client_json(&reply, &cli->problem);
-        code = answer != NULL ? wz_cli_print_object(cli, answer) : WZ_EXIT_FAILED;
-        json_decref(answer);
-    }
-    wz_client_release_reply(&reply);
-    return code;
+    // As JSON it is what the API says.
+    return wz_resource_list(
+        cli, wz_resource_target(&target, "inbox?limit=", limit != NULL ? limit : "100", ""),
+        cli->form == WZ_OUTPUT_JSON ? NULL : row_of, columns, sizeof(columns) / sizeof(columns[0]));
 }
 
 int wz_cmd_inbox_show(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
 
-    wz_buf_add_str(&target, "/api/v1/inbox/topics/");
-    wz_uri_encode(&target, wz_slice_str(cli->args.words[0]));
-    return ask(cli, "GET", wz_buf_str(&target), NULL, true);
+    return wz_resource_show(cli,
+                            wz_resource_target(&target, "inbox/topics/", cli->args.words[0], ""));
+}
+
+// Asks with WISH, which is taken over, and prints what was accepted.
+static int accept(struct wz_cli *cli, json_t *wish)
+{
+    WZ_AUTO(wz_free_ptr) char *text = wish != NULL ? json_dumps(wish, JSON_COMPACT) : NULL;
+    json_t *answer;
+    int code;
+    int r;
+
+    json_decref(wish);
+    if (text == NULL)
+        return wz_cli_exit(
+            wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0, "A word is not UTF-8."));
+    answer = wz_resource_ask(cli, "POST", "/api/v1/inbox/accept", wz_slice_str(text), NULL, &r);
+    code = r == WZ_OK ? wz_cli_print_object(cli, answer) : wz_cli_exit(r);
+    json_decref(answer);
+    return code;
 }
 
 int wz_cmd_inbox_accept(struct wz_cli *cli)
@@ -133,11 +102,7 @@ int wz_cmd_inbox_accept(struct wz_cli *cli)
             wish = NULL;
         }
     }
-    if (wish == NULL) {
-        (void)wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0, "A word is not UTF-8.");
-        return WZ_EXIT_INPUT;
-    }
-    return ask(cli, "POST", "/api/v1/inbox/accept", wish, true);
+    return accept(cli, wish);
 }
 
 // The words that were given, as a list.
@@ -152,44 +117,26 @@ static json_t *words_of(const struct wz_cli *cli)
 
 int wz_cmd_inbox_forget(struct wz_cli *cli)
 {
-    return ask(cli, "POST", "/api/v1/inbox/forget", json_pack("{s:o}", "topics", words_of(cli)),
-               false);
+    return wz_resource_send(cli, "POST", "/api/v1/inbox/forget",
+                            json_pack("{s:o}", "topics", words_of(cli)));
 }
 
 int wz_cmd_inbox_reenter(struct wz_cli *cli)
 {
-    return ask(cli, "POST", "/api/v1/inbox/reenter",
-               cli->args.word_count > 0 ? json_pack("{s:o}", "devices", words_of(cli))
-                                        : json_object(),
-               false);
-}
-
-static int list_ignored(struct wz_cli *cli)
-{
-    static const struct wz_column columns[] = {{"FILTER", "name"}};
-    struct wz_reply reply = {0};
-    json_t *answer;
-    int code = wz_cli_exit(wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, "/api/v1/ignores"));
-
-    if (code != WZ_EXIT_OK)
-        return code;
-    answer = wz_client_json(&reply, &cli->problem);
-    code = answer != NULL ? wz_cli_print_rows(cli, json_object_get(answer, "items"), columns, 1)
-                          : WZ_EXIT_FAILED;
-    json_decref(answer);
-    wz_client_release_reply(&reply);
-    return code;
+    return wz_resource_send(cli, "POST", "/api/v1/inbox/reenter",
+                            cli->args.word_count > 0 ? json_pack("{s:o}", "devices", words_of(cli))
+                                                     : json_object());
 }
 
 int wz_cmd_inbox_ignore(struct wz_cli *cli)
 {
+    static const struct wz_column columns[] = {{"FILTER", "name"}};
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    bool removes = wz_args_value(&cli->args, "--rm") != NULL;
 
     if (cli->args.word_count == 0)
-        return list_ignored(cli);
-    wz_buf_add_str(&target, "/api/v1/ignores/");
-    wz_uri_encode(&target, wz_slice_str(cli->args.words[0]));
-    return ask(cli, removes ? "DELETE" : "PUT", wz_buf_str(&target), removes ? NULL : json_object(),
-               false);
+        return wz_resource_list(cli, "/api/v1/ignores", NULL, columns, 1);
+    (void)wz_resource_target(&target, "ignores/", cli->args.words[0], ""); // the buffer has it
+    if (wz_args_value(&cli->args, "--rm") != NULL)
+        return wz_resource_remove(cli, wz_buf_str(&target));
+    return wz_resource_send(cli, "PUT", wz_buf_str(&target), json_object());
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "broker/journal_keys.h"
 #include "cli/commands.h"
+#include "cli/resource.h"
 #include "stream/reader.h"
 
 int wz_cmd_log_info(struct wz_cli *cli)
@@ -20,19 +21,9 @@ int wz_cmd_log_info(struct wz_cli *cli)
         {"KEPT", "max_bytes"},   {"SEGMENTS", "segments"},  {"DAMAGED", "damaged_batches"},
         {"STATE", "state"},
     };
-    struct wz_reply reply = {0};
-    json_t *answer;
-    int code = wz_cli_exit(wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, "/api/v1/streams"));
 
-    if (code != WZ_EXIT_OK)
-        return code;
-    answer = wz_client_json(&reply, &cli->problem);
-    code = answer != NULL ? wz_cli_print_rows(cli, json_object_get(answer, "items"), columns,
-                                              sizeof(columns) / sizeof(columns[0]))
-                          : WZ_EXIT_FAILED;
-    json_decref(answer);
-    wz_client_release_reply(&reply);
-    return code;
+    return wz_resource_list(cli, "/api/v1/streams", NULL, columns,
+                            sizeof(columns) / sizeof(columns[0]));
 }
 
 // What was found in a folder.

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/edit.h"
+#include "cli/resource.h"
 #include "gateway/uri.h"
 
 #define WZ_MAP_TEXT_MAX (64 * 1024 * 1024)
@@ -51,17 +52,12 @@ int wz_cmd_map_import(struct wz_cli *cli)
 static int add_entries(struct wz_cli *cli, const struct kind *kind, json_t *rows)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
     json_t *answer;
     json_t *item;
     size_t i;
     int r;
 
-    wz_buf_addf(&target, "/api/v1/%s", kind->collection);
-    r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, wz_buf_str(&target));
-    if (r < 0)
-        return r;
-    answer = wz_client_json(&reply, &cli->problem);
+    answer = wz_resource_get(cli, wz_resource_target(&target, kind->collection, NULL, ""), &r);
     json_array_foreach(json_object_get(answer, "items"), i, item)
     {
         json_t *value = json_object_get(json_object_get(item, "document"), kind->member);
@@ -70,9 +66,7 @@ static int add_entries(struct wz_cli *cli, const struct kind *kind, json_t *rows
                                                     json_object_get(item, "name"), "value",
                                                     value)); // made of what jansson has parsed
     }
-    r = answer != NULL ? WZ_OK : WZ_ERR_PROTOCOL;
     json_decref(answer);
-    wz_client_release_reply(&reply);
     return r;
 }
 
@@ -136,14 +130,10 @@ int wz_cmd_map_set(struct wz_cli *cli)
 int wz_cmd_map_rm(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
-    int r;
 
     if (!read_target(cli, &target))
         return WZ_EXIT_USAGE;
-    r = wz_cli_ask(cli, "DELETE", wz_slice(NULL, 0), &reply, wz_buf_str(&target));
-    wz_client_release_reply(&reply);
-    return wz_cli_exit(r);
+    return wz_resource_remove(cli, wz_buf_str(&target));
 }
 
 static void add_line(struct wz_buf *buf, const char *label, json_t *value)
@@ -250,9 +240,9 @@ static int print_steps(struct wz_cli *cli, json_t *answer)
 int wz_cmd_map_test(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
     json_t *answer;
     int code;
+    int r;
 
     wz_buf_add_str(&target, "/api/v1/mapping/test?topic=");
     wz_uri_encode(&target, wz_slice_str(cli->args.words[0]));
@@ -260,12 +250,8 @@ int wz_cmd_map_test(struct wz_cli *cli)
         wz_buf_add_str(&target, "&body=");
         wz_uri_encode(&target, wz_slice_str(cli->args.words[1]));
     }
-    code = wz_cli_exit(wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, wz_buf_str(&target)));
-    if (code != WZ_EXIT_OK)
-        return code;
-    answer = wz_client_json(&reply, &cli->problem);
-    code = answer != NULL ? print_steps(cli, answer) : WZ_EXIT_FAILED;
+    answer = wz_resource_get(cli, wz_buf_str(&target), &r);
+    code = r == WZ_OK ? print_steps(cli, answer) : wz_cli_exit(r);
     json_decref(answer);
-    wz_client_release_reply(&reply);
     return code;
 }

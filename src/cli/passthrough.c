@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns `wyze passthrough`.
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/mem.h"
 #include "cli/commands.h"
-#include "gateway/uri.h"
+#include "cli/resource.h"
 
 // The address of the rule that the command names.
-static const char *target_of(struct wz_cli *cli, struct wz_buf *buf)
+static const char *target_of(const struct wz_cli *cli, struct wz_buf *buf)
 {
-    wz_buf_add_str(buf, "/api/v1/passthrough/");
-    wz_uri_encode(buf, wz_slice_str(cli->args.words[0]));
-    return wz_buf_str(buf);
+    return wz_resource_target(buf, "passthrough/", cli->args.words[0], "");
 }
 
 // A row of the list: what the rule says, and what it has done if a server runs.
@@ -50,46 +45,16 @@ int wz_cmd_passthrough_ls(struct wz_cli *cli)
         {"RENAME", "rename"}, {"RATE", "rate"},       {"CHANGE", "change"},
         {"ACTIVE", "active"}, {"PASSED", "passed"},   {"DROPPED", "dropped"},
     };
-    struct wz_reply reply = {0};
-    json_t *answer;
-    json_t *rows;
-    json_t *item;
-    size_t i;
-    int code =
-        wz_cli_exit(wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, "/api/v1/passthrough"));
 
-    if (code != WZ_EXIT_OK)
-        return code;
-    answer = wz_client_json(&reply, &cli->problem);
-    rows = json_array();
-    json_array_foreach(json_object_get(answer, "items"), i, item)
-    {
-        (void)json_array_append_new(rows, row_of(item)); // the array is ours
-    }
-    code = answer != NULL
-               ? wz_cli_print_rows(cli, rows, columns, sizeof(columns) / sizeof(columns[0]))
-               : WZ_EXIT_FAILED;
-    json_decref(rows);
-    json_decref(answer);
-    wz_client_release_reply(&reply);
-    return code;
+    return wz_resource_list(cli, "/api/v1/passthrough", row_of, columns,
+                            sizeof(columns) / sizeof(columns[0]));
 }
 
 int wz_cmd_passthrough_get(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
-    json_t *document;
-    int code =
-        wz_cli_exit(wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, target_of(cli, &target)));
 
-    if (code != WZ_EXIT_OK)
-        return code;
-    document = wz_client_json(&reply, &cli->problem);
-    code = document != NULL ? wz_cli_print_object(cli, document) : WZ_EXIT_FAILED;
-    json_decref(document);
-    wz_client_release_reply(&reply);
-    return code;
+    return wz_resource_show(cli, target_of(cli, &target));
 }
 
 // Sets a member to the value of an option, if that was given: a number if it is one and TEXT does
@@ -141,29 +106,13 @@ static json_t *make_document(const struct wz_cli *cli)
 int wz_cmd_passthrough_set(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
-    json_t *document = make_document(cli);
-    char *text;
-    int r;
 
-    if (document == NULL)
-        return wz_cli_exit(
-            wz_problem_set(&cli->problem, WZ_ERR_INVALID, 0, "The pattern is not UTF-8."));
-    text = json_dumps(document, JSON_COMPACT);
-    WZ_ASSERT(text != NULL); // jansson has made it
-    r = wz_cli_ask(cli, "PUT", wz_slice_str(text), &reply, target_of(cli, &target));
-    free(text);
-    json_decref(document);
-    wz_client_release_reply(&reply);
-    return wz_cli_exit(r);
+    return wz_resource_send(cli, "PUT", target_of(cli, &target), make_document(cli));
 }
 
 int wz_cmd_passthrough_rm(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
-    int r = wz_cli_ask(cli, "DELETE", wz_slice(NULL, 0), &reply, target_of(cli, &target));
 
-    wz_client_release_reply(&reply);
-    return wz_cli_exit(r);
+    return wz_resource_remove(cli, target_of(cli, &target));
 }

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns `wyze script quarantine`, `wyze script state` and `wyze script restart`.
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/codes.h"
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/resource.h"
 #include "gateway/uri.h"
 
 // What is asked for at a time.
@@ -14,26 +12,7 @@
 // "/api/v1/scripts/NAME" and what follows it.
 static const char *target_of(const struct wz_cli *cli, const char *rest, struct wz_buf *buf)
 {
-    buf->len = 0;
-    wz_buf_add_str(buf, "/api/v1/scripts/");
-    wz_uri_encode(buf, wz_slice_str(cli->args.words[0]));
-    wz_buf_add_str(buf, rest);
-    return wz_buf_str(buf);
-}
-
-// Asks and gives the answer as JSON, which the caller owns; NULL when RET_R says why not.
-static json_t *ask(struct wz_cli *cli, const char *method, const char *target, int *ret_r)
-{
-    struct wz_reply reply = {0};
-    json_t *answer = NULL;
-
-    *ret_r = wz_cli_ask(cli, method, wz_slice(NULL, 0), &reply, target);
-    if (*ret_r == WZ_OK) {
-        answer = wz_client_json(&reply, &cli->problem);
-        *ret_r = answer != NULL ? WZ_OK : WZ_ERR_PROTOCOL;
-    }
-    wz_client_release_reply(&reply);
-    return answer;
+    return wz_resource_target(buf, "scripts/", cli->args.words[0], rest);
 }
 
 static bool has_more(const json_t *answer) { return json_is_true(json_object_get(answer, "more")); }
@@ -51,7 +30,7 @@ static json_t *ask_pages(struct wz_cli *cli, const char *rest, const char *membe
         json_t *answer;
 
         wz_buf_addf(&query, "%s?after=%lld&limit=%d", rest, (long long)after, PAGE);
-        answer = ask(cli, "GET", target_of(cli, wz_buf_str(&query), &target), ret_r);
+        answer = wz_resource_get(cli, target_of(cli, wz_buf_str(&query), &target), ret_r);
         (void)json_array_extend(rows, json_object_get(answer, "items")); // fails for no answer
         more = *ret_r == WZ_OK && has_more(answer);
         after = json_integer_value(json_object_get(answer, member));
@@ -106,12 +85,8 @@ static const char *message_target(const struct wz_cli *cli, const char *rest, st
 int wz_cmd_quarantine_show(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    int r;
-    json_t *answer = ask(cli, "GET", message_target(cli, "", &target), &r);
-    int code = r == WZ_OK ? wz_cli_print_object(cli, answer) : wz_cli_exit(r);
 
-    json_decref(answer);
-    return code;
+    return wz_resource_show(cli, message_target(cli, "", &target));
 }
 
 // Does it to the message that is named, or to all, a page at a time and in order.
@@ -129,10 +104,10 @@ static int do_to(struct wz_cli *cli, const char *method, const char *rest, const
         json_t *answer;
 
         wz_buf_addf(&query, "/quarantine%s?after=%lld&limit=%d", rest, (long long)after, PAGE);
-        answer = ask(cli, method,
-                     all ? target_of(cli, wz_buf_str(&query), &target)
-                         : message_target(cli, rest, &target),
-                     &r);
+        answer = wz_resource_ask(cli, method,
+                                 all ? target_of(cli, wz_buf_str(&query), &target)
+                                     : message_target(cli, rest, &target),
+                                 wz_slice(NULL, 0), NULL, &r);
         count += json_integer_value(json_object_get(answer, "count"));
         more = all && has_more(answer);
         if (json_object_get(answer, "last") != NULL)
@@ -164,11 +139,8 @@ int wz_cmd_quarantine_drop(struct wz_cli *cli)
 int wz_cmd_script_restart(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    int r;
+    const char *address =
+        cli->args.word_count > 0 ? target_of(cli, "/restart", &target) : "/api/v1/engine/restart";
 
-    json_decref(ask(cli, "POST",
-                    cli->args.word_count > 0 ? target_of(cli, "/restart", &target)
-                                             : "/api/v1/engine/restart",
-                    &r));
-    return wz_cli_exit(r);
+    return wz_cli_exit(wz_resource_do(cli, "POST", address, wz_slice(NULL, 0)));
 }

@@ -7,30 +7,14 @@
 #include "base/mem.h"
 #include "cli/bindings.h"
 #include "cli/commands.h"
+#include "cli/resource.h"
 #include "cli/verdict.h"
-#include "gateway/uri.h"
 
 #define WZ_SCRIPT_CODE_MAX (1024 * 1024)
 
 static const char *target_of(const char *name, struct wz_buf *buf)
 {
-    wz_buf_add_str(buf, "/api/v1/scripts/");
-    wz_uri_encode(buf, wz_slice_str(name));
-    return wz_buf_str(buf);
-}
-
-static json_t *ask_json(struct wz_cli *cli, const char *target, int *ret_r)
-{
-    struct wz_reply reply = {0};
-    json_t *answer = NULL;
-
-    *ret_r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, target);
-    if (*ret_r == WZ_OK) {
-        answer = wz_client_json(&reply, &cli->problem);
-        *ret_r = answer != NULL ? WZ_OK : WZ_ERR_PROTOCOL;
-    }
-    wz_client_release_reply(&reply);
-    return answer;
+    return wz_resource_target(buf, "scripts/", name, "");
 }
 
 // "raw:bedroom.#, processed:alarm.*" for people.
@@ -74,20 +58,9 @@ int wz_cmd_script_ls(struct wz_cli *cli)
         {"IN", "in"},       {"OUT", "out"},       {"ERRORS", "errors"},
         {"LAG", "lag"},     {"REMARK", "remark"},
     };
-    json_t *rows = json_array();
-    json_t *item;
-    size_t i;
-    int code;
-    int r;
-    json_t *answer = ask_json(cli, "/api/v1/scripts", &r);
 
-    json_array_foreach(json_object_get(answer, "items"), i, item)(void)
-        json_array_append_new(rows, make_row(item)); // never NULL
-    code = r == WZ_OK ? wz_cli_print_rows(cli, rows, columns, sizeof(columns) / sizeof(columns[0]))
-                      : wz_cli_exit(r);
-    json_decref(rows);
-    json_decref(answer);
-    return code;
+    return wz_resource_list(cli, "/api/v1/scripts", make_row, columns,
+                            sizeof(columns) / sizeof(columns[0]));
 }
 
 // The code goes into a file or a program as it is; a terminal shows it and does nothing else with
@@ -108,7 +81,7 @@ int wz_cmd_script_get(struct wz_cli *cli)
     const char *source;
     int code;
     int r;
-    json_t *document = ask_json(cli, target_of(cli->args.words[0], &target), &r);
+    json_t *document = wz_resource_get(cli, target_of(cli->args.words[0], &target), &r);
 
     if (r < 0)
         return wz_cli_exit(r);
@@ -124,22 +97,15 @@ int wz_cmd_script_get(struct wz_cli *cli)
 int wz_cmd_script_rm(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
-    int r = wz_cli_ask(cli, "DELETE", wz_slice(NULL, 0), &reply,
-                       target_of(cli->args.words[0], &target));
 
-    wz_client_release_reply(&reply);
-    return wz_cli_exit(r);
+    return wz_resource_remove(cli, target_of(cli->args.words[0], &target));
 }
 
 static int set_active(struct wz_cli *cli, struct wz_slice patch)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
-    int r = wz_cli_ask(cli, "PATCH", patch, &reply, target_of(cli->args.words[0], &target));
 
-    wz_client_release_reply(&reply);
-    return wz_cli_exit(r);
+    return wz_cli_exit(wz_resource_do(cli, "PATCH", target_of(cli->args.words[0], &target), patch));
 }
 
 // Whether its document says that it runs, and yet it does not: it was parked, or has ended itself.
@@ -147,7 +113,7 @@ static bool is_halted(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
     int r;
-    json_t *document = ask_json(cli, target_of(cli->args.words[0], &target), &r);
+    json_t *document = wz_resource_get(cli, target_of(cli->args.words[0], &target), &r);
     const char *status =
         json_string_value(json_object_get(json_object_get(document, "live"), "status"));
     bool halted = status != NULL && !json_is_false(json_object_get(document, "active")) &&

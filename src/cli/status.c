@@ -1,24 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Owns `wyze status`, `wyze ready` and `wyze version`.
-#include <string.h>
-
-#include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/resource.h"
 
-int wz_cmd_status(struct wz_cli *cli)
-{
-    struct wz_reply reply = {0};
-    json_t *status;
-    int code = wz_cli_exit(wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, "/api/v1/status"));
-
-    if (code != WZ_EXIT_OK)
-        return code;
-    status = wz_client_json(&reply, &cli->problem);
-    code = status != NULL ? wz_cli_print_object(cli, status) : WZ_EXIT_FAILED;
-    json_decref(status);
-    wz_client_release_reply(&reply);
-    return code;
-}
+int wz_cmd_status(struct wz_cli *cli) { return wz_resource_show(cli, "/api/v1/status"); }
 
 int wz_cmd_ready(struct wz_cli *cli)
 {

@@ -8,6 +8,7 @@
 #include "base/codes.h"
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/resource.h"
 #include "gateway/streams.h"
 
 // A stream that is trimmed here.
@@ -96,7 +97,6 @@ static json_t *read_options(struct wz_cli *cli)
 static int trim_remote(struct wz_cli *cli, const char *name, json_t *body, json_t **ret_answer)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
     char *text;
     int r;
 
@@ -104,13 +104,8 @@ static int trim_remote(struct wz_cli *cli, const char *name, json_t *body, json_
         (void)json_object_set_new(body, "dry_run", json_true()); // an object takes it
     text = json_dumps(body, JSON_COMPACT);
     wz_buf_addf(&target, "/api/v1/streams/%s/trim", name);
-    r = wz_cli_ask(cli, "POST", wz_slice_str(text), &reply, wz_buf_str(&target));
+    *ret_answer = wz_resource_ask(cli, "POST", wz_buf_str(&target), wz_slice_str(text), NULL, &r);
     free(text); // jansson's own
-    if (r == WZ_OK) {
-        *ret_answer = wz_client_json(&reply, &cli->problem);
-        r = *ret_answer != NULL ? WZ_OK : WZ_ERR_INVALID;
-    }
-    wz_client_release_reply(&reply);
     return r;
 }
 

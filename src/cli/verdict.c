@@ -8,24 +8,11 @@
 #include "base/clock.h"
 #include "base/codes.h"
 #include "cli/output.h"
+#include "cli/resource.h"
 
 // How long it is waited for, and how often it is looked for.
 #define WZ_VERDICT_US (30 * 1000000LL)
 #define WZ_VERDICT_LOOK_NS (50 * 1000000L)
-
-static json_t *ask(struct wz_cli *cli, const char *target, int *ret_r)
-{
-    struct wz_reply reply = {0};
-    json_t *answer = NULL;
-
-    *ret_r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, target);
-    if (*ret_r == WZ_OK) {
-        answer = wz_client_json(&reply, &cli->problem);
-        *ret_r = answer != NULL ? WZ_OK : WZ_ERR_PROTOCOL;
-    }
-    wz_client_release_reply(&reply);
-    return answer;
-}
 
 static int report_invalid(struct wz_cli *cli, const json_t *live)
 {
@@ -87,7 +74,7 @@ int wz_verdict_await(struct wz_cli *cli, const char *target, int64_t revision,
 
     do {
         int r;
-        json_t *document = ask(cli, target, &r);
+        json_t *document = wz_resource_get(cli, target, &r);
         bool done = r < 0 || decided(cli, document, revision, ret_words, &r);
 
         json_decref(document);

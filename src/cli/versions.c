@@ -7,34 +7,22 @@
 #include "base/mem.h"
 #include "cli/code_diff.h"
 #include "cli/commands.h"
+#include "cli/resource.h"
 #include "cli/verdict.h"
-#include "gateway/uri.h"
 
 // "/api/v1/scripts/NAME" and what follows it.
 static const char *target_of(const struct wz_cli *cli, const char *rest, struct wz_buf *buf)
 {
-    buf->len = 0;
-    wz_buf_add_str(buf, "/api/v1/scripts/");
-    wz_uri_encode(buf, wz_slice_str(cli->args.words[0]));
-    wz_buf_add_str(buf, rest);
-    return wz_buf_str(buf);
+    return wz_resource_target(buf, "scripts/", cli->args.words[0], rest);
 }
 
 // What is at REST below the script, which the caller owns; NULL when RET_R says why not.
 static json_t *ask(struct wz_cli *cli, const char *rest, int64_t *ret_revision, int *ret_r)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
-    struct wz_reply reply = {0};
-    json_t *answer = NULL;
 
-    *ret_r = wz_cli_ask(cli, "GET", wz_slice(NULL, 0), &reply, target_of(cli, rest, &target));
-    if (*ret_r == WZ_OK) {
-        *ret_revision = reply.revision;
-        answer = wz_client_json(&reply, &cli->problem);
-        *ret_r = answer != NULL ? WZ_OK : WZ_ERR_PROTOCOL;
-    }
-    wz_client_release_reply(&reply);
-    return answer;
+    return wz_resource_ask(cli, "GET", target_of(cli, rest, &target), wz_slice(NULL, 0),
+                           ret_revision, ret_r);
 }
 
 static json_t *ask_version(struct wz_cli *cli, int64_t revision, int *ret_r)
