@@ -97,9 +97,17 @@ static const struct wz_option script_run_options[] = {
     {"--compare", "NAME", "show what differs from what the script of that name emitted"},
 };
 
+#define IF_STILL                                                                                   \
+    {                                                                                              \
+        "--if-still", "FILE", "only if it is still as that export says: nobody was faster"         \
+    }
+
 static const struct wz_option import_options[] = {
     {"--merge", NULL, "keep the documents that the file does not name"},
+    IF_STILL,
 };
+
+static const struct wz_option map_import_options[] = {IF_STILL};
 
 static const struct wz_option script_log_options[] = {
     {"--diff", NULL, "with what changed in the code"},
@@ -145,12 +153,15 @@ const struct wz_command wz_commands[] = {
      "wyze export > wyze.json", 0, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_export},
     {"import", "FILE", "replace the whole configuration by a file's; FILE - is standard input",
      "wyze import wyze.json\n"
-     "  wyze import --merge more.json",
+     "  wyze import --merge more.json\n"
+     "  wyze import edited.json --if-still exported.json",
      1, 1, OPTIONS(import_options), WZ_LOCAL_STORE, wz_cmd_import},
     {"map export", "[FILE]", "write the mapping as text", "wyze map export > mapping.conf",
      0, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_export},
     {"map import", "FILE", "replace the mapping by a text's; FILE - is standard input",
-     "wyze map import mapping.conf", 1, 1, NULL, 0, WZ_LOCAL_STORE, wz_cmd_map_import},
+     "wyze map import mapping.conf\n"
+     "  wyze map import edited.conf --if-still exported.conf",
+     1, 1, OPTIONS(map_import_options), WZ_LOCAL_STORE, wz_cmd_map_import},
     {"map ls", "", "list the mapping's entries", "wyze map ls", 0, 0, NULL, 0, WZ_LOCAL_STORE,
      wz_cmd_map_ls},
     {"map set", "device|subtopic|type NAME VALUE", "set an entry",

@@ -2,6 +2,7 @@
 // Owns `wyze export` and `wyze import`: the whole configuration as one file.
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/resource.h"
 
 #define CONFIGURATION_MAX (128 * 1024 * 1024)
 
@@ -24,8 +25,10 @@ int wz_cmd_import(struct wz_cli *cli)
     int r = wz_cli_load(cli, cli->args.words[0], CONFIGURATION_MAX, &text);
 
     if (r == WZ_OK)
-        r = wz_cli_ask(cli, "PUT", wz_buf_slice(&text), &reply,
-                       merges ? "/api/v1/configuration?mode=merge" : "/api/v1/configuration");
+        r = wz_resource_put(cli,
+                            merges ? "/api/v1/configuration?mode=merge" : "/api/v1/configuration",
+                            wz_buf_slice(&text), wz_args_value(&cli->args, "--if-still"),
+                            CONFIGURATION_MAX, &reply);
     if (r == WZ_OK)
         wz_cli_tell_changed(cli, &reply);
     wz_client_release_reply(&reply);

@@ -41,7 +41,8 @@ int wz_cmd_map_import(struct wz_cli *cli)
     int r = wz_cli_load(cli, cli->args.words[0], WZ_MAP_TEXT_MAX, &text);
 
     if (r == WZ_OK)
-        r = wz_cli_ask(cli, "PUT", wz_buf_slice(&text), &reply, "/api/v1/mapping");
+        r = wz_resource_put(cli, "/api/v1/mapping", wz_buf_slice(&text),
+                            wz_args_value(&cli->args, "--if-still"), WZ_MAP_TEXT_MAX, &reply);
     if (r == WZ_OK)
         wz_cli_tell_changed(cli, &reply);
     wz_client_release_reply(&reply);

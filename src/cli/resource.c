@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "gateway/etag.h"
 #include "gateway/uri.h"
 
 const char *wz_resource_target(struct wz_buf *buf, const char *front, const char *name,
@@ -61,6 +62,26 @@ int wz_resource_send(struct wz_cli *cli, const char *method, const char *target,
     r = wz_resource_do(cli, method, target, wz_slice_str(text));
     free(text); // jansson's own
     return wz_cli_exit(r);
+}
+
+int wz_resource_put(struct wz_cli *cli, const char *target, struct wz_slice body, const char *path,
+                    size_t max, struct wz_reply *ret_reply)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf before = {0};
+    WZ_AUTO(wz_buf_release) struct wz_buf fields = {0};
+    struct wz_ask ask = {.method = "PUT", .target = target, .body = body};
+    char tag[WZ_ETAG_SIZE];
+    int r = WZ_OK;
+
+    if (path != NULL) {
+        r = wz_cli_load(cli, path, max, &before);
+        wz_etag_of(wz_buf_slice(&before), tag);
+        wz_buf_addf(&fields, "If-Match: %s\r\n", tag);
+        ask.fields = wz_buf_str(&fields);
+    }
+    if (r == WZ_OK)
+        r = wz_cli_connect(cli, 0);
+    return r < 0 ? r : wz_client_ask(cli->client, &ask, ret_reply, &cli->problem);
 }
 
 int wz_resource_remove(struct wz_cli *cli, const char *target)

@@ -29,6 +29,11 @@ WZ_MUST int wz_resource_do(struct wz_cli *cli, const char *method, const char *t
 // not UTF-8, is refused. Returns an exit code.
 int wz_resource_send(struct wz_cli *cli, const char *method, const char *target, json_t *body);
 
+// Puts BODY there, if PATH is NULL or what is there still is what the file PATH says, an export of
+// at most MAX bytes. RET_REPLY is the caller's to release.
+WZ_MUST int wz_resource_put(struct wz_cli *cli, const char *target, struct wz_slice body,
+                            const char *path, size_t max, struct wz_reply *ret_reply);
+
 // Removes it. Returns an exit code.
 int wz_resource_remove(struct wz_cli *cli, const char *target);
 

@@ -4,12 +4,14 @@
 #include "base/codes.h"
 #include "base/mem.h"
 #include "gateway/answer.h"
+#include "gateway/etag.h"
 #include "gateway/gather.h"
 #include "gateway/handlers.h"
 
 #define FORMAT "wyze configuration 1"
 
-static void export(struct wz_gather *gather)
+// All documents as a text, which jansson has allocated.
+static char *make_text(const struct wz_gather *gather)
 {
     json_t *all = json_pack("{s:s}", "format", FORMAT);
     char *text;
@@ -26,6 +28,16 @@ static void export(struct wz_gather *gather)
     text = json_dumps(all, JSON_INDENT(1));
     json_decref(all);
     WZ_ASSERT(text != NULL);
+    return text;
+}
+
+static void export(struct wz_gather *gather)
+{
+    char *text = make_text(gather);
+    char tag[WZ_ETAG_SIZE];
+
+    wz_etag_of(wz_slice_str(text), tag);
+    wz_answer_field(gather->req, "ETag", "%s", tag);
     wz_answer_text(gather->req, 200, "application/json", wz_slice_str(text));
     free(text);
     wz_gather_free(gather);
@@ -118,14 +130,32 @@ static int change_all(struct wz_gather *gather, json_t *all, bool replaces,
     return WZ_OK;
 }
 
+// Whether the documents are still those for which the request has a condition; else it is answered.
+static bool is_still(struct wz_gather *gather)
+{
+    char *text;
+    bool still;
+
+    if (wz_http_field(&gather->req->head, "If-Match").ptr == NULL)
+        return true;
+    text = make_text(gather);
+    still = wz_gather_still(gather, wz_slice_str(text));
+    free(text);
+    return still;
+}
+
 // The first word says whether what is not named stays.
 static void import(struct wz_gather *gather)
 {
     struct wz_problem problem = {0};
-    json_t *all = wz_request_object(gather->req, &problem);
     bool merges = wz_slice_eq(wz_buf_slice(&gather->words[0]), WZ_SLICE_LIT("merge"));
-    int r = problem.err;
+    json_t *all;
+    int r;
 
+    if (!is_still(gather))
+        return;
+    all = wz_request_object(gather->req, &problem);
+    r = problem.err;
     if (all != NULL)
         r = change_all(gather, all, !merges, &problem);
     json_decref(all);

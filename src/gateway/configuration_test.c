@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "gateway/etag.h"
 #include "gateway/stage_test.h"
 
 #define PATH "/api/v1/configuration"
@@ -84,9 +85,44 @@ static void test_configuration_that_is_wrong_changes_nothing(void **state)
     stage_close(&stage);
 }
 
+static void test_configuration_is_put_only_if_it_is_still_as_it_was(void **state)
+{
+    struct stage stage;
+    char fields[64];
+    char tag[WZ_ETAG_SIZE];
+
+    (void)state;
+    stage_open(&stage);
+    stage_begin(&stage);
+    assert_int_equal(
+        stage_ask(&stage, "PUT", PATH, "",
+                  "{\"format\":\"wyze configuration 1\",\"devices\":{\"a\":{\"route\":\"r\"}}}"),
+        200);
+    assert_int_equal(stage_ask(&stage, "GET", PATH, "", ""), 200);
+    wz_etag_of(wz_slice_str(stage_text(&stage)), tag);
+    (void)snprintf(fields, sizeof(fields), "ETag: %s\r\n", tag);
+    assert_true(stage_has(&stage, fields));
+    (void)snprintf(fields, sizeof(fields), "If-Match: %s\r\n", tag);
+    assert_int_equal(
+        stage_ask(&stage, "PUT", PATH, fields,
+                  "{\"format\":\"wyze configuration 1\",\"devices\":{\"a\":{\"route\":\"s\"}}}"),
+        200);
+    assert_int_equal(
+        stage_ask(&stage, "PUT", PATH, fields,
+                  "{\"format\":\"wyze configuration 1\",\"devices\":{\"a\":{\"route\":\"t\"}}}"),
+        412);
+    assert_non_null(strstr(stage_text(&stage), "changed since it was exported"));
+    assert_int_equal(
+        stage_ask(&stage, "PUT", PATH, "If-Match: *\r\n",
+                  "{\"format\":\"wyze configuration 1\",\"devices\":{\"a\":{\"route\":\"t\"}}}"),
+        200);
+    stage_close(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_configuration_is_put_only_if_it_is_still_as_it_was),
         cmocka_unit_test(test_configuration_comes_back_as_it_was_given),
         cmocka_unit_test(test_configuration_that_is_imported_takes_the_place_of_what_was),
         cmocka_unit_test(test_configuration_that_is_wrong_changes_nothing),

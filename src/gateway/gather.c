@@ -5,6 +5,7 @@
 #include "base/codes.h"
 #include "base/mem.h"
 #include "gateway/answer.h"
+#include "gateway/etag.h"
 
 // How often changes are made anew because somebody else was faster.
 #define TRIES 16
@@ -28,6 +29,25 @@ void wz_gather_refuse(struct wz_gather *gather, struct wz_problem *problem)
         (void)wz_problem_set(problem, problem->err, 0, "%s", wz_err_text(problem->err));
     wz_answer_problem(gather->req, 0, problem);
     wz_gather_free(gather);
+}
+
+bool wz_gather_still(struct wz_gather *gather, struct wz_slice text)
+{
+    struct wz_slice match = wz_http_field(&gather->req->head, "If-Match");
+    struct wz_problem problem;
+    char tag[WZ_ETAG_SIZE];
+
+    wz_etag_of(text, tag);
+    if (match.ptr == NULL || wz_slice_eq(match, wz_slice_str("*")) ||
+        wz_slice_eq(match, wz_slice_str(tag)))
+        return true;
+    (void)wz_problem_set(&problem, WZ_ERR_CONFLICT, WZ_CODE_API_PRECONDITION,
+                         "It was changed since it was exported.");
+    wz_problem_fix(&problem, "Export it again, and make your changes to that.");
+    wz_answer_field(gather->req, "ETag", "%s", tag);
+    wz_answer_problem(gather->req, 412, &problem);
+    wz_gather_free(gather);
+    return false;
 }
 
 struct wz_gather *wz_gather_new(struct wz_request *req, wz_gather_fn go)

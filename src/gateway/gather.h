@@ -35,6 +35,10 @@ struct wz_gather *wz_gather_new(struct wz_request *req, wz_gather_fn go);
 // Fetches the documents and calls GO.
 void wz_gather_begin(struct wz_gather *gather);
 
+// Whether the request's If-Match, if it has one, is the tag of TEXT, which says what the documents
+// are now. Else it is answered with 412 and the tag, and ended.
+bool wz_gather_still(struct wz_gather *gather, struct wz_slice text);
+
 // Makes the changes, then goes on as APPLIED says; ends it when they are refused.
 void wz_gather_apply(struct wz_gather *gather);
 

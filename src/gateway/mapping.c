@@ -4,15 +4,38 @@
 #include "base/codes.h"
 #include "base/mem.h"
 #include "gateway/answer.h"
+#include "gateway/etag.h"
 #include "gateway/gather.h"
 #include "gateway/handlers.h"
+
+// Whether the mapping is still the one for which the request has a condition; else it is answered.
+static bool is_still(struct wz_gather *gather)
+{
+    const struct wz_api_parts *parts = &gather->req->api->parts;
+    WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
+    struct wz_problem problem = {0};
+    int r;
+
+    if (parts->export == NULL || wz_http_field(&gather->req->head, "If-Match").ptr == NULL)
+        return true;
+    r = parts->export(parts->mapping_arg, &gather->documents, &text, &problem);
+    if (r == WZ_OK)
+        return wz_gather_still(gather, wz_buf_slice(&text));
+    problem.err = r;
+    wz_gather_refuse(gather, &problem);
+    return false;
+}
 
 static void import(struct wz_gather *gather)
 {
     const struct wz_api_parts *parts = &gather->req->api->parts;
     struct wz_problem problem = {0};
-    int r = parts->import(parts->mapping_arg, wz_buf_slice(&gather->req->body), &gather->documents,
-                          &gather->changes, &problem);
+    int r;
+
+    if (!is_still(gather))
+        return;
+    r = parts->import(parts->mapping_arg, wz_buf_slice(&gather->req->body), &gather->documents,
+                      &gather->changes, &problem);
 
     if (r == WZ_OK) {
         gather->exact = true; // another import may be under way
@@ -28,6 +51,7 @@ static void export(struct wz_gather *gather)
     const struct wz_api_parts *parts = &gather->req->api->parts;
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
     struct wz_problem problem = {0};
+    char tag[WZ_ETAG_SIZE];
     int r = parts->export(parts->mapping_arg, &gather->documents, &text, &problem);
 
     if (r < 0) {
@@ -35,6 +59,8 @@ static void export(struct wz_gather *gather)
         wz_gather_refuse(gather, &problem);
         return;
     }
+    wz_etag_of(wz_buf_slice(&text), tag);
+    wz_answer_field(gather->req, "ETag", "%s", tag);
     wz_answer_text(gather->req, 200, "text/plain; charset=utf-8", wz_buf_slice(&text));
     wz_gather_free(gather);
 }

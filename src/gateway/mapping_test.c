@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "gateway/etag.h"
 #include "gateway/stage_test.h"
 
 // A mapping text of this test: the name of one device, or "bad".
@@ -117,9 +118,34 @@ static void test_mapping_test_gives_topic_and_body_to_who_explains(void **state)
     stage_close(&stage);
 }
 
+static void test_mapping_text_is_put_only_if_it_is_still_as_it_was(void **state)
+{
+    struct stage stage;
+    char fields[64];
+    char tag[WZ_ETAG_SIZE];
+
+    (void)state;
+    stage_open(&stage);
+    stage.parts.import = import_text;
+    stage.parts.export = export_text;
+    stage_begin(&stage);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "one"), 200);
+    assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping", "", ""), 200);
+    wz_etag_of(wz_slice_str(stage_text(&stage)), tag);
+    (void)snprintf(fields, sizeof(fields), "ETag: %s\r\n", tag);
+    assert_true(stage_has(&stage, fields));
+    (void)snprintf(fields, sizeof(fields), "If-Match: %s\r\n", tag);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", fields, "two"), 200);
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", fields, "three"), 412);
+    assert_non_null(strstr(stage_text(&stage), "changed since it was exported"));
+    assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "If-Match: *\r\n", "three"), 200);
+    stage_close(&stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mapping_text_is_put_only_if_it_is_still_as_it_was),
         cmocka_unit_test(test_mapping_text_replaces_the_documents_and_comes_back),
         cmocka_unit_test(test_mapping_text_that_is_refused_changes_nothing),
         cmocka_unit_test(test_mapping_test_gives_topic_and_body_to_who_explains),

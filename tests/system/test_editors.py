@@ -545,3 +545,23 @@ def test_imports_at_once_are_one_after_the_other(make_wyze):
     for worker in workers:
         worker.join()
     assert failures == []
+
+
+@pytest.mark.parametrize("command", [("map",), ()], ids=["mapping", "configuration"])
+def test_an_import_that_was_made_of_an_older_export_is_refused(wyze, tmp_path, command):
+    wyze.cli("device", "set", "plug", "kitchen")
+    before, edited = tmp_path / "before", tmp_path / "edited"
+    wyze.cli(*command, "export", str(before))
+    edited.write_text(before.read_text().replace("kitchen", "pantry"))
+    wyze.cli("device", "set", "lamp", "cellar")  # somebody else
+    late = wyze.cli(*command, "import", str(edited), "--if-still", str(before), check=False)
+    assert late.returncode == CONFLICT and "changed since it was exported" in late.stderr
+    assert json.loads(wyze.cli("device", "get", "plug", "--json").stdout)["route"] == "kitchen"
+    wyze.cli(*command, "export", str(before))
+    edited.write_text(before.read_text().replace("kitchen", "pantry"))
+    wyze.cli(*command, "import", str(edited), "--if-still", str(before))
+    for device, route in (("plug", "pantry"), ("lamp", "cellar")):
+        assert json.loads(wyze.cli("device", "get", device, "--json").stdout)["route"] == route
+    wyze.cli("device", "set", "lamp", "attic")
+    wyze.cli(*command, "import", str(edited))  # who says nothing is not asked
+    assert json.loads(wyze.cli("device", "get", "lamp", "--json").stdout)["route"] == "cellar"
