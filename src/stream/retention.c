@@ -94,7 +94,9 @@ static int64_t missing(const struct wz_retention *retention, const struct wz_spa
         return 0;
     if (least < ahead)
         least = ahead;
-    return view->free_bytes < least ? least - view->free_bytes : 0;
+    if (view->free_bytes + view->erased_bytes >= least)
+        return 0;
+    return least - view->free_bytes - view->erased_bytes;
 }
 
 // Whether a writer has not done yet what was asked for, or something has gone for a disk's sake and

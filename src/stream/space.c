@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "stream/log/eraser.h"
 #include "stream/log/inside.h"
 
 // How often the disks are looked at, and after how much was appended.
@@ -30,6 +31,7 @@ struct disk {
 // What a disk answers, and its log. The pool's while a look runs.
 struct answer {
     int64_t free_bytes;
+    int64_t erased_bytes;
     int64_t total_bytes;
     struct wz_log_info info;
     int err;
@@ -123,6 +125,8 @@ static void ask(uv_work_t *work)
     for (size_t i = 0; i < space->count; i++) {
         struct answer *answer = &space->answers[i];
 
+        answer->erased_bytes =
+            wz_eraser_pending(); // what goes from here on counts twice, not never
         answer->err =
             wz_fs_space(wz_log_dir(space->disks[i].log), &answer->free_bytes, &answer->total_bytes);
         wz_log_info(space->disks[i].log, &answer->info);
@@ -145,6 +149,7 @@ static void take_answer(const struct wz_space *space, const struct answer *answe
         return;
     view->known = true;
     view->free_bytes = answer->free_bytes;
+    view->erased_bytes = answer->erased_bytes;
     view->total_bytes = answer->total_bytes;
     view->floor_bytes = wz_space_floor(&space->opt, answer->total_bytes);
 }

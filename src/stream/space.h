@@ -25,6 +25,7 @@ typedef void (*wz_space_fn)(void *arg);
 // What was found at the last look of a log and the disk that holds it.
 struct wz_space_view {
     int64_t free_bytes;
+    int64_t erased_bytes; // of removed files, which become free in a moment
     int64_t total_bytes;
     int64_t floor_bytes;
     int64_t log_bytes;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/metrics.h"
+#include "stream/log/eraser.h"
 #include "wire/codec.h"
 
 #define LEVEL 3
@@ -113,7 +114,7 @@ static int begin(struct work *work)
 
     wz_segment_path(work->packer->dir, facts->base_offset, WZ_SEGMENT_LOG, work->path);
     (void)snprintf(work->beside, sizeof(work->beside), "%s.new", work->path); // fits
-    r = wz_fs_open(work->path, WZ_FS_READ, &work->from_fd);
+    r = wz_fs_open(work->path, WZ_FS_WRITE, &work->from_fd);
     if (r == WZ_OK)
         r = wz_fs_identity(work->from_fd, &file_id);
     if (r == WZ_OK && file_id != work->place.file_id)
@@ -325,8 +326,8 @@ static void pack(struct wz_packer *packer, const struct wz_place *place)
         r = swap(&work);
     if (r != WZ_OK)
         leave(&work, r);
-    wz_fs_close(work.from_fd);
-    wz_fs_close(work.to_fd);
+    wz_eraser_close(work.from_fd); // one of them has no name any more
+    wz_eraser_close(work.to_fd);
     wz_scan_release(&work.scan);
     wz_codec_release(&work.codec);
     wz_buf_release(&work.parts);

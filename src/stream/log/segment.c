@@ -8,6 +8,7 @@
 #include "base/crc32c.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "stream/log/eraser.h"
 #include "stream/log/topics_file.h"
 
 // How many keys of a batch are collected before they go into the topic index.
@@ -116,16 +117,21 @@ int wz_segment_remove(const char *dir, int64_t base_offset)
     static const enum wz_segment_file files[] = {
         WZ_SEGMENT_SEAL, WZ_SEGMENT_INDEX, WZ_SEGMENT_TIMEINDEX, WZ_SEGMENT_TOPICS, WZ_SEGMENT_LOG};
     char path[WZ_SEGMENT_PATH_MAX];
+    int fd = -1;
+    int r = WZ_OK;
 
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        int r;
-
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && r == WZ_OK; i++) {
         wz_segment_path(dir, base_offset, files[i], path);
+        if (files[i] == WZ_SEGMENT_LOG)
+            wz_ignore(wz_fs_open(path, WZ_FS_WRITE, &fd)); // else it goes all at once
         r = wz_fs_remove(path);
-        if (r < 0 && r != WZ_ERR_NOT_FOUND)
-            return r;
+        if (r == WZ_ERR_NOT_FOUND)
+            r = WZ_OK;
     }
-    return wz_fs_sync_dir(dir);
+    if (r == WZ_OK)
+        r = wz_fs_sync_dir(dir);
+    wz_eraser_close(fd);
+    return r;
 }
 
 // Writes a file beside and renames it, without syncing: its checksum is in the seal.
