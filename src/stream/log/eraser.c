@@ -20,6 +20,9 @@
 #define PAUSE_MS 5
 #define LOOK_MS 200 // for whether others have the file open
 
+// More are closed at once: descriptors are few.
+#define ITEMS_MAX 256
+
 struct item {
     struct item *next;
     int fd;
@@ -30,6 +33,7 @@ struct item {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct item *items; // under the lock; what is being erased is among them
+static int item_count;     // likewise
 static bool running;       // likewise: the thread is there
 static _Atomic int64_t pending;
 
@@ -49,6 +53,7 @@ static void end(struct item *item)
     while (*at != item)
         at = &(*at)->next;
     *at = item->next;
+    item_count--;
     (void)pthread_mutex_unlock(&lock);
     atomic_fetch_sub_explicit(&pending, item->len, memory_order_relaxed);
     wz_fs_close(item->fd);
@@ -159,10 +164,11 @@ static bool add(struct item *item)
     (void)pthread_mutex_lock(&lock); // as above
     if (!running)
         running = start();
-    added = running && !is_known(item);
+    added = running && item_count < ITEMS_MAX && !is_known(item);
     if (added) {
         item->next = items;
         items = item;
+        item_count++;
         atomic_fetch_add_explicit(&pending, item->len, memory_order_relaxed);
     }
     (void)pthread_mutex_unlock(&lock);

@@ -155,17 +155,25 @@ static void test_eraser_closes_at_once_what_is_short_or_not_for_writing(void **s
     assert_int_equal(wz_eraser_pending(), 0);
 }
 
-static void test_eraser_takes_many(void **state)
+static void test_eraser_takes_many_and_not_too_many(void **state)
 {
     const struct world *world = *state;
+    const int64_t len = (int64_t)8 << 20;
+    int readers[300];
+    int waiting = 0;
 
-    for (int i = 0; i < 8; i++) {
-        int fd = make_file(world, LONG_BYTES);
+    for (int i = 0; i < 300; i++) {
+        int fd = make_file(world, len);
 
+        assert_int_equal(wz_fs_open(world->path, WZ_FS_READ, &readers[i]), WZ_OK);
         assert_int_equal(wz_fs_remove(world->path), WZ_OK);
         wz_eraser_close(fd);
+        waiting += is_open(fd);
     }
-    assert_true(wz_eraser_pending() > 0);
+    assert_int_equal(waiting, 256);
+    assert_int_equal(wz_eraser_pending(), 256 * len);
+    for (int i = 0; i < 300; i++)
+        wz_fs_close(readers[i]);
     wait_erased();
 }
 
@@ -179,7 +187,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_eraser_closes_at_once_what_is_short_or_not_for_writing,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_eraser_takes_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_eraser_takes_many_and_not_too_many, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
