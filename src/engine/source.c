@@ -153,14 +153,18 @@ static void read_ahead(uv_work_t *work)
     struct read_job *job = WZ_CONTAINER(work, struct read_job, work);
     struct wz_record record;
     int64_t at = job->from;
+    int64_t segment = -1; // the last one that was read from
     int r = open_reader(job);
 
     job->next = job->from;
     job->gap = 0;
     while (r == WZ_OK && wz_input_queue_bytes(&job->out) < job->max_bytes) {
         r = wz_reader_next(job->reader, &record);
-        if (r == WZ_OK)
+        // What is trimmed off is whole segments, and one that is being read is read to its end.
+        if (r == WZ_OK && wz_reader_segment(job->reader) != segment) {
+            segment = wz_reader_segment(job->reader);
             job->gap += trimmed(job, at, record.offset);
+        }
         at = r == WZ_OK ? record.offset + 1 : at;
         if (r == WZ_OK && !record.key_null && !record.value_null &&
             patterns_match(&job->patterns, record.key))

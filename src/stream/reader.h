@@ -46,6 +46,9 @@ WZ_MUST int wz_reader_next(struct wz_reader *reader, struct wz_record *ret_recor
 // that do not match, so that a position can be kept.
 int64_t wz_reader_position(const struct wz_reader *reader);
 
+// The base offset of the segment in which the record stands that was returned last.
+int64_t wz_reader_segment(const struct wz_reader *reader);
+
 // How many damaged batches this reader has skipped.
 int64_t wz_reader_damaged(const struct wz_reader *reader);
 

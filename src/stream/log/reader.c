@@ -102,6 +102,11 @@ void wz_reader_close(struct wz_reader *reader)
 
 int64_t wz_reader_position(const struct wz_reader *reader) { return reader->position; }
 
+int64_t wz_reader_segment(const struct wz_reader *reader)
+{
+    return reader->place.facts.base_offset;
+}
+
 int64_t wz_reader_damaged(const struct wz_reader *reader) { return reader->damaged; }
 
 // Opens the .log at PLACE. WZ_ERR_NOT_FOUND when it is gone, or another file has taken its place.
