@@ -53,25 +53,6 @@ static void add_change(struct wz_api_changes *changes, enum wz_collection collec
         .collection = collection, .name = wz_strdup(name), .body = json_incref(body)};
 }
 
-static const struct wz_document *find(const struct wz_document_list *list, const char *name)
-{
-    size_t low = 0;
-    size_t high = list->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(list->items[middle].name, name);
-
-        if (order == 0)
-            return &list->items[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
 static int refuse(struct wz_problem *ret_problem, const char *where, const char *what)
 {
     (void)wz_problem_set(ret_problem, WZ_ERR_INVALID, WZ_CODE_API_REQUEST, "%s", what);
@@ -95,7 +76,7 @@ static int change_collection(struct wz_gather *gather, enum wz_collection collec
             add_change(&gather->changes, collection, list->items[i].name, NULL);
     json_object_foreach(documents, name, body)
     {
-        const struct wz_document *document = find(list, name);
+        const struct wz_document *document = wz_document_list_find(list, name);
 
         if (!json_is_object(body))
             return refuse(ret_problem, name, "The document is no object.");

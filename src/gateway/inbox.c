@@ -255,20 +255,11 @@ static void on_saved(struct wz_gather *gather)
     ask(task, "reenter", json_pack("{s:o}", "devices", ids), answer_began);
 }
 
-static bool has_device(const struct wz_gather *gather, const char *id)
-{
-    const struct wz_document_list *devices = &gather->documents.lists[WZ_COLLECTION_DEVICES];
-
-    for (size_t i = 0; i < devices->count; i++)
-        if (strcmp(devices->items[i].name, id) == 0)
-            return true;
-    return false;
-}
-
 // What somebody else has made of a device meanwhile is not written over.
 static void save(struct task *task)
 {
     const struct wz_api_parts *parts = &task->req->api->parts;
+    const struct wz_document_list *before = &task->gather->documents.lists[WZ_COLLECTION_DEVICES];
     struct wz_api_changes *changes = &task->gather->changes;
     struct wz_problem problem = {0};
     const char *id;
@@ -289,7 +280,7 @@ static void save(struct task *task)
             (struct wz_store_change){.collection = WZ_COLLECTION_DEVICES,
                                      .name = wz_strdup(id),
                                      .body = json_incref(document),
-                                     .new = !has_device(task->gather, id)};
+                                     .new = wz_document_list_find(before, id) == NULL};
     }
     task->gather->applied = on_saved;
     wz_gather_apply(task->gather);

@@ -24,26 +24,6 @@ static const char *const section_names[] = {
 #undef WZ_MAPFILE_NAME
 };
 
-// The document NAME, or NULL. Lists are ordered by name.
-static const struct wz_document *find(const struct wz_document_list *list, const char *name)
-{
-    size_t low = 0;
-    size_t high = list->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(list->items[middle].name, name);
-
-        if (order == 0)
-            return &list->items[middle];
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NULL;
-}
-
 // The text of a document whose body has the one member "text"; NULL when it is another body.
 static const char *piece_of(const struct wz_document *document)
 {
@@ -176,7 +156,7 @@ static void change_text(struct wz_slice text, const struct wz_document_list *set
         const char *value;
 
         piece_name(number, name);
-        value = piece_of(find(settings, name));
+        value = piece_of(wz_document_list_find(settings, name));
         if (value == NULL || !wz_slice_eq(wz_slice_str(value), piece)) {
             json_t *body = json_object();
 
@@ -188,7 +168,7 @@ static void change_text(struct wz_slice text, const struct wz_document_list *set
     }
     for (;; number++) {
         piece_name(number, name);
-        document = find(settings, name);
+        document = wz_document_list_find(settings, name);
         if (document == NULL)
             return;
         add_change(changes, WZ_COLLECTION_SETTINGS, name, NULL);
@@ -214,7 +194,7 @@ void wz_mapfile_changes(const struct wz_mapfile *file,
 
         if (line->name == NULL)
             continue;
-        document = find(&lists[collections[line->kind]], line->name);
+        document = wz_document_list_find(&lists[collections[line->kind]], line->name);
         if (document == NULL || !says(line, document))
             add_change(&changes, collections[line->kind], line->name, body_of(line));
     }
@@ -232,7 +212,7 @@ static struct wz_mapfile *load_kept(const struct wz_document_list *settings)
 
     for (size_t number = 1;; number++) {
         piece_name(number, name);
-        value = piece_of(find(settings, name));
+        value = piece_of(wz_document_list_find(settings, name));
         if (value == NULL)
             break;
         wz_buf_add_str(&text, value);
@@ -435,7 +415,7 @@ static void add_line(struct exporter *out, const struct wz_mapfile_line *line)
     const char *value;
 
     if (line->name != NULL) {
-        document = find(&out->lists[collections[line->kind]], line->name);
+        document = wz_document_list_find(&out->lists[collections[line->kind]], line->name);
         if (document == NULL)
             return;
     }

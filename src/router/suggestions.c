@@ -331,10 +331,10 @@ static void tell_topic(const struct work *work, const struct wz_mapping *mapping
 
 static struct wz_slice input_word(const struct wz_document_list *types)
 {
-    for (size_t i = 0; i < types->count; i++)
-        if (strcmp(types->items[i].name, "input") == 0)
-            return text_of(json_object_get(types->items[i].body, "word"));
-    return WZ_SLICE_LIT(WZ_MAPPING_INPUT_PRESET);
+    const struct wz_document *input = wz_document_list_find(types, "input");
+
+    return input != NULL ? text_of(json_object_get(input->body, "word"))
+                         : WZ_SLICE_LIT(WZ_MAPPING_INPUT_PRESET);
 }
 
 // Notes the text that is MEMBER of each document as a name.
@@ -475,15 +475,6 @@ static void add_alike(const json_t *items, const json_t *suggestion, json_t *dev
     }
 }
 
-// The document of a device in a list, or NULL.
-static const json_t *document_of(const struct wz_document_list *devices, const char *id)
-{
-    for (size_t i = 0; i < devices->count; i++)
-        if (strcmp(devices->items[i].name, id) == 0)
-            return devices->items[i].body;
-    return NULL;
-}
-
 // The document as the person wants it, made of the one that is there or suggested; the caller owns
 // it.
 static json_t *make_document(const json_t *base, const json_t *wish)
@@ -555,7 +546,7 @@ int wz_suggestions_accept(const struct wz_document_list lists[WZ_COLLECTION_COUN
     json_t *item = find(items, topic);
     json_t *suggestion = json_object_get(item, "suggestion");
     json_t *id = json_object_get(wish, "device");
-    const json_t *there = NULL;
+    const struct wz_document *there = NULL;
     json_t *document;
     int r;
 
@@ -564,8 +555,9 @@ int wz_suggestions_accept(const struct wz_document_list lists[WZ_COLLECTION_COUN
     if (id == NULL)
         id = json_object_get(suggestion, "device");
     if (json_is_string(id))
-        there = document_of(&lists[WZ_COLLECTION_DEVICES], json_string_value(id));
-    document = make_document(there != NULL ? there : json_object_get(suggestion, "document"), wish);
+        there = wz_document_list_find(&lists[WZ_COLLECTION_DEVICES], json_string_value(id));
+    document =
+        make_document(there != NULL ? there->body : json_object_get(suggestion, "document"), wish);
     if (!json_is_string(id) || json_object_get(document, "route") == NULL) {
         json_decref(document);
         return refuse_suggestion(suggestion, ret_problem);

@@ -34,6 +34,26 @@ void wz_document_release(struct wz_document *document)
     *document = (struct wz_document){0};
 }
 
+const struct wz_document *wz_document_list_find(const struct wz_document_list *list,
+                                                const char *name)
+{
+    size_t low = 0;
+    size_t high = list->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(list->items[middle].name, name);
+
+        if (order == 0)
+            return &list->items[middle];
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NULL;
+}
+
 void wz_document_list_release(struct wz_document_list *list)
 {
     for (size_t i = 0; i < list->count; i++)

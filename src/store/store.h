@@ -58,6 +58,10 @@ struct wz_document_list {
     size_t count;
 };
 
+// The document NAME of a list, borrowed, or NULL.
+const struct wz_document *wz_document_list_find(const struct wz_document_list *list,
+                                                const char *name);
+
 // Frees what the list holds.
 void wz_document_list_release(struct wz_document_list *list);
 
