@@ -97,14 +97,9 @@ int wz_cmd_document_get(struct wz_cli *cli)
 int wz_cmd_document_set(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
-    const char *body = cli->args.words[2];
     struct wz_reply reply = {0};
-    int r = WZ_OK;
+    int r = wz_resource_read_body(cli, cli->args.words[2], WZ_DOCUMENT_BODY_MAX, &text);
 
-    if (body[0] == '{')
-        wz_buf_add_str(&text, body);
-    else
-        r = wz_cli_load(cli, body, WZ_DOCUMENT_BODY_MAX, &text);
     if (r == WZ_OK)
         r = ask(cli, "PUT", wz_buf_slice(&text), &reply);
     wz_client_release_reply(&reply);

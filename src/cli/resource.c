@@ -64,6 +64,14 @@ int wz_resource_send(struct wz_cli *cli, const char *method, const char *target,
     return wz_cli_exit(r);
 }
 
+int wz_resource_read_body(struct wz_cli *cli, const char *word, size_t max, struct wz_buf *ret_body)
+{
+    if (word[0] != '{')
+        return wz_cli_load(cli, word, max, ret_body);
+    wz_buf_add_str(ret_body, word);
+    return WZ_OK;
+}
+
 int wz_resource_put(struct wz_cli *cli, const char *target, struct wz_slice body, const char *path,
                     size_t max, struct wz_reply *ret_reply)
 {

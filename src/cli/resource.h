@@ -29,6 +29,11 @@ WZ_MUST int wz_resource_do(struct wz_cli *cli, const char *method, const char *t
 // not UTF-8, is refused. Returns an exit code.
 int wz_resource_send(struct wz_cli *cli, const char *method, const char *target, json_t *body);
 
+// Takes a command's word that is a document, or the file of one of at most MAX bytes. On failure
+// the cli's problem is filled.
+WZ_MUST int wz_resource_read_body(struct wz_cli *cli, const char *word, size_t max,
+                                  struct wz_buf *ret_body);
+
 // Puts BODY there, if PATH is NULL or what is there still is what the file PATH says, an export of
 // at most MAX bytes. RET_REPLY is the caller's to release.
 WZ_MUST int wz_resource_put(struct wz_cli *cli, const char *target, struct wz_slice body,

@@ -40,13 +40,8 @@ int wz_cmd_template_set(struct wz_cli *cli)
 {
     WZ_AUTO(wz_buf_release) struct wz_buf target = {0};
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
-    const char *body = cli->args.words[1];
-    int r = WZ_OK;
+    int r = wz_resource_read_body(cli, cli->args.words[1], TEMPLATE_MAX, &text);
 
-    if (body[0] == '{')
-        wz_buf_add_str(&text, body);
-    else
-        r = wz_cli_load(cli, body, TEMPLATE_MAX, &text);
     if (r == WZ_OK)
         r = wz_resource_do(cli, "PUT", target_of(cli, &target), wz_buf_slice(&text));
     return wz_cli_exit(r);

@@ -4,7 +4,6 @@
 #include "base/codes.h"
 #include "base/mem.h"
 #include "gateway/answer.h"
-#include "gateway/etag.h"
 #include "gateway/gather.h"
 #include "gateway/handlers.h"
 
@@ -34,13 +33,9 @@ static char *make_text(const struct wz_gather *gather)
 static void export(struct wz_gather *gather)
 {
     char *text = make_text(gather);
-    char tag[WZ_ETAG_SIZE];
 
-    wz_etag_of(wz_slice_str(text), tag);
-    wz_answer_field(gather->req, "ETag", "%s", tag);
-    wz_answer_text(gather->req, 200, "application/json", wz_slice_str(text));
+    wz_gather_tell(gather, "application/json", wz_slice_str(text));
     free(text);
-    wz_gather_free(gather);
 }
 
 static void add_change(struct wz_api_changes *changes, enum wz_collection collection,

@@ -50,6 +50,16 @@ bool wz_gather_still(struct wz_gather *gather, struct wz_slice text)
     return false;
 }
 
+void wz_gather_tell(struct wz_gather *gather, const char *type, struct wz_slice text)
+{
+    char tag[WZ_ETAG_SIZE];
+
+    wz_etag_of(text, tag);
+    wz_answer_field(gather->req, "ETag", "%s", tag);
+    wz_answer_text(gather->req, 200, type, text);
+    wz_gather_free(gather);
+}
+
 struct wz_gather *wz_gather_new(struct wz_request *req, wz_gather_fn go)
 {
     struct wz_problem problem;

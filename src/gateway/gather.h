@@ -39,6 +39,9 @@ void wz_gather_begin(struct wz_gather *gather);
 // are now. Else it is answered with 412 and the tag, and ended.
 bool wz_gather_still(struct wz_gather *gather, struct wz_slice text);
 
+// Answers with TEXT, which says what the documents are, and its tag. Ends it.
+void wz_gather_tell(struct wz_gather *gather, const char *type, struct wz_slice text);
+
 // Makes the changes, then goes on as APPLIED says; ends it when they are refused.
 void wz_gather_apply(struct wz_gather *gather);
 

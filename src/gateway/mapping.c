@@ -4,7 +4,6 @@
 #include "base/codes.h"
 #include "base/mem.h"
 #include "gateway/answer.h"
-#include "gateway/etag.h"
 #include "gateway/gather.h"
 #include "gateway/handlers.h"
 
@@ -16,7 +15,7 @@ static bool is_still(struct wz_gather *gather)
     struct wz_problem problem = {0};
     int r;
 
-    if (parts->export == NULL || wz_http_field(&gather->req->head, "If-Match").ptr == NULL)
+    if (wz_http_field(&gather->req->head, "If-Match").ptr == NULL)
         return true;
     r = parts->export(parts->mapping_arg, &gather->documents, &text, &problem);
     if (r == WZ_OK)
@@ -51,7 +50,6 @@ static void export(struct wz_gather *gather)
     const struct wz_api_parts *parts = &gather->req->api->parts;
     WZ_AUTO(wz_buf_release) struct wz_buf text = {0};
     struct wz_problem problem = {0};
-    char tag[WZ_ETAG_SIZE];
     int r = parts->export(parts->mapping_arg, &gather->documents, &text, &problem);
 
     if (r < 0) {
@@ -59,10 +57,7 @@ static void export(struct wz_gather *gather)
         wz_gather_refuse(gather, &problem);
         return;
     }
-    wz_etag_of(wz_buf_slice(&text), tag);
-    wz_answer_field(gather->req, "ETag", "%s", tag);
-    wz_answer_text(gather->req, 200, "text/plain; charset=utf-8", wz_buf_slice(&text));
-    wz_gather_free(gather);
+    wz_gather_tell(gather, "text/plain; charset=utf-8", wz_buf_slice(&text));
 }
 
 // The first word is the topic, the second the body.
@@ -106,7 +101,8 @@ void wz_handle_mapping_get(struct wz_request *req)
 
 void wz_handle_mapping_put(struct wz_request *req)
 {
-    struct wz_gather *gather = begin(req, import, req->api->parts.import != NULL);
+    struct wz_gather *gather =
+        begin(req, import, req->api->parts.import != NULL && req->api->parts.export != NULL);
 
     if (gather != NULL)
         wz_gather_begin(gather);

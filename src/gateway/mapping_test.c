@@ -35,14 +35,19 @@ static int export_text(void *arg, const struct wz_api_documents *documents, stru
     return WZ_OK;
 }
 
+static void open_stage(struct stage *stage)
+{
+    stage_open(stage);
+    stage->parts.import = import_text;
+    stage->parts.export = export_text;
+}
+
 static void test_mapping_text_replaces_the_documents_and_comes_back(void **state)
 {
     struct stage stage;
 
     (void)state;
-    stage_open(&stage);
-    stage.parts.import = import_text;
-    stage.parts.export = export_text;
+    open_stage(&stage);
     stage_begin(&stage);
     assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "one"), 200);
     assert_string_equal(stage_text(&stage), "{\"changed\":1}\n");
@@ -59,9 +64,7 @@ static void test_mapping_text_that_is_refused_changes_nothing(void **state)
     struct stage stage;
 
     (void)state;
-    stage_open(&stage);
-    stage.parts.import = import_text;
-    stage.parts.export = export_text;
+    open_stage(&stage);
     stage_begin(&stage);
     assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "one"), 200);
     assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "bad"), 422);
@@ -91,15 +94,11 @@ static void test_mapping_test_gives_topic_and_body_to_who_explains(void **state)
     struct stage stage;
 
     (void)state;
-    stage_open(&stage);
-    stage.parts.import = import_text;
-    stage.parts.export = export_text;
+    open_stage(&stage);
     stage_begin(&stage);
     assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping/test?topic=a", "", ""), 503);
     stage_close(&stage);
-    stage_open(&stage);
-    stage.parts.import = import_text;
-    stage.parts.export = export_text;
+    open_stage(&stage);
     stage.parts.explain = explain_topic;
     stage_begin(&stage);
     assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/ignores/a", "", "{}"), 201);
@@ -125,9 +124,7 @@ static void test_mapping_text_is_put_only_if_it_is_still_as_it_was(void **state)
     char tag[WZ_ETAG_SIZE];
 
     (void)state;
-    stage_open(&stage);
-    stage.parts.import = import_text;
-    stage.parts.export = export_text;
+    open_stage(&stage);
     stage_begin(&stage);
     assert_int_equal(stage_ask(&stage, "PUT", "/api/v1/mapping", "", "one"), 200);
     assert_int_equal(stage_ask(&stage, "GET", "/api/v1/mapping", "", ""), 200);
