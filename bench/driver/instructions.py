@@ -37,11 +37,11 @@ def _publish(topic):
     return bytes(head) + len(topic).to_bytes(2, "big") + topic + BODY
 
 
-def _count(settings, devices, messages):
+def _count(kind, settings, devices, messages):
     """Instructions, misses of the first cache and of the last one, of a server's whole life."""
     topics = [b"bench/%d/s%d/status" % (d, s) for d in range(FEW) for s in range(SUBTOPICS)]
     part = b"".join(map(_publish, topics)) * 10
-    with Counted(settings, mapping_of(devices)) as server:
+    with kind(settings, mapping_of(devices)) as server:
         with socket.create_connection(("127.0.0.1", server.port), ANSWER_TIMEOUT_S) as session:
             session.sendall(MQTT_CONNECT)
             session.recv(4)
@@ -60,14 +60,14 @@ def _count(settings, devices, messages):
     return [int(count.replace(",", "")) for count in counts]
 
 
-def _each(settings, devices):
-    less, more = _count(settings, devices, LESS), _count(settings, devices, MORE)
+def _each(kind, settings, devices):
+    less, more = (_count(kind, settings, devices, messages) for messages in (LESS, MORE))
     return [(b - a) / (MORE - LESS) for a, b in zip(less, more)]
 
 
-def measure_instructions(_kind, settings, _line):
+def measure_instructions(kind, settings, _line):
     """What a message takes of them."""
-    few, many, captures = (_each(settings, devices) for devices in (FEW, MANY, CAPTURES))
+    few, many, captures = (_each(kind, settings, devices) for devices in (FEW, MANY, CAPTURES))
     return {
         "few_instructions": few[0],
         "many_ratio": many[0] / few[0],

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/patience_test.h"
+#include "stream/log/eraser.h"
 #include "stream/reader.h"
 
 #define KIB ((int64_t)1024)
@@ -367,6 +368,35 @@ static void test_retention_frees_a_disk_from_the_largest_log(void **state)
     finish(&w);
 }
 
+static void test_retention_counts_what_is_being_erased_as_free(void **state)
+{
+    char path[] = "/tmp/wyze-erased-test-XXXXXX";
+    int64_t until_us = wz_clock_mono_us() + patience_us();
+    int fd = mkstemp(path);
+    int reader = -1;
+    struct world w;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 20 * MIB), 0);
+    assert_int_equal(wz_fs_open(path, WZ_FS_READ, &reader), WZ_OK);
+    assert_int_equal(wz_fs_remove(path), WZ_OK);
+    wz_eraser_close(fd); // it waits for the reader
+    init(&w);
+    w.opt.keep_free = 5;
+    start(&w);
+    append(&w, 0, 100);
+    free_bytes = 40 * MIB;
+    look(&w, 3);
+    assert_int_equal(removed(&w, 0, WZ_LOG_REASON_DISK), 0);
+    wz_fs_close(reader);
+    while (wz_eraser_pending() > 0)
+        assert_true(wz_clock_mono_us() < until_us);
+    look(&w, 3);
+    assert_true(removed(&w, 0, WZ_LOG_REASON_DISK) > 0);
+    finish(&w);
+}
+
 static void test_retention_makes_room_before_messages_are_refused(void **state)
 {
     struct world w;
@@ -443,6 +473,7 @@ int main(void)
         cmocka_unit_test(test_retention_removes_nothing_for_its_age_soon_after_a_start),
         cmocka_unit_test(test_retention_removes_nothing_because_the_clock_is_set),
         cmocka_unit_test(test_retention_frees_a_disk_from_the_largest_log),
+        cmocka_unit_test(test_retention_counts_what_is_being_erased_as_free),
         cmocka_unit_test(test_retention_makes_room_before_messages_are_refused),
         cmocka_unit_test(test_retention_answers_what_it_was_asked_for),
         cmocka_unit_test(test_retention_segments_are_an_eighth_at_the_most),

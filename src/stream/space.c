@@ -125,8 +125,8 @@ static void ask(uv_work_t *work)
     for (size_t i = 0; i < space->count; i++) {
         struct answer *answer = &space->answers[i];
 
-        answer->erased_bytes =
-            wz_eraser_pending(); // what goes from here on counts twice, not never
+        // First: what becomes free from here on counts twice for a moment, and not never.
+        answer->erased_bytes = wz_eraser_pending();
         answer->err =
             wz_fs_space(wz_log_dir(space->disks[i].log), &answer->free_bytes, &answer->total_bytes);
         wz_log_info(space->disks[i].log, &answer->info);

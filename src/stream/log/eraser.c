@@ -12,9 +12,10 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/list.h"
 #include "base/mem.h"
 
-// A file that is shorter is closed at once: it takes no longer than a piece.
+// A file that is shorter is closed at once: it takes hardly longer than a piece.
 #define LONG_BYTES ((int64_t)8 << 20)
 #define PIECE_BYTES ((int64_t)4 << 20)
 #define PAUSE_MS 5
@@ -24,7 +25,7 @@
 #define ITEMS_MAX 256
 
 struct item {
-    struct item *next;
+    struct wz_list link;
     int fd;
     dev_t dev;
     ino_t ino;
@@ -32,9 +33,10 @@ struct item {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct item *items; // under the lock; what is being erased is among them
-static int item_count;     // likewise
-static bool running;       // likewise: the thread is there
+// Under the lock; what is being erased is among them.
+static struct wz_list items = {.prev = &items, .next = &items};
+static int item_count; // likewise
+static bool running;   // likewise: the thread is there
 static _Atomic int64_t pending;
 
 static void pause_ms(int ms)
@@ -47,12 +49,8 @@ static void pause_ms(int ms)
 // Takes an item off the list, closes its file and frees it.
 static void end(struct item *item)
 {
-    struct item **at = &items;
-
     (void)pthread_mutex_lock(&lock); // a plain mutex of ours
-    while (*at != item)
-        at = &(*at)->next;
-    *at = item->next;
+    wz_list_remove(&item->link);
     item_count--;
     (void)pthread_mutex_unlock(&lock);
     atomic_fetch_sub_explicit(&pending, item->len, memory_order_relaxed);
@@ -82,29 +80,34 @@ static void shorten(struct item *item)
     }
 }
 
+// What comes is put behind the last, and only the thread takes something off.
+static struct wz_list *next_of(const struct wz_list *link)
+{
+    struct wz_list *next;
+
+    (void)pthread_mutex_lock(&lock); // as above
+    next = link->next;
+    (void)pthread_mutex_unlock(&lock);
+    return next;
+}
+
 // Erases what nobody else has open. Returns whether something had to wait.
 static bool erase_some(void)
 {
-    struct item *item;
+    struct wz_list *link = next_of(&items);
     bool waits = false;
 
-    (void)pthread_mutex_lock(&lock); // as above
-    item = items;
-    (void)pthread_mutex_unlock(&lock);
-    while (item != NULL) {
-        struct item *next;
+    while (link != &items) {
+        struct item *item = WZ_CONTAINER(link, struct item, link);
         bool is_open;
 
         if (is_alone(item->fd, &is_open))
             shorten(item);
-        (void)pthread_mutex_lock(&lock); // what comes is put in front, and only this thread takes
-        next = item->next;
-        (void)pthread_mutex_unlock(&lock);
+        link = next_of(link);
         if (is_open)
             waits = true;
         else
             end(item);
-        item = next;
     }
     return waits;
 }
@@ -117,7 +120,7 @@ static void *run(void *arg)
         if (erase_some())
             pause_ms(LOOK_MS);
         (void)pthread_mutex_lock(&lock); // as above
-        more = items != NULL;
+        more = !wz_list_empty(&items);
         running = more;
         (void)pthread_mutex_unlock(&lock);
     }
@@ -150,9 +153,12 @@ static bool start(void)
 // Whether the file is on the list already, by another descriptor.
 static bool is_known(const struct item *item)
 {
-    for (const struct item *other = items; other != NULL; other = other->next)
+    for (struct wz_list *link = items.next; link != &items; link = link->next) {
+        const struct item *other = WZ_CONTAINER(link, struct item, link);
+
         if (other->dev == item->dev && other->ino == item->ino)
             return true;
+    }
     return false;
 }
 
@@ -166,8 +172,7 @@ static bool add(struct item *item)
         running = start();
     added = running && item_count < ITEMS_MAX && !is_known(item);
     if (added) {
-        item->next = items;
-        items = item;
+        wz_list_push(&items, &item->link);
         item_count++;
         atomic_fetch_add_explicit(&pending, item->len, memory_order_relaxed);
     }
