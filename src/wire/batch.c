@@ -146,8 +146,9 @@ static int header_read(struct wz_cursor *cur, struct wz_batch_info *info)
     (void)wz_cursor_get_bytes(cur, 10); // producer id and epoch: not ours to judge
     info->sequence = (int32_t)wz_cursor_get_u32(cur);
     info->count = (int32_t)wz_cursor_get_u32(cur);
+    // The offset behind the last one is a number too: all that read or write on from here count it.
     if (magic != 2 || info->count < 1 || last_delta > INT32_MAX ||
-        info->base_offset > INT64_MAX - (int64_t)last_delta)
+        info->base_offset >= INT64_MAX - (int64_t)last_delta)
         return WZ_ERR_CORRUPT;
     info->last_offset = info->base_offset + (int64_t)last_delta;
     return WZ_OK;

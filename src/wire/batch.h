@@ -77,7 +77,7 @@ struct wz_record_header {
 // The fields of a batch header that readers need.
 struct wz_batch_info {
     int64_t base_offset;
-    int64_t last_offset;
+    int64_t last_offset; // less than INT64_MAX: there is always one behind it
     int64_t base_ms;
     int64_t max_ms;
     uint32_t crc;

@@ -412,6 +412,24 @@ static void test_batch_split_refuses_what_is_not_as_we_write_it(void **state)
                      WZ_ERR_CORRUPT);
 }
 
+static void test_batch_ends_before_the_last_offset_there_is(void **state)
+{
+    WZ_AUTO(wz_buf_release) struct wz_buf split = {0};
+    struct wz_batch_builder batch = build_plain(0);
+    struct wz_slice s = wz_slice(batch.bytes, batch.len);
+    struct wz_batch_info info;
+
+    (void)state;
+    wz_batch_rebase(batch.bytes, INT64_MAX - batch.count);
+    wz_batch_seal(batch.bytes, batch.len);
+    assert_int_equal(wz_batch_read(s, &info), WZ_OK);
+    assert_int_equal(info.last_offset, INT64_MAX - 1);
+    assert_int_equal(wz_batch_split(s, &info, 70, &split), WZ_OK);
+    assert_true(same_records(s, wz_buf_slice(&split)) > 1);
+    wz_batch_rebase(batch.bytes, INT64_MAX - batch.count + 1);
+    assert_int_equal(wz_batch_read(s, &info), WZ_ERR_CORRUPT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,6 +444,7 @@ int main(void)
         cmocka_unit_test(test_record_len_is_exact_around_every_varint_step),
         cmocka_unit_test(test_batch_split_says_what_the_whole_says),
         cmocka_unit_test(test_batch_split_refuses_what_is_not_as_we_write_it),
+        cmocka_unit_test(test_batch_ends_before_the_last_offset_there_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
