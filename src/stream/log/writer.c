@@ -70,6 +70,14 @@ static void lock(struct wz_writer *w) { WZ_ASSERT(pthread_mutex_lock(&w->lock) =
 
 static void unlock(struct wz_writer *w) { WZ_ASSERT(pthread_mutex_unlock(&w->lock) == 0); }
 
+// Wakes the writer thread for what was changed under the lock. Outside of it: the thread that is
+// woken would only find it taken, and whoever lost its core to that thread would hold it meanwhile.
+static void unlock_and_wake(struct wz_writer *w)
+{
+    unlock(w);
+    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
+}
+
 // Sends the letter unless it is on its way already; under the lock, which it gives up.
 static void answer_and_unlock(struct wz_writer *w)
 {
@@ -509,16 +517,14 @@ void wz_writer_post(struct wz_writer *w, struct wz_pending *pending)
     wz_list_push(&w->queue, &pending->link);
     w->queue_bytes += pending->batch.len;
     w->hurry = w->hurry || pending->wanted;
-    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
-    unlock(w);
+    unlock_and_wake(w);
 }
 
 void wz_writer_hurry(struct wz_writer *w)
 {
     lock(w);
     w->hurry = true;
-    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
-    unlock(w);
+    unlock_and_wake(w);
 }
 
 void wz_writer_reserve(struct wz_writer *w, int64_t end)
@@ -526,8 +532,7 @@ void wz_writer_reserve(struct wz_writer *w, int64_t end)
     lock(w);
     if (end > w->reserve_end)
         w->reserve_end = end;
-    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
-    unlock(w);
+    unlock_and_wake(w);
 }
 
 void wz_writer_trim(struct wz_writer *w, int64_t offset)
@@ -536,8 +541,7 @@ void wz_writer_trim(struct wz_writer *w, int64_t offset)
     if (offset > w->trim_end)
         w->trim_end = offset;
     w->trims = true;
-    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
-    unlock(w);
+    unlock_and_wake(w);
 }
 
 // What both ask for together.
@@ -561,8 +565,7 @@ uint64_t wz_writer_retain(struct wz_writer *w, const struct wz_log_limits *limit
     lock(w);
     join_limits(&w->limits, limits);
     number = ++w->retains;
-    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
-    unlock(w);
+    unlock_and_wake(w);
     return number;
 }
 
@@ -577,8 +580,7 @@ void wz_writer_clock_set(struct wz_writer *w, int64_t jump_ms, int64_t end)
     lock(w);
     w->jump_ms += jump_ms;
     w->jump_end = end;
-    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
-    unlock(w);
+    unlock_and_wake(w);
 }
 
 // Moves the news out; under the lock.
@@ -611,8 +613,7 @@ int wz_writer_stop(struct wz_writer *w, int64_t next_offset, struct wz_news *ret
     lock(w);
     w->stopping = true;
     w->next_offset = next_offset;
-    (void)pthread_cond_signal(&w->changed); // cannot fail for a valid condition
-    unlock(w);
+    unlock_and_wake(w);
     WZ_ASSERT(pthread_join(w->thread, &result) == 0);
     move_news(w, ret_news);
     *ret_letter_out = w->letter_out;
