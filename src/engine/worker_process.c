@@ -152,7 +152,6 @@ static int spawn(struct wz_worker_process *process, uv_loop_t *uv,
         .file = program->path,
         .args = argv,
         .env = env,
-        .flags = UV_PROCESS_DETACHED, // a terminal's Ctrl-C is for wyze alone
         .stdio_count = 4,
         .stdio = stdio,
     };

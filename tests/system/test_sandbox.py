@@ -245,6 +245,18 @@ def test_the_process_has_no_rights_and_narrow_limits(target):
         assert got["Max address space"] == str(512 << 20)
 
 
+def test_a_worker_comes_behind_wyze(target):
+    def stat(pid):
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return {"group": int(fields[2]), "session": int(fields[3]), "nice": int(fields[16])}
+
+    wyze = stat(target.pid)
+    for worker in target.workers():
+        # Where each session gets the same share of the processors, a priority counts within one only.
+        assert stat(worker) == {"group": worker, "session": wyze["session"],
+                                "nice": min(wyze["nice"] + 10, 19)}
+
+
 # What a script needs that is no enemy.
 USEFUL = """
 import array, base64, bisect, bz2, calendar, collections, contextlib, csv, dataclasses, datetime, decimal
