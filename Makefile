@@ -98,7 +98,7 @@ asan:
 	$(OWNED) scripts/build build-asan -Db_sanitize=address,undefined $(SANITIZED) $(MESON_ARGS)
 	$(OWNED) scripts/run-tests --build build-asan --pytest "$(PYTEST_ARGS)" unit system
 
-# clang's runs the same tests in a third to a half of the time that gcc's takes.
+# clang's runs the same tests in about half of the time that gcc's takes.
 tsan: export CC := clang
 tsan:
 	scripts/install-deps test

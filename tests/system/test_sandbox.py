@@ -250,8 +250,9 @@ def test_a_worker_comes_behind_wyze(target):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         return {"group": int(fields[2]), "session": int(fields[3]), "nice": int(fields[16])}
 
-    wyze = stat(target.pid)
-    for worker in target.workers():
+    wyze, workers = stat(target.pid), target.workers()
+    assert workers
+    for worker in workers:
         # Where each session gets the same share of the processors, a priority counts within one only.
         assert stat(worker) == {"group": worker, "session": wyze["session"],
                                 "nice": min(wyze["nice"] + 10, 19)}
