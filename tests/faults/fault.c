@@ -329,6 +329,19 @@ static void die(void)
         (void)pause();
 }
 
+static void take_lock(void) { (void)pthread_mutex_lock(&lock); }
+
+static void give_lock_back(void) { (void)pthread_mutex_unlock(&lock); }
+
+// A child has the forking thread alone: without these it would wait, at its first call and for
+// ever, for a lock that another thread held, and who waits for the child to run its program would,
+// too.
+__attribute__((constructor)) static void fork_unlocked(void)
+{
+    if (pthread_atfork(take_lock, give_lock_back, give_lock_back) != 0)
+        refuse("pthread_atfork");
+}
+
 // What comes before the call; true when the call must not be made.
 static bool fails(const struct rule *hit)
 {
