@@ -50,6 +50,7 @@ void wz_bytes_print(struct wz_bytes *bytes, const char *format, ...)
     size_t room;
     int need;
 
+    make_room(bytes, 1); // there are some to add to
     for (;;) {
         room = bytes->cap - bytes->len;
         va_start(args, format);
