@@ -18,6 +18,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WYZE_BUILD", ROOT / "build")).resolve()
 WYZE = BUILD / "src" / "wyze"
+PATIENCE_S = float(os.environ.get("TEST_PATIENCE_S", "inf"))
 
 # For wyze.testing.
 sys.path.insert(0, str(ROOT / "src" / "worker"))
@@ -67,8 +68,9 @@ class HeldPort:
 
 def until(condition, seconds=30.0, what="it did not happen in time"):
     """Waits for a condition with a deadline, which a machine that is five times slower meets, too, and
-    returns what it gave."""
-    deadline = time.monotonic() + seconds
+    returns what it gave. TEST_PATIENCE_S says how long at most, for programs that were broken on
+    purpose, where it will not come."""
+    deadline = time.monotonic() + min(seconds, PATIENCE_S)
     while True:
         value = condition()
         if value:
