@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/rig_test.h"
+#include "wire/frames.h"
 
 static void test_script_shows_an_invalid_script_and_runs_its_mend(void **state)
 {
@@ -412,6 +414,58 @@ static void test_script_tries_again_when_the_worker_cannot_be_started(void **sta
     assert_true(rig_board_is(rig, "remark", "cannot be started from /nowhere/wyze-python"));
 }
 
+// Makes the program PATH: the first time it exits with CODE, then it is the worker.
+static void make_failing_worker(const char *path, int code)
+{
+    FILE *file = fopen(path, "w");
+
+    assert_non_null(file);
+    assert_true(fprintf(file,
+                        "#!/bin/sh\n"
+                        "test -e %s.begun && exec %s \"$@\"\n"
+                        "touch %s.begun\n"
+                        "exit %d\n",
+                        path, WZ_WORKER_PATH, path, code) > 0);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(chmod(path, 0700), 0);
+}
+
+static void run_failing_worker(struct rig *rig, int code,
+                               bool (*done)(struct rig *rig, int64_t num))
+{
+    char folder[] = "/tmp/wyze-engine-test-XXXXXX";
+    char path[64];
+    char begun[80];
+
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/worker", folder);
+    (void)snprintf(begun, sizeof(begun), "%s.begun", path);
+    make_failing_worker(path, code);
+    rig_start(rig, (struct wz_engine_options){.worker_path = path});
+    rig_apply(rig, RIG_ECHO);
+    rig_run_until(rig, done, 0);
+    assert_int_equal(unlink(begun), 0);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+// Its code has not been looked at by then: it is tried again.
+static void test_script_is_not_to_blame_for_a_worker_that_cannot_begin(void **state)
+{
+    run_failing_worker(*state, WZ_WORKER_EXIT_USAGE, rig_is_running);
+}
+
+static void test_script_is_not_to_blame_for_a_python_that_cannot_begin(void **state)
+{
+    run_failing_worker(*state, WZ_WORKER_EXIT_PYTHON, rig_is_running);
+}
+
+static void test_script_is_to_blame_for_any_other_end_while_it_is_loaded(void **state)
+{
+    run_failing_worker(*state, WZ_WORKER_EXIT_USAGE - 1, rig_is_invalid);
+    assert_true(rig_board_is(*state, "remark", "exited with code 95 while it was loaded"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
@@ -434,6 +488,9 @@ int main(void)
         TEST(test_script_ends_a_worker_that_does_not_read_its_state),
         TEST(test_script_that_is_stopped_shows_that_its_quarantine_was_dropped),
         TEST(test_script_tries_again_when_the_worker_cannot_be_started),
+        TEST(test_script_is_not_to_blame_for_a_worker_that_cannot_begin),
+        TEST(test_script_is_not_to_blame_for_a_python_that_cannot_begin),
+        TEST(test_script_is_to_blame_for_any_other_end_while_it_is_loaded),
     };
 
     (void)signal(SIGPIPE, SIG_IGN); // as in the program

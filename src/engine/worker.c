@@ -12,10 +12,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-// Exit codes with which the program says that it could not even begin (src/worker/main.c).
-#define EXIT_USAGE 64
-#define EXIT_PYTHON 70
-
 struct wz_worker {
     struct wz_worker_options options;
     int number;
@@ -99,8 +95,8 @@ static void finish_end(struct wz_worker *worker)
         .phase = worker->phase,
         .overdue = worker->overdue,
         .killed = worker->end.signal == SIGKILL && !worker->overdue && !lawless,
-        .unusable = !lawless &&
-                    (worker->end.exit_code == EXIT_USAGE || worker->end.exit_code == EXIT_PYTHON),
+        .unusable = !lawless && (worker->end.exit_code == WZ_WORKER_EXIT_USAGE ||
+                                 worker->end.exit_code == WZ_WORKER_EXIT_PYTHON),
         .lawless = lawless,
     };
 

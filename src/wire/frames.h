@@ -38,6 +38,12 @@
 #define WZ_STATE_ENTRY_COST ((size_t)100)
 #define WZ_STATE_MAX_BYTES ((size_t)256 * 1024 * 1024)
 
+// Exit codes with which a worker says that it could not even begin: it was started in a way it does
+// not know; Python or the sandbox could not be set up. They differ in the lowest bit alone. The
+// sandbox keeps a script from ending its process with either.
+#define WZ_WORKER_EXIT_USAGE 96
+#define WZ_WORKER_EXIT_PYTHON 97
+
 enum wz_frame_type {
     // engine to worker
     WZ_FRAME_LOAD = 1,

@@ -24,14 +24,6 @@
 // the writers of wyze get nine times what a script gets.
 #define NICE 10
 
-// Ends of the process that the engine can tell apart in its log.
-enum wz_worker_exit {
-    WZ_WORKER_EXIT_OK = WZ_CHANNEL_EXIT_OK,
-    WZ_WORKER_EXIT_USAGE = 64,
-    WZ_WORKER_EXIT_PYTHON = 70,
-    WZ_WORKER_EXIT_PROTOCOL = WZ_CHANNEL_EXIT_PROTOCOL,
-};
-
 struct wz_worker {
     struct wz_channel channel;
     struct wz_body_codec codec;
@@ -232,5 +224,5 @@ int main(int argc, char **argv)
             r = dispatch(&worker, &frame);
     } while (r == WZ_OK);
     // Without taking Python down: a script's threads and finalizers must not keep the process.
-    _exit(r == WZ_END ? WZ_WORKER_EXIT_OK : WZ_WORKER_EXIT_PROTOCOL);
+    _exit(r == WZ_END ? WZ_CHANNEL_EXIT_OK : WZ_CHANNEL_EXIT_PROTOCOL);
 }

@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "wire/frames.h"
 #include "worker/syscall_filter.h"
 
 #define EXPECT(condition)                                                                          \
@@ -154,6 +155,35 @@ static void test_syscall_filter_grants_no_more_than_said(void **state)
         0);
 }
 
+static int try_codes_of_the_worker(void)
+{
+    EXPECT(REFUSED(SYS_exit_group, WZ_WORKER_EXIT_USAGE));
+    EXPECT(REFUSED(SYS_exit_group, WZ_WORKER_EXIT_PYTHON));
+    EXPECT(REFUSED(SYS_exit_group, 256 + WZ_WORKER_EXIT_PYTHON));
+    EXPECT(REFUSED(SYS_exit_group, WZ_WORKER_EXIT_USAGE - 256));
+    EXPECT(REFUSED(SYS_exit, WZ_WORKER_EXIT_USAGE) && REFUSED(SYS_exit, WZ_WORKER_EXIT_PYTHON));
+    return 0;
+}
+
+static int code;
+
+static int exit_group_with_code(void) { return (int)syscall(SYS_exit_group, code); }
+
+static int exit_with_code(void) { return (int)syscall(SYS_exit, code); }
+
+static void test_syscall_filter_keeps_the_codes_of_a_worker_that_cannot_begin(void **state)
+{
+    (void)state;
+    assert_int_equal(run_filtered((struct wz_syscall_filter){0}, try_codes_of_the_worker), 0);
+    for (code = 0; code < 256; code++) {
+        if (code == WZ_WORKER_EXIT_USAGE || code == WZ_WORKER_EXIT_PYTHON)
+            continue;
+        assert_int_equal(run_filtered((struct wz_syscall_filter){0}, exit_group_with_code),
+                         code << 8);
+        assert_int_equal(run_filtered((struct wz_syscall_filter){0}, exit_with_code), code << 8);
+    }
+}
+
 #if defined(__x86_64__)
 static int try_x32(void)
 {
@@ -191,6 +221,7 @@ int main(void)
         cmocka_unit_test(test_syscall_filter_keeps_from_files_settings),
         cmocka_unit_test(test_syscall_filter_opens_for_reading_only),
         cmocka_unit_test(test_syscall_filter_grants_no_more_than_said),
+        cmocka_unit_test(test_syscall_filter_keeps_the_codes_of_a_worker_that_cannot_begin),
 #if defined(__x86_64__)
         cmocka_unit_test(test_syscall_filter_ends_who_speaks_another_machines_language),
 #endif

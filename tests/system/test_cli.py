@@ -294,6 +294,7 @@ def test_the_code_of_a_script_does_not_steer_the_terminal(wyze, tmp_path):
 @pytest.mark.parametrize("code, line", [
     ("def handle_input(msg):\n    pass\n", None), ("x = 1\n", None),
     ("def handle_input(msg, context):\n    pass\n  bad\n", 3), ("import os\nos._exit(3)\n", None),
+    ("import os\nos._exit(96)\n", None), ("import os\nos._exit(97)\n", None),
     ("# a\n\n\n1/0\n", 4),
 ])
 def test_a_broken_script_ends_with_3_and_names_the_line(wyze, tmp_path, code, line):
